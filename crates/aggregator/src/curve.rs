@@ -1,0 +1,323 @@
+//! The curve of an airing: the sum of its sessions' ±1, read minute by minute. C(t) is right-continuous over integer ms, and all that happens
+//! in one ms happens at once.
+
+use crate::Tally;
+use crate::stays::{bucket_of, listed, lowest_of};
+use crate::timeline::Airing;
+use audience::time::minute_of;
+use audience::{AiringRow, Ended, MINUTE_MS, MinuteRow, Ms, Stay};
+use std::collections::BTreeMap;
+
+/// What a shard of viewers adds to one airing's curve.
+#[derive(Clone, Debug, Default)]
+pub struct Flow {
+    /// The zero of the changes' time.
+    airing_at: Ms,
+    /// Packed changes at `t − airing_at`, in any order: numbers that sort by time.
+    changes: Vec<u64>,
+    /// Retweets that count: when, and known followers.
+    retweets: Vec<(Ms, Option<i64>)>,
+    /// What became of the shard's events.
+    pub tally: Tally,
+}
+
+/// What one change is. The order is that of one ms: a live silence or time-out comes before all else in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub(crate) enum What {
+    /// Live: a session lapses because its broadcast was silent; it had ended long before.
+    Silence = 0,
+    /// Live: a session lapses by its time-out, whose grace had ended before.
+    BackdatedTimeout = 1,
+    /// Live: a session lapses by its time-out, at the end of its grace.
+    Timeout = 2,
+    /// A session opens.
+    Join = 3,
+    /// A viewer's first session of the airing opens; beside its `Join`.
+    FirstJoin = 4,
+    /// A session closes by its leave.
+    Leave = 5,
+    /// A session closes otherwise.
+    Lapse = 6,
+}
+
+const BACKDATED: u64 = What::BackdatedTimeout as u64;
+const JOIN: u64 = What::Join as u64;
+const FIRST_JOIN: u64 = What::FirstJoin as u64;
+const LEAVE: u64 = What::Leave as u64;
+const AT: u32 = 19;
+const WHAT: u32 = 16;
+
+/// One change as a number that sorts by time, then by kind: `t << 19 | what << 16 | bucket of the stay`. `at` is in [0, 2^45).
+pub(crate) fn packed(at: Ms, what: What, bucket: u16) -> u64 {
+    at.cast_unsigned() << AT | (what as u64) << WHAT | u64::from(bucket)
+}
+
+/// When a packed change happens.
+pub(crate) fn packed_at(change: u64) -> Ms {
+    (change >> AT).cast_signed()
+}
+
+impl Flow {
+    /// The flow of a shard without events. Time is counted from `airing_at`, the same in all shards.
+    pub fn new(airing_at: Ms) -> Flow {
+        Flow { airing_at, ..Flow::default() }
+    }
+
+    /// Takes note of a session, [joined_at, left_at).
+    pub(crate) fn session(&mut self, joined_at: Ms, left_at: Ms, ended: Ended) {
+        let what = if ended == Ended::Leave { What::Leave } else { What::Lapse };
+        self.push(joined_at, What::Join, 0);
+        self.push(left_at, what, bucket_of(left_at - joined_at));
+    }
+
+    /// Takes note of a viewer, who first joined the airing at `first_joined_at`.
+    pub(crate) fn viewer(&mut self, first_joined_at: Ms) {
+        self.push(first_joined_at, What::FirstJoin, 0);
+    }
+
+    /// Takes note of a retweet that counts.
+    pub(crate) fn retweet(&mut self, at: Ms, followers: Option<i64>) {
+        self.retweets.push((at, followers));
+    }
+
+    fn push(&mut self, at: Ms, what: What, bucket: u16) {
+        self.changes.push(packed(at - self.airing_at, what, bucket));
+    }
+
+    /// Adds another shard's flow of the same airing.
+    pub fn merge(&mut self, other: Flow) {
+        self.tally += other.tally;
+        if self.changes.is_empty() {
+            self.changes = other.changes;
+        } else {
+            self.changes.extend_from_slice(&other.changes);
+        }
+        self.retweets.extend(other.retweets);
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.changes.capacity() * size_of::<u64>() + self.retweets.capacity() * size_of::<(Ms, Option<i64>)>()
+    }
+}
+
+/// Reads the curve of `airing` from the flow of all its shards: hands each minute to `minute`, in order and without gaps, and gives the airing's
+/// own row. `None`, and no minute, where nothing was applied.
+pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut(MinuteRow)) -> Option<AiringRow> {
+    if !airing.is_named() {
+        return None;
+    }
+    let Flow { mut changes, mut retweets, tally, .. } = flow;
+    changes.sort_unstable();
+    retweets.sort_unstable();
+    let at_of = |change: &u64| airing.airing_at + packed_at(*change);
+    let last_at = changes.last().map(at_of).into_iter().chain(airing.ends.last().map(|(at, _)| *at));
+    let last_at = last_at.chain(retweets.last().map(|(at, _)| *at)).max().unwrap_or(airing.airing_at);
+    let mut row = empty_airing(broadcast, airing, last_at, tally);
+    row.first_joined_at = changes.first().map(at_of);
+    row.airtime_ms = row.first_joined_at.map(|first| last_at - first);
+
+    let mut stays = BTreeMap::<u16, i64>::new();
+    let mut buckets = Vec::new();
+    let (mut next, mut next_retweet, mut viewers) = (0, 0, 0);
+    let mut minute_at = minute_of(airing.airing_at);
+    while minute_at <= last_at {
+        let end = minute_at + MINUTE_MS;
+        let rest = &changes[next..];
+        let here = &rest[..rest.partition_point(|change| at_of(change) < end)];
+        next += here.len();
+        buckets.clear();
+        let mut open = OpenMinute::new(minute_at, viewers);
+        open.take(here, airing.airing_at, &mut buckets);
+        let mut one = open.close();
+        (one.broadcast, one.airing_at) = (broadcast, airing.airing_at);
+        while let Some((at, followers)) = retweets.get(next_retweet).filter(|(at, _)| *at < end) {
+            debug_assert!(*at >= minute_at, "retweets are sorted, and none comes before the airing");
+            one.retweets += 1;
+            one.retweet_followers += followers.unwrap_or(0);
+            next_retweet += 1;
+        }
+        for bucket in &buckets {
+            *stays.entry(*bucket).or_default() += 1;
+        }
+        one.stays = listed(&mut buckets);
+        viewers = one.viewers_end;
+        add_minute(&mut row, &one);
+        minute(one);
+        minute_at = end;
+    }
+    row.stays = stays.into_iter().map(|(bucket, sessions)| Stay { ms: lowest_of(bucket), sessions }).collect();
+    Some(row)
+}
+
+fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, mut tally: Tally) -> AiringRow {
+    for (_, said) in &airing.ends {
+        tally += Tally { applied: 1, repeated: said - 1, orphaned: 0 };
+    }
+    AiringRow {
+        broadcast,
+        airing_at: airing.airing_at,
+        first_joined_at: None,
+        last_at,
+        airtime_ms: None,
+        sessions: 0,
+        reach: 0,
+        viewers_max: 0,
+        viewers_max_at: None,
+        viewer_ms: 0,
+        joins: 0,
+        leaves: 0,
+        lapses: 0,
+        retweets: 0,
+        retweet_followers: 0,
+        stays: Vec::new(),
+        applied: tally.applied,
+        repeated: tally.repeated,
+        orphaned: tally.orphaned,
+    }
+}
+
+fn add_minute(row: &mut AiringRow, minute: &MinuteRow) {
+    row.sessions += minute.joins;
+    row.joins += minute.joins;
+    row.leaves += minute.leaves;
+    row.lapses += minute.lapses;
+    row.reach += minute.new_viewers;
+    row.viewer_ms += minute.viewer_ms;
+    row.retweets += minute.retweets;
+    row.retweet_followers += minute.retweet_followers;
+    if minute.viewers_max > row.viewers_max {
+        row.viewers_max = minute.viewers_max;
+        row.viewers_max_at = Some(minute.viewers_max_at);
+    }
+}
+
+/// One minute while its changes come in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenMinute {
+    pub(crate) level: Level,
+    pub(crate) joins: i64,
+    pub(crate) leaves: i64,
+    pub(crate) lapses: i64,
+    pub(crate) lapses_backdated: i64,
+    pub(crate) new_viewers: i64,
+}
+
+impl OpenMinute {
+    /// The minute that starts at `minute_at`, with the viewers just before it.
+    pub(crate) fn new(minute_at: Ms, viewers: i64) -> OpenMinute {
+        let level = Level::new(minute_at, viewers);
+        OpenMinute { level, joins: 0, leaves: 0, lapses: 0, lapses_backdated: 0, new_viewers: 0 }
+    }
+
+    /// Takes changes of the minute, sorted, after those before; their time counts from `zero`, and each ms comes whole. Buckets of the stays
+    /// that ended go to `buckets`.
+    pub(crate) fn take(&mut self, changes: &[u64], zero: Ms, buckets: &mut Vec<u16>) {
+        for group in changes.chunk_by(|a, b| a >> AT == b >> AT) {
+            let mut change = 0;
+            for one in group {
+                match one >> WHAT & 7 {
+                    JOIN => {
+                        self.joins += 1;
+                        change += 1;
+                    }
+                    FIRST_JOIN => self.new_viewers += 1,
+                    what => {
+                        if what == LEAVE {
+                            self.leaves += 1;
+                        } else {
+                            self.lapses += 1;
+                            self.lapses_backdated += i64::from(what <= BACKDATED);
+                        }
+                        change -= 1;
+                        #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the bucket")]
+                        buckets.push(*one as u16);
+                    }
+                }
+            }
+            self.level.step(zero + packed_at(group[0]), change);
+        }
+    }
+
+    /// The minute is over: its row, with zeros for what is counted elsewhere.
+    pub(crate) fn close(self) -> MinuteRow {
+        let OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers } = self;
+        let row = level.close(level.minute_at + MINUTE_MS);
+        MinuteRow { joins, leaves, lapses, lapses_backdated, new_viewers, ..row }
+    }
+}
+
+/// The level inside one minute: its extremes and its area.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    pub(crate) minute_at: Ms,
+    pub(crate) start: i64,
+    pub(crate) viewers: i64,
+    pub(crate) since: Ms,
+    pub(crate) area: i64,
+    /// Extremes over what has lasted at least one ms; `None` before that.
+    pub(crate) max: Option<(i64, Ms)>,
+    pub(crate) min: i64,
+}
+
+impl Level {
+    /// At the minute's first ms, before anything of it happens.
+    pub(crate) fn new(minute_at: Ms, viewers: i64) -> Level {
+        Level { minute_at, start: viewers, viewers, since: minute_at, area: 0, max: None, min: viewers }
+    }
+
+    /// All that happens at the instant `at`, not before the step before.
+    pub(crate) fn step(&mut self, at: Ms, change: i64) {
+        self.last_until(at);
+        self.viewers += change;
+    }
+
+    /// The level has been what it is from `since` to `until`: a count that lasts no time is no audience.
+    pub(crate) fn last_until(&mut self, until: Ms) {
+        if until == self.since {
+            return;
+        }
+        self.area += self.viewers * (until - self.since);
+        match &mut self.max {
+            None => {
+                self.max = Some((self.viewers, self.since));
+                self.min = self.viewers;
+            }
+            Some((max, max_at)) => {
+                if self.viewers > *max {
+                    (*max, *max_at) = (self.viewers, self.since);
+                }
+                self.min = self.min.min(self.viewers);
+            }
+        }
+        self.since = until;
+    }
+
+    /// The minute is over: a row with levels, and zeros for what is counted elsewhere.
+    pub(crate) fn close(mut self, end: Ms) -> MinuteRow {
+        self.last_until(end);
+        let (viewers_max, viewers_max_at) = self.max.unwrap_or((self.viewers, self.minute_at));
+        MinuteRow {
+            broadcast: 0,
+            airing_at: 0,
+            minute_at: self.minute_at,
+            joins: 0,
+            leaves: 0,
+            lapses: 0,
+            viewers_start: self.start,
+            viewers_end: self.viewers,
+            viewers_max,
+            viewers_max_at,
+            viewers_min: self.min,
+            viewer_ms: self.area,
+            new_viewers: 0,
+            retweets: 0,
+            retweet_followers: 0,
+            stays: Vec::new(),
+            late: 0,
+            lapses_backdated: 0,
+            complete: true,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Sessions, curves and airings: settled from the whole log, or live as events come. Pure: events in; rows and counters out.
+//!
+//! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what an event does to a
+//! session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of the watermark.
+
+mod audit;
+mod curve;
+mod ledger;
+mod machine;
+mod rules;
+mod settle;
+mod stays;
+mod timeline;
+
+pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
+pub use curve::{Flow, curve};
+pub use ledger::Tally;
+pub use rules::Rules;
+pub use settle::{Rows, Sorted, settle};
+pub use timeline::{Airing, Airings, Timeline};

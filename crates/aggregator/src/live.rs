@@ -1,0 +1,33 @@
+//! The live curve: an early look at the log, in the order of the watermark. Lanes hold events until the watermark has passed them and keep the
+//! open sessions; one owner finds the silences, adds up the lanes' ±1 and closes the minutes.
+//!
+//! One round, for a watermark W that all lanes share: each [`Lane::gather`]s what W has passed, [`Live::advance`] turns that into the ends and
+//! silences that concern every lane, each [`Lane::close`]s, and [`Live::close`] gives the minutes that ended at or before W.
+
+mod alone;
+mod crowd;
+mod curve;
+mod held;
+mod lane;
+mod onair;
+mod round;
+mod seats;
+mod state;
+mod watermark;
+
+#[cfg(test)]
+mod tests;
+
+pub use alone::LiveAlone;
+pub use curve::{Due, Live, Standing};
+pub use lane::Lane;
+pub use round::{Changes, Directives, Gathered};
+pub use state::{
+    AiringState, HeldEvent, LaneState, LateMinute, LiveState, OpenSession, SignsState, StageState, TweetState, ViewerState,
+};
+pub use watermark::{Holder, PartitionState, Watermarks, Why};
+
+use audience::Ms;
+
+/// The watermark that passes everything: given to a round, it is the end of the data.
+pub const END_OF_DATA: Ms = Ms::MAX;

@@ -1,0 +1,108 @@
+//! What lanes and their owner hand each other in one round of the watermark. Everything is about instants of effect: an event's `ts`, or the
+//! watermark it came behind. Lanes hand back ±1, never maxima: a peak does not add up.
+
+use crate::settle::Said;
+use crate::timeline::Timeline;
+use audience::Ms;
+use std::collections::BTreeMap;
+
+/// What a lane's watermark has passed, by broadcast.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    pub(crate) heard: BTreeMap<u32, Heard>,
+}
+
+/// What one lane tells of one broadcast.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heard {
+    /// Signs that took effect in this round, without `late_joins`.
+    pub(crate) signs: Timeline,
+    /// By instant of effect, the greatest `ts` of the late joins and heartbeats. They are signs unless an end was applied in between.
+    pub(crate) late_joins: BTreeMap<Ms, Ms>,
+    /// Ends: instant of effect, `ts`.
+    pub(crate) ends: Vec<(Ms, Ms)>,
+    /// Retweets: instant of effect, fingerprint of the tweet, what it says.
+    pub(crate) retweets: Vec<(Ms, u128, Said)>,
+    /// Late events since the last round, by minute.
+    pub(crate) late: BTreeMap<Ms, i64>,
+    /// How the ±1 of the held events changed since the last round.
+    pub(crate) waiting: i64,
+    /// Signs at their `ts` that came since the last round: what is to be settled.
+    pub(crate) unsettled: Timeline,
+}
+
+impl Heard {
+    /// Adds what another lane tells of the same broadcast.
+    pub(crate) fn merge(&mut self, other: Heard) {
+        self.signs.merge(other.signs);
+        for (at, ts) in other.late_joins {
+            let known = self.late_joins.entry(at).or_insert(ts);
+            *known = ts.max(*known);
+        }
+        self.ends.extend(other.ends);
+        self.retweets.extend(other.retweets);
+        for (minute, late) in other.late {
+            *self.late.entry(minute).or_default() += late;
+        }
+        self.waiting += other.waiting;
+        self.unsettled.merge(other.unsettled);
+    }
+}
+
+/// What concerns every lane's sessions in this round.
+#[derive(Clone, Debug)]
+pub struct Directives {
+    pub(crate) watermark: Ms,
+    /// By broadcast, ascending.
+    pub(crate) broadcasts: BTreeMap<u32, Directive>,
+}
+
+/// Ends and silences of one broadcast.
+#[derive(Clone, Debug)]
+pub(crate) struct Directive {
+    /// The greatest `ts` of the ends applied in earlier rounds; `Ms::MIN` where there was none.
+    pub(crate) ended: Ms,
+    /// Ascending.
+    pub(crate) boundaries: Vec<Boundary>,
+}
+
+impl Directive {
+    /// Whether an end that was applied before the instant `at` came after `ts`, or with it: the end is the last of its ms.
+    pub(crate) fn had_ended(&self, ts: Ms, at: Ms) -> bool {
+        let here = self.boundaries.iter().filter(|one| one.at < at);
+        self.ended >= ts || here.filter_map(|one| one.end).any(|end| end >= ts)
+    }
+}
+
+/// An instant that closes all open sessions of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Boundary {
+    pub(crate) at: Ms,
+    /// `None`: a silence, before all else of its ms. Otherwise an end, the last of its ms, and its `ts`.
+    pub(crate) end: Option<Ms>,
+}
+
+impl Boundary {
+    /// Whether an event that takes effect at `at` comes after it.
+    pub(crate) fn is_before(&self, at: Ms) -> bool {
+        if self.end.is_some() { self.at < at } else { self.at <= at }
+    }
+}
+
+/// What a lane did to its sessions: packed changes, by broadcast, in any order.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub(crate) broadcasts: Vec<(u32, Vec<u64>)>,
+}
+
+impl Changes {
+    /// Sessions opened and closed, and viewers met.
+    pub fn len(&self) -> usize {
+        self.broadcasts.iter().map(|(_, changes)| changes.len()).sum()
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.broadcasts.is_empty()
+    }
+}

@@ -1,0 +1,190 @@
+//! The live state as plain records, sorted, so that equal states are equal records: what a snapshot is written from and read back to.
+//! Broadcasts are numbers of the registry.
+
+use audience::{Details, Event, Ms, Stay};
+
+/// A lane between two rounds.
+#[derive(Clone, Debug, Default)]
+pub struct LaneState {
+    /// The watermark last gathered; `None` before the first.
+    pub watermark: Option<Ms>,
+    /// Sorted by event, then by `late_at`, then by what retweets say.
+    pub held: Vec<HeldEvent>,
+    /// Where the strings of held retweets are.
+    pub details: Details,
+    /// Late events not yet told to the owner, by broadcast and minute.
+    pub late: Vec<LateMinute>,
+    /// Sorted by broadcast and key.
+    pub sessions: Vec<OpenSession>,
+    /// Sorted by broadcast and key.
+    pub viewers: Vec<ViewerState>,
+    /// The frontier of each broadcast that has one, ascending by broadcast.
+    pub frontiers: Vec<(u32, Ms)>,
+}
+
+/// An event that waits for the watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldEvent {
+    /// The event at its own `ts`. Only a retweet has strings, in [`LaneState::details`].
+    pub event: Event,
+    /// When it takes effect, where it came behind the watermark.
+    pub late_at: Option<Ms>,
+}
+
+/// Late events of one broadcast and minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateMinute {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Start of the minute in which they came.
+    pub minute_at: Ms,
+    /// How many.
+    pub late: i64,
+}
+
+/// An open session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// 72 bits made of its viewer and its session.
+    pub key: [u8; 9],
+    /// When it opened.
+    pub joined_at: Ms,
+    /// Its last sign of life.
+    pub seen_at: Ms,
+}
+
+/// A viewer that an airing has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViewerState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// 72 bits made of its pseudonym.
+    pub key: [u8; 9],
+}
+
+/// The owner's part between two rounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveState {
+    /// The watermark of the last round; `None` before the first.
+    pub watermark: Option<Ms>,
+    /// Ascending by broadcast.
+    pub stages: Vec<StageState>,
+    /// Sorted by broadcast and start.
+    pub airings: Vec<AiringState>,
+    /// Retweets that the airings on air have counted, sorted by broadcast and tweet.
+    pub tweets: Vec<TweetState>,
+    /// Late events whose minute is open or kept back, sorted by broadcast and minute.
+    pub late: Vec<LateMinute>,
+    /// Signs at their `ts` of what is not settled, sorted by broadcast and minute.
+    pub unsettled: Vec<SignsState>,
+}
+
+/// What is known of a broadcast besides its airings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Its last sign, unless it has been silent for `broadcast_idle` since.
+    pub last_sign: Option<Ms>,
+    /// The greatest `ts` of its applied ends.
+    pub ended: Option<Ms>,
+}
+
+/// An airing that has an open minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AiringState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// First applied thing.
+    pub airing_at: Ms,
+    /// Whether a silence has ended it, so that only its last minute is still to be written.
+    pub over: bool,
+    /// First of the minutes kept back before the open one; `None` where none is.
+    pub kept_from: Option<Ms>,
+    /// The open minute.
+    pub minute: MinuteState,
+    /// What its closed minutes hold.
+    pub so_far: SoFar,
+}
+
+/// A minute that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinuteState {
+    /// Its start.
+    pub minute_at: Ms,
+    /// Whether anything was applied in it.
+    pub applied: bool,
+    /// C just before its first ms.
+    pub viewers_start: i64,
+    /// C at `since`.
+    pub viewers: i64,
+    /// Up to where the curve has been read.
+    pub since: Ms,
+    /// Integral of C up to `since`.
+    pub viewer_ms: i64,
+    /// Greatest C that has lasted, and its first ms; `None` before any has.
+    pub viewers_max: Option<(i64, Ms)>,
+    /// Least C that has lasted.
+    pub viewers_min: i64,
+    /// Sessions opened.
+    pub joins: i64,
+    /// Sessions closed by a leave.
+    pub leaves: i64,
+    /// Sessions closed otherwise.
+    pub lapses: i64,
+    /// Lapses booked after their `left_at`.
+    pub lapses_backdated: i64,
+    /// Viewers whose first session of the airing started here.
+    pub new_viewers: i64,
+    /// Retweets counted.
+    pub retweets: i64,
+    /// Sum of their known followers.
+    pub retweet_followers: i64,
+    /// How long the sessions that ended here had lasted.
+    pub stays: Vec<Stay>,
+}
+
+/// Sums over minutes of an airing, and its peak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// Sessions opened.
+    pub joins: i64,
+    /// Sessions closed by a leave.
+    pub leaves: i64,
+    /// Sessions closed otherwise.
+    pub lapses: i64,
+    /// Distinct viewers.
+    pub reach: i64,
+    /// Retweets counted.
+    pub retweets: i64,
+    /// Sum of their known followers.
+    pub retweet_followers: i64,
+    /// Integral of C.
+    pub viewer_ms: i64,
+    /// Greatest C, and its first ms; `None` for a peak of 0.
+    pub peak: Option<(i64, Ms)>,
+}
+
+/// A retweet that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TweetState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Fingerprint of the tweet.
+    pub tweet: u128,
+}
+
+/// Signs of one minute of what is not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignsState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// The first sign.
+    pub first: Ms,
+    /// The last sign.
+    pub last: Ms,
+    /// The first that is no leave, if there is one.
+    pub first_applied: Option<Ms>,
+}

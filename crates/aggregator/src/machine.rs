@@ -1,0 +1,110 @@
+//! The machine of one session: what the events of one instant do to it. The contract's section 2, the table and "At one ms".
+
+use crate::{Rules, Tally};
+use audience::{Ended, Ms};
+
+/// An open session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    /// When it opened.
+    pub(crate) joined_at: Ms,
+    /// Its last sign of life; `>= joined_at`.
+    pub(crate) seen_at: Ms,
+}
+
+/// How many events of each kind one session has at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tick {
+    pub(crate) joins: i64,
+    pub(crate) heartbeats: i64,
+    pub(crate) leaves: i64,
+}
+
+/// What a tick did: a session may close, and one (another, or the same) may open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// The session that its leave closed; `left_at` is the tick's instant.
+    pub(crate) closed: Option<Open>,
+    /// A session opened; where `closed` opened in the same tick, it is that one.
+    pub(crate) opened: bool,
+}
+
+/// Applies the events of the instant `at` to a session whose time-out, if due, has been applied. An open session takes heartbeats, leaves,
+/// joins in this order; a closed one joins, heartbeats, leaves.
+pub(crate) fn apply(session: &mut Option<Open>, at: Ms, tick: Tick, tally: &mut Tally) -> Effect {
+    let mut effect = Effect::default();
+    let was_open = session.is_some();
+    if was_open {
+        sign_of_life(session, at, tick.heartbeats, &mut effect, tally);
+        leave(session, tick.leaves, &mut effect, tally);
+        join(session, at, tick.joins, &mut effect, tally);
+    } else {
+        join(session, at, tick.joins, &mut effect, tally);
+        sign_of_life(session, at, tick.heartbeats, &mut effect, tally);
+        leave(session, tick.leaves, &mut effect, tally);
+    }
+    effect
+}
+
+fn join(session: &mut Option<Open>, at: Ms, joins: i64, effect: &mut Effect, tally: &mut Tally) {
+    if joins == 0 {
+        return;
+    }
+    match session {
+        Some(open) => {
+            tally.repeated += joins;
+            open.seen_at = at;
+        }
+        None => {
+            tally.applied += 1;
+            tally.repeated += joins - 1;
+            *session = Some(Open { joined_at: at, seen_at: at });
+            effect.opened = true;
+        }
+    }
+}
+
+fn sign_of_life(session: &mut Option<Open>, at: Ms, heartbeats: i64, effect: &mut Effect, tally: &mut Tally) {
+    if heartbeats == 0 {
+        return;
+    }
+    tally.applied += 1;
+    tally.repeated += heartbeats - 1;
+    match session {
+        Some(open) => open.seen_at = at,
+        None => {
+            *session = Some(Open { joined_at: at, seen_at: at });
+            effect.opened = true;
+        }
+    }
+}
+
+fn leave(session: &mut Option<Open>, leaves: i64, effect: &mut Effect, tally: &mut Tally) {
+    if leaves == 0 {
+        return;
+    }
+    tally.repeated += leaves - 1;
+    match session.take() {
+        Some(open) => {
+            tally.applied += 1;
+            effect.closed = Some(open);
+        }
+        None => tally.orphaned += 1,
+    }
+}
+
+impl Rules {
+    /// The `left_at` of a session that has timed out by the instant `at`.
+    pub(crate) fn timed_out(&self, open: &Open, at: Ms) -> Option<Ms> {
+        let timeout = self.session_timeout?;
+        (at - open.seen_at >= timeout).then_some(open.seen_at + self.timeout_grace)
+    }
+
+    /// How and when a session ends that is open when its broadcast's data, or airing, end at `at`.
+    pub(crate) fn at_end_of_data(&self, open: &Open, at: Ms) -> (Ms, Ended) {
+        match self.timed_out(open, at) {
+            Some(left_at) => (left_at, Ended::Timeout),
+            None => (at, Ended::EndOfData),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Settling: from the events of a broadcast, sorted by viewer, session and time, to its sessions, its retweets and the flow of its curve. A
+//! shard of viewers settles by itself; the flows of all shards add up.
+
+use crate::curve::Flow;
+use crate::machine::{Effect, Open, Tick, apply};
+use crate::timeline::Airings;
+use crate::Rules;
+use audience::{Details, Ended, Event, Kind, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
+
+/// Events in the order (broadcast, viewer, session, ts, kind).
+pub trait Sorted {
+    /// The next event, which stays the next until [`Sorted::advance`].
+    fn peek(&mut self) -> Option<Event>;
+    /// Goes on to the next event.
+    fn advance(&mut self);
+    /// Where the strings of the event last peeked at are.
+    fn details(&self) -> &Details;
+}
+
+/// Where settled rows go.
+pub trait Rows {
+    /// A session is complete; `row.via` is not set yet: the text is `via`.
+    fn session(&mut self, row: SessionRow, via: Option<&str>);
+    /// A retweet counts; `row.detail` is not set yet.
+    fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>);
+}
+
+/// Settles the events of `broadcast`, which are the next of `events`, and gives one flow per airing. The events of one viewer, and those of
+/// one tweet, lie in one shard; which shard, does not matter.
+pub fn settle(
+    broadcast: u32,
+    airings: &Airings,
+    rules: &Rules,
+    events: &mut impl Sorted,
+    rows: &mut impl Rows,
+) -> Vec<Flow> {
+    let flows = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
+    let mut shard = Shard { broadcast, airings, rules, flows, firsts: Vec::new(), rows };
+    let mut viewer = None;
+    while let Some(event) = events.peek().filter(|event| event.broadcast == broadcast) {
+        match event.kind() {
+            Kind::Retweet => shard.tweet(events, event.viewer),
+            // Ends are known from the timeline, to every shard.
+            Kind::End => events.advance(),
+            _ => {
+                if viewer != Some(event.viewer) {
+                    shard.close_viewer();
+                    viewer = Some(event.viewer);
+                }
+                shard.session(events, event.viewer, event.session);
+            }
+        }
+    }
+    shard.close_viewer();
+    shard.flows
+}
+
+struct Shard<'a, R> {
+    broadcast: u32,
+    airings: &'a Airings,
+    rules: &'a Rules,
+    /// By place of the airing.
+    flows: Vec<Flow>,
+    /// Of the viewer at hand: the first join in each airing, ascending by airing.
+    firsts: Vec<(usize, Ms)>,
+    rows: &'a mut R,
+}
+
+/// An open session of the settled log, with what opened it.
+struct Stay {
+    open: Option<Open>,
+    via: Option<Box<str>>,
+}
+
+impl<R: Rows> Shard<'_, R> {
+    /// All events of one (viewer, session).
+    fn session(&mut self, events: &mut impl Sorted, viewer: u128, session: u128) {
+        let mut stay = Stay { open: None, via: None };
+        let mut last = None;
+        loop {
+            let next = events.peek().filter(|event| {
+                event.broadcast == self.broadcast
+                    && event.viewer == viewer
+                    && event.session == session
+                    && event.kind() <= Kind::Leave
+            });
+            let Some(event) = next else { break };
+            let at = event.ts();
+            self.close_before(viewer, session, &mut stay, at);
+            let (tick, via) = take_tick(events, &event);
+            let place = self.airings.place_of(at);
+            let Effect { closed, opened } = apply(&mut stay.open, at, tick, &mut self.flows[place].tally);
+            // A reconnect closes the session before it opens the next; a session of no length opens before it closes.
+            let closed_is_new = closed.is_some() && opened && stay.open.is_none();
+            if closed_is_new {
+                stay.via.clone_from(&via);
+            }
+            if let Some(open) = closed {
+                self.close(viewer, session, open, stay.via.take(), at, Ended::Leave);
+            }
+            if opened && !closed_is_new {
+                stay.via = via;
+            }
+            last = Some(at);
+        }
+        if last.is_some() {
+            self.close_before(viewer, session, &mut stay, Ms::MAX);
+        }
+    }
+
+    /// Closes the session where an end, a time-out or the airing's last event comes before `at`.
+    fn close_before(&mut self, viewer: u128, session: u128, stay: &mut Stay, at: Ms) {
+        let Some(open) = stay.open else { return };
+        let airing = &self.airings.airings[self.airings.place_of(open.joined_at)];
+        // Its own events at the very instant of an end came before the end, so an end at `seen_at` counts; one before it has been dealt with.
+        let next_end = airing.ends.partition_point(|(end, _)| *end < open.seen_at);
+        let end = airing.ends.get(next_end).map(|(end, _)| *end).filter(|end| *end < at);
+        let (left_at, ended) = match end {
+            Some(end) => match self.rules.timed_out(&open, end) {
+                Some(left_at) => (left_at, Ended::Timeout),
+                None => (end, Ended::BroadcastEnd),
+            },
+            None if airing.last_sign < at => self.rules.at_end_of_data(&open, airing.last_sign),
+            None => match self.rules.timed_out(&open, at) {
+                Some(left_at) => (left_at, Ended::Timeout),
+                None => return,
+            },
+        };
+        stay.open = None;
+        self.close(viewer, session, open, stay.via.take(), left_at, ended);
+    }
+
+    fn close(&mut self, viewer: u128, session: u128, open: Open, via: Option<Box<str>>, left_at: Ms, ended: Ended) {
+        let place = self.airings.place_of(open.joined_at);
+        self.flows[place].session(open.joined_at, left_at, ended);
+        match self.firsts.binary_search_by_key(&place, |(place, _)| *place) {
+            Ok(known) => self.firsts[known].1 = self.firsts[known].1.min(open.joined_at),
+            Err(gap) => self.firsts.insert(gap, (place, open.joined_at)),
+        }
+        let row = SessionRow {
+            broadcast: self.broadcast,
+            via: NO_DETAIL,
+            airing_at: self.airings.airings[place].airing_at,
+            viewer,
+            session,
+            joined_at: open.joined_at,
+            left_at,
+            ended,
+        };
+        self.rows.session(row, via.as_deref());
+    }
+
+    fn close_viewer(&mut self) {
+        for (place, first_joined_at) in self.firsts.drain(..) {
+            self.flows[place].viewer(first_joined_at);
+        }
+    }
+
+    /// All retweets with one tweet_id: in each airing the earliest counts.
+    fn tweet(&mut self, events: &mut impl Sorted, tweet: u128) {
+        let mut counted: Option<usize> = None;
+        let is_same =
+            |event: &Event| event.kind() == Kind::Retweet && event.viewer == tweet && event.broadcast == self.broadcast;
+        while let Some(event) = events.peek().filter(is_same) {
+            let at = event.ts();
+            let place = self.airings.place_of(at);
+            if counted == Some(place) {
+                self.flows[place].tally.repeated += 1;
+                events.advance();
+                continue;
+            }
+            counted = Some(place);
+            let mut said: Option<Said> = None;
+            let mut times = 0;
+            while let Some(same) = events.peek().filter(|same| is_same(same) && same.ts() == at) {
+                if let Some(detail) = events.details().retweet(&same) {
+                    said = Some(said.map_or_else(|| Said::of(&detail), |known| known.or_smaller(&detail)));
+                }
+                times += 1;
+                events.advance();
+            }
+            let flow = &mut self.flows[place];
+            flow.tally.applied += 1;
+            flow.tally.repeated += times - 1;
+            let Some(said) = said else { continue };
+            flow.retweet(at, said.followers);
+            let airing_at = self.airings.airings[place].airing_at;
+            let row = RetweetRow { broadcast: self.broadcast, detail: NO_DETAIL, airing_at, retweeted_at: at };
+            self.rows.retweet(row, said.detail());
+        }
+    }
+}
+
+/// The events of one session at one instant: how many of each kind, and the `via` that counts, the smallest known.
+fn take_tick(events: &mut impl Sorted, first: &Event) -> (Tick, Option<Box<str>>) {
+    let mut tick = Tick::default();
+    let mut via: Option<Box<str>> = None;
+    let same = |event: &Event| {
+        event.broadcast == first.broadcast
+            && event.viewer == first.viewer
+            && event.session == first.session
+            && event.ts() == first.ts()
+            && event.kind() <= Kind::Leave
+    };
+    while let Some(event) = events.peek().filter(same) {
+        match event.kind() {
+            Kind::Join => {
+                tick.joins += 1;
+                if let Some(other) = events.details().via(&event)
+                    && via.as_deref().is_none_or(|known| other.as_bytes() < known.as_bytes())
+                {
+                    via = Some(other.into());
+                }
+            }
+            Kind::Heartbeat => tick.heartbeats += 1,
+            _ => tick.leaves += 1,
+        }
+        events.advance();
+    }
+    (tick, via)
+}
+
+/// A retweet's own copy of what it says, for as long as another may say it smaller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    tweet_id: Box<str>,
+    user_id: Box<str>,
+    pub(crate) followers: Option<i64>,
+    retweet_of: Option<Box<str>>,
+}
+
+impl Said {
+    pub(crate) fn of(detail: &RetweetDetail<'_>) -> Said {
+        Said {
+            tweet_id: detail.tweet_id.into(),
+            user_id: detail.user_id.into(),
+            followers: detail.followers,
+            retweet_of: detail.retweet_of.map(Into::into),
+        }
+    }
+
+    pub(crate) fn detail(&self) -> RetweetDetail<'_> {
+        RetweetDetail {
+            tweet_id: &self.tweet_id,
+            user_id: &self.user_id,
+            followers: self.followers,
+            retweet_of: self.retweet_of.as_deref(),
+        }
+    }
+
+    /// Of two retweets at one instant the smaller (user_id, followers, retweet_of), unknown last.
+    pub(crate) fn or_smaller(self, other: &RetweetDetail<'_>) -> Said {
+        if tie_key(other) < tie_key(&self.detail()) { Said::of(other) } else { self }
+    }
+}
+
+pub(crate) type TieKey<'a> = (&'a [u8], (bool, i64), (bool, &'a [u8]));
+
+pub(crate) fn tie_key<'a>(detail: &RetweetDetail<'a>) -> TieKey<'a> {
+    let retweet_of = detail.retweet_of.unwrap_or_default().as_bytes();
+    (
+        detail.user_id.as_bytes(),
+        (detail.followers.is_none(), detail.followers.unwrap_or_default()),
+        (detail.retweet_of.is_none(), retweet_of),
+    )
+}
