@@ -1,0 +1,247 @@
+//! A chain is the commits of one writer, each naming the checksum of the one before: from it follow the live files, the offsets reached
+//! and the frontiers. Opening reads back to the last manifest that restates them all; `audit` reads every one.
+
+use crate::{
+    balance,
+    manifest::{FileEntry, Manifest, Partition, RESTATE_EVERY, Restated, manifest_path},
+    store::Store,
+    store_error::StoreError,
+};
+use audience::Ms;
+use std::{collections::BTreeMap, fmt};
+
+/// The first thing that is wrong with a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, relative to the data directory.
+    pub place: String,
+    /// What is wrong with it, as the end of a sentence that begins with the place.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.place, self.what)
+    }
+}
+
+/// A chain that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The world refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data is not what was written.
+    #[error("the data directory is damaged: {0}; restore it from a copy, or start a new one")]
+    Damaged(Damage),
+    /// A newer version wrote it.
+    #[error("{path} was written by jauge {version} ({why}); use that version or a newer one")]
+    Newer {
+        /// The manifest.
+        path: String,
+        /// The version of the product that wrote it.
+        version: String,
+        /// What this version cannot read.
+        why: String,
+    },
+}
+
+impl ChainError {
+    pub(crate) fn damaged(place: &str, what: impl Into<String>) -> ChainError {
+        ChainError::Damaged(Damage { place: place.to_owned(), what: what.into() })
+    }
+
+    /// The exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ChainError::Store(error) => error.exit_code(),
+            ChainError::Damaged(_) => 4,
+            ChainError::Newer { .. } => 3,
+        }
+    }
+}
+
+/// The commits of one writer, and what they add up to.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    writer: String,
+    newest: Option<Manifest>,
+    state: State,
+}
+
+/// What the commits so far add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) live: BTreeMap<String, FileEntry>,
+    pub(crate) frontiers: BTreeMap<String, Ms>,
+}
+
+impl State {
+    /// Takes in `manifest`, or says why it cannot follow.
+    pub(crate) fn apply(&mut self, manifest: &Manifest) -> Result<(), String> {
+        for removed in &manifest.removed {
+            match self.live.remove(&removed.path) {
+                Some(file) if file.table == removed.table && file.rows == removed.rows => {}
+                Some(file) => return Err(format!("removes {}, whose rows are {}", removed.path, file.rows)),
+                None => return Err(format!("removes {}, which is no live file", removed.path)),
+            }
+        }
+        for added in &manifest.added {
+            if self.live.insert(added.path.clone(), added.clone()).is_some() {
+                return Err(format!("adds {}, which is a live file already", added.path));
+            }
+        }
+        for settled in manifest.settled.iter().flat_map(|settlement| &settlement.airings) {
+            let frontier = self.frontiers.entry(settled.broadcast_id.clone()).or_insert(settled.frontier);
+            *frontier = settled.frontier.max(*frontier);
+        }
+        Ok(())
+    }
+
+    /// Whether `manifest`, which was taken in last, restates what it should.
+    pub(crate) fn check_restated(&self, manifest: &Manifest) -> Result<(), String> {
+        if manifest.restated.is_some() != manifest.number.is_multiple_of(RESTATE_EVERY) {
+            return Err(format!(
+                "should restate all files if, and only if, its number is a multiple of {RESTATE_EVERY}"
+            ));
+        }
+        if manifest.restated.as_ref().is_some_and(|restated| *restated != self.restate()) {
+            return Err("restates other files than its parents add up to".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn restate(&self) -> Restated {
+        Restated { files: self.live.values().cloned().collect(), frontiers: self.frontiers.clone() }
+    }
+
+    fn of_restated(restated: &Restated) -> State {
+        let live = restated.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
+        State { live, frontiers: restated.frontiers.clone() }
+    }
+}
+
+impl Chain {
+    /// Reads the chain of `writer` in `store`; one without commits is empty.
+    ///
+    /// # Errors
+    /// [`ChainError`]: unreadable, damaged, or newer than this version.
+    pub fn open(store: &Store, writer: &str) -> Result<Chain, ChainError> {
+        let last = newest_number(store, writer)?;
+        let mut unread = Vec::new();
+        let mut state = State::default();
+        let mut newest = None;
+        let mut number = last;
+        while number > 0 {
+            let manifest = read_manifest(store, writer, number)?;
+            if let Some(child) = unread.last() {
+                follows(child, Some(&manifest))?;
+            }
+            number -= 1;
+            if let Some(restated) = &manifest.restated {
+                state = State::of_restated(restated);
+                newest = Some(manifest);
+                break;
+            }
+            unread.push(manifest);
+        }
+        if number == 0
+            && let Some(first) = unread.last()
+        {
+            follows(first, None)?;
+        }
+        for manifest in unread.into_iter().rev() {
+            let place = || manifest_path(writer, manifest.number);
+            let applied = state.apply(&manifest).and_then(|()| state.check_restated(&manifest));
+            applied.map_err(|what| ChainError::damaged(&place(), what))?;
+            newest = Some(manifest);
+        }
+        Ok(Chain { writer: writer.to_owned(), newest, state })
+    }
+
+    /// The newest commit, unless there is none.
+    pub fn newest(&self) -> Option<&Manifest> {
+        self.newest.as_ref()
+    }
+
+    /// Number of the newest commit; 0 if there is none.
+    pub fn number(&self) -> u64 {
+        self.newest().map_or(0, |manifest| manifest.number)
+    }
+
+    /// The writer's name.
+    pub fn writer(&self) -> &str {
+        &self.writer
+    }
+
+    /// All live files, by path.
+    pub fn files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.state.live.values()
+    }
+
+    /// The live files of one table, by path.
+    pub fn files_of<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a FileEntry> {
+        self.files().filter(move |file| file.table == table)
+    }
+
+    /// How far each partition was read: its `to` is where to go on.
+    pub fn partitions(&self) -> &[Partition] {
+        self.newest().map_or(&[], |manifest| &manifest.inputs.partitions)
+    }
+
+    /// The frontier of each broadcast that ever settled: an event of it with a smaller `ts` that comes now is `after_settle`.
+    pub fn frontiers(&self) -> &BTreeMap<String, Ms> {
+        &self.state.frontiers
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a commit that was just made, and the state with it.
+    pub(crate) fn advance(&mut self, manifest: Manifest, state: State) {
+        self.newest = Some(manifest);
+        self.state = state;
+    }
+}
+
+/// Reads one commit and checks its own checksum.
+///
+/// # Errors
+/// [`ChainError`]; a commit that is absent is damage.
+pub fn read_manifest(store: &Store, writer: &str, number: u64) -> Result<Manifest, ChainError> {
+    let path = manifest_path(writer, number);
+    let bytes = store.get(&path)?.ok_or_else(|| ChainError::damaged(&path, "is missing"))?;
+    let manifest = Manifest::unseal(&path, &bytes)?;
+    if manifest.number != number || manifest.writer != writer {
+        let what = format!("says that it is commit {} of {}", manifest.number, manifest.writer);
+        return Err(ChainError::damaged(&path, what));
+    }
+    Ok(manifest)
+}
+
+/// Whether `child` may follow `parent`: number, checksum, and what is conserved.
+pub(crate) fn follows(child: &Manifest, parent: Option<&Manifest>) -> Result<(), ChainError> {
+    let place = manifest_path(&child.writer, child.number);
+    let named = child.parent.as_ref().map(|p| (p.number, p.checksum.as_str()));
+    let is = parent.map(|p| (p.number, p.checksum.as_str()));
+    if named != is || child.number != is.map_or(0, |(number, _)| number) + 1 {
+        return Err(ChainError::damaged(&place, "does not name the commit before it by number and checksum"));
+    }
+    balance::check(child, parent).map_err(|what| ChainError::damaged(&place, format!("does not add up: {what}")))
+}
+
+/// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there.
+pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainError> {
+    let (_, names) = store.list(&format!("commits/{writer}"))?;
+    let mut last = 0;
+    for name in &names {
+        if *name != format!("{:020}.json", last + 1) {
+            let next = manifest_path(writer, last + 1);
+            let what = format!("should be the next commit, but {name} is");
+            return Err(ChainError::damaged(&next, what));
+        }
+        last += 1;
+    }
+    Ok(last)
+}

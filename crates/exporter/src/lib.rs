@@ -1,0 +1,53 @@
+//! exporter
+
+mod audit;
+mod balance;
+mod chain;
+mod commit;
+mod draft;
+mod faults;
+mod keys;
+mod lock;
+mod manifest;
+mod merge;
+mod owner;
+mod recover;
+mod seal;
+mod spill;
+mod store;
+mod store_error;
+mod tables;
+
+#[cfg(test)]
+mod audit_tests;
+#[cfg(test)]
+mod balance_tests;
+#[cfg(test)]
+mod commit_tests;
+#[cfg(unix)]
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod sample;
+
+pub use audit::{ChainReport, audit_chain};
+pub use chain::{Chain, ChainError, Damage, read_manifest};
+pub use commit::{Commit, CommitError, Folder, PartWriter};
+pub use draft::Draft;
+pub use faults::{Faults, Step};
+pub use keys::{Key, KeyError, KeyFile};
+pub use lock::Lock;
+pub use manifest::{
+    Answer, CONTRACT, CommitKind, Counts, FileEntry, Gap, Inputs, Ledger, Manifest, Parent, Partition, RESTATE_EVERY, Removed,
+    Restated, Rules, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source, TABLES, manifest_path,
+};
+pub use merge::{Merge, Sorted};
+pub use owner::{Identity, Owner};
+pub use recover::{Recovered, refuse_data};
+pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
+pub use store::Store;
+pub use store_error::{StoreError, disk_is_full};
+pub use tables::{
+    LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile, TableWriter, airings_by_date,
+    minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date, sort_events, write_rows,
+};

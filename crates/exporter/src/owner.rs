@@ -1,0 +1,249 @@
+//! An owner is the one process that may write to a data directory: it holds the lock, has fenced the owners before it, and makes commits.
+
+use crate::{
+    balance,
+    chain::{Chain, State, read_manifest},
+    commit::{Commit, CommitError, folder_of, part_path},
+    draft::Draft,
+    lock::Lock,
+    manifest::{Manifest, RESTATE_EVERY, SNAPSHOT, manifest_path},
+    recover::{self, Recovered},
+    store::{Put, Store},
+    store_error::StoreError,
+};
+use audience::Ms;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicU32},
+};
+
+/// Who writes: what its manifests say of it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The writer's name, `main` unless there are several: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
+    pub writer: String,
+    /// 128 random bits, anew at each start of a process.
+    pub incarnation: u128,
+    /// Version of the product.
+    pub version: String,
+    /// Hash of the effective configuration, hex.
+    pub config: String,
+}
+
+impl Identity {
+    /// 128 random bits of the operating system.
+    ///
+    /// # Errors
+    /// It has none to give.
+    pub fn random_incarnation() -> Result<u128, StoreError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| StoreError::Io {
+            doing: "take random bits from",
+            path: "the operating system".into(),
+            source: std::io::Error::other(error),
+        })?;
+        Ok(u128::from_le_bytes(bytes))
+    }
+}
+
+/// The right to make commits in a data directory.
+#[derive(Debug)]
+pub struct Owner {
+    store: Store,
+    identity: Identity,
+    chain: Chain,
+    /// Names parts; begins again with each commit.
+    seq: Arc<AtomicU32>,
+    /// What is left to do for a commit that is made.
+    pending: Pending,
+    recovered: Recovered,
+    _lock: Lock,
+}
+
+/// Renames and removals that follow a manifest.
+#[derive(Debug, Default)]
+struct Pending {
+    number: u64,
+    name: Vec<String>,
+    remove: Vec<String>,
+}
+
+impl Owner {
+    /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless the
+    /// directory is new), and puts the files in order.
+    ///
+    /// # Errors
+    /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
+    pub fn take(store: &Store, identity: Identity, now: Ms) -> Result<Owner, CommitError> {
+        let refused = |source: StoreError| CommitError::Chain(source.into());
+        let lock = Lock::take(store).map_err(refused)?;
+        let chain = Chain::open(store, &identity.writer)?;
+        let mut owner = Owner {
+            store: store.clone(),
+            identity,
+            chain,
+            seq: Arc::default(),
+            pending: Pending::default(),
+            recovered: Recovered::default(),
+            _lock: lock,
+        };
+        if let Some(newest) = owner.chain.newest() {
+            let draft = Draft::open(newest, now);
+            owner.publish(&owner.begin(), &draft)?;
+        }
+        owner.recovered = recover::recover(store, &owner.chain).map_err(refused)?;
+        Ok(owner)
+    }
+
+    /// The chain as it stands.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The data directory.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What was put in order at the start.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The same owner on a disk that fails otherwise.
+    #[cfg(test)]
+    pub(crate) fn on(self, store: &Store) -> Owner {
+        Owner { store: store.clone(), ..self }
+    }
+
+    /// Begins the next commit.
+    pub fn begin(&self) -> Commit {
+        let number = self.chain.number() + 1;
+        Commit::new(self.store.clone(), &self.identity.writer, number, Arc::clone(&self.seq))
+    }
+
+    /// Makes `commit` as `draft` says: from here on its files are data, and its offsets are read.
+    ///
+    /// After an error for which [`CommitError::is_disk_full`] holds, the same commit can be published again with the same draft. After any
+    /// other, stop: the next start finds out what is true.
+    ///
+    /// # Errors
+    /// [`CommitError`]. Nothing is half made after any of them.
+    pub fn publish(&mut self, commit: &Commit, draft: &Draft) -> Result<&Manifest, CommitError> {
+        let number = commit.number();
+        self.finish_pending()?;
+        if commit.basket.parts().made {
+            return self.made(number);
+        }
+        let (manifest, state, bytes) = self.prepare(commit, draft)?;
+        let refused = |source| CommitError::Store { number, source };
+        let folders: BTreeSet<_> = commit.files().iter().map(|file| folder_of(&file.path).to_owned()).collect();
+        for folder in &folders {
+            self.store.sync_folder_chain(folder).map_err(refused)?;
+        }
+        let chain_folder = format!("commits/{}", self.identity.writer);
+        self.store.make_folder(&chain_folder, false).map_err(refused)?;
+        self.store.sync_folder_chain(&chain_folder).map_err(refused)?;
+        self.create(commit, &manifest, &bytes)?;
+        commit.basket.parts().made = true;
+        self.pending = self.what_follows(commit, &manifest);
+        self.chain.advance(manifest, state);
+        self.seq = Arc::default();
+        self.finish_pending()?;
+        self.made(number)
+    }
+
+    fn made(&self, number: u64) -> Result<&Manifest, CommitError> {
+        let what = || "it is no commit of this owner".to_owned();
+        self.chain.newest().ok_or_else(|| CommitError::Unbalanced { number, what: what() })
+    }
+
+    /// The manifest, the state after it, and its bytes; or why it cannot be.
+    fn prepare(&self, commit: &Commit, draft: &Draft) -> Result<(Manifest, State, Vec<u8>), CommitError> {
+        let number = commit.number();
+        let unbalanced = |what: String| CommitError::Unbalanced { number, what };
+        let parent = self.chain.newest();
+        if number != self.chain.number() + 1 {
+            return Err(unbalanced(format!("the newest commit is {}", self.chain.number())));
+        }
+        if commit.basket.parts().unfinished > 0 {
+            return Err(unbalanced("a file of it is still being written".to_owned()));
+        }
+        let (snapshots, files): (Vec<_>, Vec<_>) = commit.files().into_iter().partition(|file| file.table == SNAPSHOT);
+        draft.names_snapshot(&snapshots, parent).map_err(unbalanced)?;
+        let mut manifest = draft.manifest(&self.identity, parent, files);
+        let mut state = self.chain.state().clone();
+        balance::check(&manifest, parent).map_err(unbalanced)?;
+        state.apply(&manifest).map_err(unbalanced)?;
+        if number.is_multiple_of(RESTATE_EVERY) {
+            manifest.restated = Some(state.restate());
+        }
+        let bytes = manifest.seal();
+        Ok((manifest, state, bytes))
+    }
+
+    /// Creates the manifest, and finds out whose it is where that is in doubt.
+    fn create(&self, commit: &Commit, manifest: &Manifest, bytes: &[u8]) -> Result<(), CommitError> {
+        let number = manifest.number;
+        let refused = |source| CommitError::Store { number, source };
+        let path = manifest_path(&manifest.writer, number);
+        // Until we know that there is no manifest, there may be one that names the parts.
+        commit.basket.parts().kept = true;
+        let failed = match self.store.put_new(&path, bytes) {
+            Ok(Put::Created) => return Ok(()),
+            Ok(Put::Exists) => None,
+            Err(error) => Some(error),
+        };
+        match (self.store.get(&path).map_err(refused)?, failed) {
+            (Some(found), failed) if found == bytes => {
+                // It is ours; after a lost reply, that its name is on the disk is not certain yet.
+                if failed.is_some() {
+                    self.store.sync_folder(folder_of(&path)).map_err(refused)?;
+                }
+                Ok(())
+            }
+            (Some(_), _) => {
+                let other = read_manifest(&self.store, &manifest.writer, number)?.incarnation;
+                Err(CommitError::Fenced { writer: manifest.writer.clone(), number, other })
+            }
+            (None, Some(error)) => {
+                // A folder has no replies under way: what is absent now was not made.
+                commit.basket.parts().kept = false;
+                Err(refused(error))
+            }
+            (None, None) => {
+                let what = "was there a moment ago, and is gone";
+                Err(CommitError::Chain(crate::chain::ChainError::damaged(&path, what)))
+            }
+        }
+    }
+
+    fn what_follows(&self, commit: &Commit, manifest: &Manifest) -> Pending {
+        let name = commit.files().into_iter().map(|file| file.path).collect();
+        let snapshot = |m: &Manifest| -> BTreeSet<String> {
+            m.snapshot.iter().flat_map(|s| s.files.iter().map(|file| file.path.clone())).collect()
+        };
+        let before = self.chain.newest().map(snapshot).unwrap_or_default();
+        let old = before.difference(&snapshot(manifest)).cloned().collect::<Vec<_>>();
+        let remove = manifest.removed.iter().map(|file| file.path.clone()).chain(old).collect();
+        Pending { number: manifest.number, name, remove }
+    }
+
+    /// Names the files of the commit that was made last, and removes those that it replaced.
+    fn finish_pending(&mut self) -> Result<(), CommitError> {
+        let Pending { number, name, remove } = &self.pending;
+        let unnamed = |source| CommitError::Unnamed { number: *number, source };
+        for path in name {
+            self.store.rename(&part_path(path), path).map_err(unnamed)?;
+        }
+        let folders: BTreeSet<_> = name.iter().map(|path| folder_of(path)).collect();
+        for folder in folders {
+            self.store.sync_folder(folder).map_err(unnamed)?;
+        }
+        for path in remove {
+            self.store.remove(path).map_err(unnamed)?;
+        }
+        self.pending = Pending::default();
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! Recovery puts the files of a data directory in order when an owner starts: what the manifests name gets its final name, what they do
+//! not name is removed, so that a plain glob is exact again. It runs at the start only, never on an error path, and twice is as once.
+
+use crate::{
+    chain::Chain,
+    commit::{folder_of, name_prefix, part_path},
+    manifest::{SNAPSHOT, TABLES},
+    store::Store,
+    store_error::StoreError,
+};
+use std::collections::BTreeSet;
+
+/// What recovery did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Files of a commit that had not got their final names.
+    pub named: Vec<String>,
+    /// Files that no commit names.
+    pub removed: Vec<String>,
+    /// Files in the folders of the tables that no commit names, and that no writer of this name made: they stay.
+    pub foreign: Vec<String>,
+}
+
+/// Puts the files of the chain's own writer in order; the caller owns the directory and has fenced the owner before.
+pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreError> {
+    let named = named(chain);
+    let present = present(store)?;
+    // Without commits these are somebody's data, perhaps ours without its commits: nothing here is ours to judge.
+    let is_data = |path: &&String| is_of(chain.writer(), path) && !path.ends_with(".part");
+    if chain.newest().is_none()
+        && let Some(found) = present.iter().find(is_data)
+    {
+        let found = format!("{found}, but no commits");
+        return Err(StoreError::HoldsData { path: store.root().to_path_buf(), found });
+    }
+    let mut recovered = Recovered::default();
+    for path in &named {
+        // A file that is under neither name is for `verify` and its reader to tell of.
+        if !present.contains(path) && present.contains(&part_path(path)) {
+            store.rename(&part_path(path), path)?;
+            recovered.named.push(path.clone());
+        }
+    }
+    let folders: BTreeSet<_> = recovered.named.iter().map(|path| folder_of(path)).collect();
+    for folder in folders {
+        store.sync_folder_chain(folder)?;
+    }
+    for path in present {
+        if named.contains(&path) || recovered.named.iter().any(|name| part_path(name) == path) {
+            continue;
+        }
+        if is_of(chain.writer(), &path) {
+            store.remove(&path)?;
+            recovered.removed.push(path);
+        } else {
+            recovered.foreign.push(path);
+        }
+    }
+    for staged in store.walk(&format!("commits/{}", chain.writer()))? {
+        if staged.contains(".json#") {
+            store.remove(&staged)?;
+        }
+    }
+    Ok(recovered)
+}
+
+/// Refuses a directory in which somebody has committed, or that has files where tables would be; what a crash left before the first
+/// commit is none.
+///
+/// # Errors
+/// [`StoreError::HoldsData`], or the directory cannot be read.
+pub fn refuse_data(store: &Store) -> Result<(), StoreError> {
+    let commits = store.walk("commits")?.into_iter().filter(|path| path.ends_with(".json"));
+    let files = present(store)?.into_iter().filter(|path| !path.ends_with(".part"));
+    match commits.chain(files).next() {
+        Some(found) => Err(StoreError::HoldsData { path: store.root().to_path_buf(), found }),
+        None => Ok(()),
+    }
+}
+
+/// All files that are data or snapshot.
+pub(crate) fn named(chain: &Chain) -> BTreeSet<String> {
+    let snapshot = chain.newest().and_then(|newest| newest.snapshot.as_ref());
+    let snapshot = snapshot.iter().flat_map(|snapshot| &snapshot.files).map(|file| file.path.clone());
+    chain.files().map(|file| file.path.clone()).chain(snapshot).collect()
+}
+
+/// All files in the folders of the tables and of the snapshot.
+pub(crate) fn present(store: &Store) -> Result<BTreeSet<String>, StoreError> {
+    let mut present = BTreeSet::new();
+    for folder in TABLES.into_iter().chain([SNAPSHOT]) {
+        present.extend(store.walk(folder)?);
+    }
+    Ok(present)
+}
+
+/// Whether `path` has the name of a file that `writer` made: 20 digits, a dash, 4 digits or more, and an extension.
+pub(crate) fn is_of(writer: &str, path: &str) -> bool {
+    let name = &path[folder_of(path).len()..];
+    let Some(rest) = name.trim_start_matches('/').strip_prefix(&name_prefix(writer)) else {
+        return false;
+    };
+    let Some((stem, _)) = rest.split_once('.') else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    stem.split_once('-')
+        .is_some_and(|(number, seq)| number.len() == 20 && digits(number) && seq.len() >= 4 && digits(seq))
+}

@@ -1,0 +1,218 @@
+//! A producer sends records and knows how many arrived: a full queue makes it wait, and nothing is dropped without a word.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::kafka::{KafkaError, Notice, Notices, base_config, config_error};
+
+/// Batches of a few ms, compressed, each record once and in order even where an acknowledgement is lost.
+const TUNED: [(&str, &str); 9] = [
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    ("batch.size", "1000000"),
+    ("batch.num.messages", "100000"),
+    // Some 100 MiB of records wait at most.
+    ("queue.buffering.max.messages", "500000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    // The same key goes to the same partition as with the Java client.
+    ("partitioner", "murmur2_random"),
+];
+
+/// The queue is looked at again after so long, should a wake-up be missed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Where a record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// To this partition.
+    Partition(i32),
+    /// To the partition of this key, by the Java client's hash.
+    Key(&'a [u8]),
+}
+
+/// Sends records to topics. May be used by several threads.
+pub struct Producer {
+    inner: ThreadedProducer<Reports>,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("sent", &self.sent()).field("delivered", &self.delivered()).finish()
+    }
+}
+
+/// What became of the records.
+#[derive(Default)]
+struct Reports {
+    sent: AtomicU64,
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    first_failure: OnceLock<String>,
+    notices: Notices,
+    /// A report makes room in the queue.
+    room: (Mutex<()>, Condvar),
+}
+
+/// The context that librdkafka's wrapper holds.
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.notices.log(level as i32, facility, text);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        self.notices.error(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown), reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => self.delivered.fetch_add(1, Ordering::Relaxed),
+            Err((error, _)) => {
+                self.first_failure.get_or_init(|| error.to_string());
+                self.failed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+        self.room.1.notify_all();
+    }
+}
+
+impl Producer {
+    /// A producer for `brokers` (`HOST:PORT,…`). It does not wait for them: `send` and `flush` do.
+    pub fn connect(brokers: &str, properties: &[(String, String)]) -> Result<Producer, KafkaError> {
+        let config = base_config(brokers, properties, &TUNED)?;
+        let inner = config.create_with_context(Reports::default()).map_err(config_error)?;
+        Ok(Producer { inner })
+    }
+
+    /// A producer whose records stand in transactions named `id`; waits up to `timeout` for the broker.
+    pub fn transactional(
+        brokers: &str,
+        properties: &[(String, String)],
+        id: &str,
+        timeout: Duration,
+    ) -> Result<Producer, KafkaError> {
+        let named = ("transactional.id".to_owned(), id.to_owned());
+        let producer = Producer::connect(brokers, &[properties, &[named]].concat())?;
+        producer.inner.init_transactions(timeout).map_err(|error| transaction("starting transactions", &error))?;
+        Ok(producer)
+    }
+
+    /// Gives a record to the client, which sends it soon. Waits while the client's queue is full. `time_ms` is the record's
+    /// time, ms since the Unix epoch; `None` is now.
+    pub fn send(
+        &self,
+        topic: &str,
+        target: Target<'_>,
+        value: Option<&[u8]>,
+        time_ms: Option<i64>,
+    ) -> Result<(), KafkaError> {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        match target {
+            Target::Partition(partition) => record = record.partition(partition),
+            Target::Key(key) => record = record.key(key),
+        }
+        (record.payload, record.timestamp) = (value, time_ms);
+        let reports = self.reports();
+        loop {
+            match self.inner.send(record) {
+                Ok(()) => {
+                    reports.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    let (lock, room) = &reports.room;
+                    let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                    drop(room.wait_timeout(guard, LOOK_AGAIN));
+                }
+                Err((error, _)) => {
+                    return Err(KafkaError::Send { topic: topic.to_owned(), reason: error.to_string() });
+                }
+            }
+        }
+    }
+
+    /// Waits until all records have arrived.
+    ///
+    /// # Errors
+    /// [`KafkaError::Undelivered`] where the broker refused any record since the producer was made, or has not acknowledged all
+    /// of them after `timeout`.
+    pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
+        let flushed = self.inner.flush(timeout);
+        let (sent, delivered) = (self.sent(), self.delivered());
+        let reason = match (flushed, self.reports().first_failure.get()) {
+            (_, Some(reason)) => reason.clone(),
+            (Err(error), None) => self.reports().notices.last().unwrap_or_else(|| error.to_string()),
+            (Ok(()), None) => return Ok(()),
+        };
+        Err(KafkaError::Undelivered { lost: sent.saturating_sub(delivered), sent, reason })
+    }
+
+    /// Records that were taken by `send`.
+    pub fn sent(&self) -> u64 {
+        self.reports().sent.load(Ordering::Relaxed)
+    }
+
+    /// Records that the broker has acknowledged.
+    pub fn delivered(&self) -> u64 {
+        self.reports().delivered.load(Ordering::Relaxed)
+    }
+
+    /// What happened to the client since this was last called.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.reports().notices.take()
+    }
+
+    /// Opens a transaction.
+    pub fn begin(&self) -> Result<(), KafkaError> {
+        self.inner.begin_transaction().map_err(|error| transaction("opening a transaction", &error))
+    }
+
+    /// Commits the open transaction; its records are there for readers of committed ones.
+    pub fn commit(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.inner.commit_transaction(timeout).map_err(|error| transaction("committing a transaction", &error))
+    }
+
+    /// Aborts the open transaction; its records never happened.
+    pub fn abort(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.inner.abort_transaction(timeout).map_err(|error| transaction("aborting a transaction", &error))
+    }
+
+    fn reports(&self) -> &Reports {
+        self.inner.client().context()
+    }
+}
+
+fn transaction(asked: &str, error: &ClientError) -> KafkaError {
+    KafkaError::Unanswered { asked: asked.to_owned(), reason: error.to_string() }
+}
+
+/// Makes a topic of `partitions` partitions with the broker's default replication and these topic settings (such as
+/// `cleanup.policy`). `false` where the topic was there already; it is left as it is then.
+pub fn create_topic(
+    brokers: &str,
+    properties: &[(String, String)],
+    name: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<bool, KafkaError> {
+    let config = base_config(brokers, properties, &[])?;
+    crate::kafka::create_topic(&config, name, partitions, settings, timeout).map_err(|reason| KafkaError::CreateTopic {
+        topic: name.to_owned(),
+        brokers: brokers.to_owned(),
+        reason,
+    })
+}
