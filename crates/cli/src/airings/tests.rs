@@ -1,0 +1,132 @@
+use super::*;
+
+fn lines() -> [AiringLine; 3] {
+    let night = AiringLine {
+        broadcast_id: "gala-2026".to_owned(),
+        airing_at: 1_773_516_660_000,
+        airtime_ms: Some(18_840_000),
+        sessions: 385_114,
+        reach: 310_020,
+        viewers_max: 81_220,
+        viewers_max_at: Some(1_773_530_000_123),
+        viewers_mean: Some(40_612.44),
+        viewer_ms: 765_138_369_600,
+        retweets: 302,
+        minutes: vec![1, 20_000, 40_000, 60_000, 81_220, 30_000, 10],
+        provisional: false,
+    };
+    let running = AiringLine {
+        broadcast_id: "une-très-longue-émission\x1b[31m-du-samedi".to_owned(),
+        viewers_max: 12,
+        viewers_mean: Some(3.0),
+        viewer_ms: 36_000,
+        sessions: 14,
+        reach: 13,
+        provisional: true,
+        ..night.clone()
+    };
+    let nobody = AiringLine {
+        broadcast_id: "42".to_owned(),
+        airtime_ms: None,
+        viewers_max: 0,
+        viewers_max_at: None,
+        viewers_mean: None,
+        viewer_ms: 0,
+        sessions: 0,
+        reach: 0,
+        minutes: vec![0, 0],
+        ..night.clone()
+    };
+    [night, running, nobody]
+}
+
+/// The table without its definitions.
+#[track_caller]
+fn check(width: usize, expect: &str) {
+    let drawn = table(&lines(), Look::plain(width));
+    let (table, _) = drawn.split_once("\n\n").unwrap_or_default();
+    assert!(table == expect.trim_matches('\n'), "drawn:\n{table}\nexpected:{expect}");
+    assert!(drawn.lines().all(|line| line.width() <= width), "too wide:\n{drawn}");
+}
+
+#[test]
+fn eighty_columns_hold_what_people_ask_for_first() {
+    check(
+        80,
+        "
+Broadcast                    Curve           Peak       AMA    Reach  Watch time
+────────────────────────────────────────────────────────────────────────────────
+gala-2026                    ▁▂▄▆█▃▁       81,220  40,612.4  310,020   212,538 h
+2026-03-14 19:31                      at 23:13:20
+une-très-longue-émission�[…  ▁▂▄▆█▃▁           12       3.0       13      0.01 h
+2026-03-14 19:31                      at 23:13:20
+provisional
+42                                              0         –        0      0.00 h
+2026-03-14 19:31
+",
+    );
+}
+
+#[test]
+fn a_wide_terminal_has_all() {
+    check(130, "
+Broadcast                                Curve           Peak       AMA     Airtime    Reach  Sessions  Watch time  Retweets
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+gala-2026                                ▁▂▄▆█▃▁       81,220  40,612.4  5 h 14 min  310,020   385,114   212,538 h       302
+2026-03-14 19:31                                  at 23:13:20
+une-très-longue-émission�[31m-du-samedi  ▁▂▄▆█▃▁           12       3.0  5 h 14 min       13        14      0.01 h       302
+2026-03-14 19:31                                  at 23:13:20
+provisional
+42                                                          0         –           –        0         0      0.00 h       302
+2026-03-14 19:31
+");
+}
+
+#[test]
+fn a_narrow_one_goes_without_the_curve() {
+    check(
+        60,
+        "
+Broadcast                Peak       AMA    Reach  Watch time
+────────────────────────────────────────────────────────────
+gala-2026              81,220  40,612.4  310,020   212,538 h
+2026-03-14 19:31  at 23:13:20
+une-très-longue…           12       3.0       13      0.01 h
+2026-03-14 19:31  at 23:13:20
+provisional
+42                          0         –        0      0.00 h
+2026-03-14 19:31
+",
+    );
+}
+
+#[test]
+fn the_terms_are_defined_below() {
+    let drawn = table(&lines(), Look::plain(100));
+    for (term, definition) in TERMS.iter().chain([&PROVISIONAL, &("Times", "UTC")]) {
+        assert!(drawn.contains(&format!("{term:<18}  {definition}\n")), "no {term}:\n{drawn}");
+    }
+    assert!(!table(&lines()[..1], Look::plain(100)).contains("provisional"));
+    assert_eq!(table(&[], Look::plain(80)), "No airing here yet.\n");
+}
+
+#[test]
+fn colour_is_only_where_it_is_wanted() {
+    assert!(!table(&lines(), Look::plain(80)).contains('\x1b'));
+    assert!(table(&lines(), Look { width: 80, colour: true }).contains("\x1b[1m"));
+}
+
+#[test]
+fn json_has_the_names_of_the_tables_and_the_ids_as_they_came() {
+    let [night, running, nobody] = lines().map(|line| line.as_json());
+    assert_eq!(night["airing_at"], "2026-03-14T19:31:00.000Z");
+    assert_eq!((&night["viewers_max"], &night["viewers_max_at"]), (&json!(81_220), &json!("2026-03-14T23:13:20.123Z")));
+    assert_eq!(
+        (&running["broadcast_id"], &running["provisional"]),
+        (&json!("une-très-longue-émission\x1b[31m-du-samedi"), &json!(true))
+    );
+    assert_eq!(
+        (&nobody["viewers_max_at"], &nobody["viewers_mean"], &nobody["airtime_ms"]),
+        (&Json::Null, &Json::Null, &Json::Null)
+    );
+}

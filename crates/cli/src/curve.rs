@@ -1,0 +1,234 @@
+//! The curve of one airing, drawn with blocks: concurrent viewers upwards, time to the right, the peak marked where it was first
+//! reached, and the retweets as ticks on the axis of time.
+
+use audience::{MINUTE_MS, Ms, time};
+
+use crate::airings::{self, AiringLine};
+use crate::draw::{self, EIGHTHS};
+use crate::terminal::{Look, Paint};
+
+/// Rows of the curve: four steps of three.
+const STEPS: usize = 4;
+const ROWS_OF_STEP: usize = 3;
+const ROWS: usize = STEPS * ROWS_OF_STEP;
+
+/// A minute is never drawn wider, so that a short airing does not look like a plateau.
+const COLUMNS_OF_MINUTE: usize = 6;
+
+/// Times are written at these distances, minutes.
+const DISTANCES: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 40_320];
+
+/// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed. `retweeted_at` in any order.
+pub(crate) fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
+    let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(20));
+    let at = draw::day_and_minute(line.airing_at);
+    let provisional = if line.provisional { look.paint("  provisional", Paint::Warning) } else { String::new() };
+    let mut text = format!("{}  {at}{provisional}\n", look.paint(&id, Paint::Bold));
+    for part in draw::wrap(&numbers(line), look.width) {
+        text.push_str(&format!("{}\n", part.replace('\u{a0}', " ")));
+    }
+    let plot = Plot::of(line, look.width);
+    let notes = airings::footnote(airings::TERMS, line.provisional, look);
+    format!("{text}\n{}\n{notes}", plot.draw(line, retweeted_at, look))
+}
+
+/// The numbers in one paragraph; what belongs together is held by no-break spaces.
+fn numbers(line: &AiringLine) -> String {
+    let peak = line.viewers_max_at.map(|at| format!(" at {}", draw::second(at))).unwrap_or_default();
+    let mut parts = vec![format!("Peak {}{peak}", draw::thousands(line.viewers_max))];
+    parts.extend(line.viewers_mean.map(|mean| format!("AMA {}", draw::decimal(mean, 1))));
+    parts.extend(line.airtime_ms.map(|ms| format!("airtime {}", draw::span(ms))));
+    parts.push(format!("reach {}", draw::thousands(line.reach)));
+    parts.push(format!("sessions {}", draw::thousands(line.sessions)));
+    parts.push(format!("watch time {}", draw::hours(line.viewer_ms)));
+    let parts: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
+    parts.join(" · ").replace(" ·", "\u{a0}·")
+}
+
+/// Where things are on the screen.
+struct Plot {
+    /// The greatest value of each column.
+    columns: Vec<i64>,
+    /// Minutes drawn, `>= 1`.
+    minutes: usize,
+    /// Start of the first one.
+    start: Ms,
+    /// Value of one step of the vertical axis, `>= 1`.
+    step: i64,
+    /// Width of the vertical axis' numbers.
+    margin: usize,
+}
+
+impl Plot {
+    fn of(line: &AiringLine, width: usize) -> Plot {
+        let values = if line.minutes.is_empty() { &[0][..] } else { &line.minutes };
+        let step = step_for(line.viewers_max.max(values.iter().copied().max().unwrap_or(0)));
+        let margin = draw::thousands(full(step)).len();
+        let room = width.saturating_sub(margin + 2).max(1);
+        let columns = match room / values.len() {
+            0 => draw::squeeze(values, room),
+            fit => values.iter().flat_map(|value| std::iter::repeat_n(*value, fit.min(COLUMNS_OF_MINUTE))).collect(),
+        };
+        Plot { columns, minutes: values.len(), start: time::minute_of(line.airing_at), step, margin }
+    }
+
+    /// The column of an instant; `None` outside the airing.
+    fn column_at(&self, at: Ms) -> Option<usize> {
+        let minute =
+            usize::try_from((at - self.start).div_euclid(MINUTE_MS)).ok().filter(|minute| *minute < self.minutes)?;
+        let of_minute = self.columns.len() / self.minutes;
+        if self.columns.len() < self.minutes {
+            return Some(draw::column_of(minute, self.minutes, self.columns.len()));
+        }
+        let inside = usize::try_from(at.rem_euclid(MINUTE_MS)).unwrap_or(0);
+        Some(minute * of_minute + inside * of_minute / 60_000)
+    }
+
+    fn draw(&self, line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
+        let mut text = look.paint(&format!("{:>1$} concurrent viewers (sessions)", "", self.margin), Paint::Dim);
+        text.push('\n');
+        let peak = line.viewers_max_at.and_then(|at| Some((self.peak_mark(line.viewers_max, at)?, at)));
+        // A peak that fills the scale has its mark in a row above it.
+        let highest = peak.as_ref().map_or(0, |((row, ..), _)| *row).max(ROWS - 1);
+        for row in (0..=highest).rev() {
+            let mark = peak
+                .as_ref()
+                .filter(|((at_row, ..), _)| *at_row == row)
+                .map(|((_, column, mark), _)| (*column, mark.as_str()));
+            let (bars, axis) = (self.bars(row), self.axis(row));
+            let painted = match mark {
+                // Nothing is as high as the row above the peak, so that the mark covers nothing.
+                Some((column, mark)) => format!("{}{}", " ".repeat(column), look.paint(mark, Paint::Bold)),
+                None => look.paint(bars.trim_end(), Paint::Curve),
+            };
+            text.push_str(format!("{axis}{painted}").trim_end());
+            text.push('\n');
+        }
+        let ticks = self.ticks();
+        text.push_str(&format!("{:>1$} ", "0", self.margin));
+        text.push_str(&self.time_axis(&ticks, retweeted_at, look));
+        text.push_str(&format!("\n{:1$}{2}\n", "", self.margin + 2, self.time_labels(&ticks)));
+        text.push_str(&self.legend(retweeted_at, look));
+        text
+    }
+
+    /// Row, first column and text of the peak's mark: to the right of it where there is room, else to the left.
+    fn peak_mark(&self, viewers: i64, at: Ms) -> Option<(usize, usize, String)> {
+        let column = self.column_at(at)?;
+        let row = draw::filled(viewers, full(self.step), ROWS * 8).div_ceil(8);
+        let words = format!("{} at {}", draw::thousands(viewers), draw::second(at));
+        if column + 2 + words.len() <= self.columns.len().max(column + 1) || column < words.len() + 1 {
+            return Some((row, column, format!("▼ {words}")));
+        }
+        Some((row, column - words.len() - 1, format!("{words} ▼")))
+    }
+
+    fn bars(&self, row: usize) -> String {
+        let eighths = |value: &i64| draw::filled(*value, full(self.step), ROWS * 8).saturating_sub(row * 8).min(8);
+        self.columns.iter().map(|value| EIGHTHS[eighths(value)]).collect()
+    }
+
+    /// A number stands at the row whose upper edge it is.
+    fn axis(&self, row: usize) -> String {
+        let step = (row + 1) / ROWS_OF_STEP;
+        if row == ROWS || !(row + 1).is_multiple_of(ROWS_OF_STEP) {
+            return format!("{:>1$} │", "", self.margin);
+        }
+        let value = self.step.saturating_mul(i64::try_from(step).unwrap_or(0));
+        format!("{:>1$} ┤", draw::thousands(value), self.margin)
+    }
+
+    /// Columns and texts of the times below the axis, as many as there is room for.
+    fn ticks(&self) -> Vec<(usize, String)> {
+        let minutes = i64::try_from(self.minutes).unwrap_or(i64::MAX);
+        let most = i64::try_from(self.columns.len() / 8).unwrap_or(1).max(1);
+        let distance =
+            DISTANCES.into_iter().find(|distance| minutes / distance <= most).unwrap_or(DISTANCES[14]) * MINUTE_MS;
+        let first = self.start + (-self.start).rem_euclid(distance);
+        let words = |at| if distance >= time::DAY_MS { draw::day(at) } else { draw::minute(at) };
+        let mut at = first;
+        let mut ticks = Vec::new();
+        while let Some(column) = self.column_at(at) {
+            ticks.push((column, words(at)));
+            at += distance;
+        }
+        if ticks.is_empty() {
+            ticks.push((0, draw::minute(self.start)));
+        }
+        ticks
+    }
+
+    fn time_axis(&self, ticks: &[(usize, String)], retweeted_at: &[Ms], look: Look) -> String {
+        let mut retweets = vec![false; self.columns.len()];
+        for column in retweeted_at.iter().filter_map(|at| self.column_at(*at)) {
+            retweets[column] = true;
+        }
+        let mut text = "┼".to_owned();
+        for (column, retweet) in retweets.into_iter().enumerate() {
+            let tick = ticks.iter().any(|(at, _)| *at == column);
+            match (retweet, tick) {
+                (true, true) => text.push_str(&look.paint("┼", Paint::Mark)),
+                (true, false) => text.push_str(&look.paint("┴", Paint::Mark)),
+                (false, true) => text.push('┬'),
+                (false, false) => text.push('─'),
+            }
+        }
+        text
+    }
+
+    /// The first time may not begin left of the axis; a later one gives way to the one before.
+    fn time_labels(&self, ticks: &[(usize, String)]) -> String {
+        let mut text = String::new();
+        for (column, words) in ticks {
+            let from = column.saturating_sub(2);
+            if text.is_empty() || from > text.len() {
+                text.push_str(&" ".repeat(from - text.len().min(from)));
+                text.push_str(words);
+            }
+        }
+        text
+    }
+
+    fn legend(&self, retweeted_at: &[Ms], look: Look) -> String {
+        let mut parts = Vec::new();
+        if self.columns.len() < self.minutes {
+            #[expect(clippy::cast_precision_loss, reason = "both are small, and the quotient is rounded to a digit")]
+            let minutes = self.minutes as f64 / self.columns.len() as f64;
+            parts.push(format!("a column is {} min, as high as its greatest instant", draw::decimal(minutes, 1)));
+        }
+        let retweets = retweeted_at.iter().filter(|at| self.column_at(**at).is_some()).count();
+        if retweets > 0 {
+            parts.push(format!("┴ retweets ({})", draw::thousands(i64::try_from(retweets).unwrap_or(i64::MAX))));
+        }
+        let one_line = parts.join(" · ");
+        let fits = self.margin + 2 + one_line.chars().count() <= look.width;
+        let lines = if fits && !one_line.is_empty() { vec![one_line] } else { parts };
+        let line = |text: &String| look.paint(&format!("{:1$}{text}", "", self.margin + 2), Paint::Dim) + "\n";
+        lines.iter().map(line).collect()
+    }
+}
+
+/// The value at the top of the scale.
+fn full(step: i64) -> i64 {
+    step.saturating_mul(i64::try_from(STEPS).unwrap_or(1))
+}
+
+/// The least round number of which [`STEPS`] reach `viewers`; beyond all round numbers, what does.
+fn step_for(viewers: i64) -> i64 {
+    let steps = i64::try_from(STEPS).unwrap_or(1);
+    let least = (viewers.max(1) - 1) / steps + 1;
+    let mut ten: i64 = 1;
+    while ten <= i64::MAX / 100 {
+        for tenths in [10, 12, 15, 20, 25, 30, 40, 50, 60, 80] {
+            let step = ten * tenths / 10;
+            if ten * tenths % 10 == 0 && step >= least {
+                return step;
+            }
+        }
+        ten *= 10;
+    }
+    least
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+use super::*;
+
+/// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its greatest minutes, 5.678 s in.
+fn line(minutes: &[i64]) -> AiringLine {
+    let airing_at = 1_773_516_660_000;
+    let viewers_max = minutes.iter().copied().max().unwrap_or(0);
+    let at = minutes.iter().position(|viewers| *viewers == viewers_max).unwrap_or(0);
+    AiringLine {
+        broadcast_id: "gala-2026".to_owned(),
+        airing_at,
+        airtime_ms: Some(18_840_000),
+        sessions: 3_911,
+        reach: 3_020,
+        viewers_max,
+        viewers_max_at: (viewers_max > 0).then_some(airing_at + i64::try_from(at).unwrap_or(0) * MINUTE_MS + 5_678),
+        viewers_mean: Some(612.4),
+        viewer_ms: 11_537_616_000,
+        retweets: 3,
+        minutes: minutes.to_vec(),
+        provisional: false,
+    }
+}
+
+/// What is drawn between the numbers and the definitions.
+#[track_caller]
+fn check(line: &AiringLine, retweets: &[Ms], look: Look, expect: &str) {
+    let drawn = airing(line, retweets, look);
+    let plot = drawn.split("\n\n").nth(1).unwrap_or_default();
+    assert!(plot == expect.trim_matches('\n'), "drawn:\n{plot}\nexpected:{expect}");
+    assert!(drawn.lines().all(|line| draw::cut(line, look.width) == line || look.colour), "too wide:\n{drawn}");
+}
+
+#[test]
+fn a_short_airing_has_wide_minutes() {
+    check(
+        &line(&[0, 1, 3, 2, 1]),
+        &[1_773_516_660_000 + 90_000],
+        Look::plain(60),
+        "
+  concurrent viewers (sessions)
+4 ┤
+  │
+  │            ▼ 3 at 19:33:05
+3 ┤            ██████
+  │            ██████
+  │            ██████
+2 ┤            ████████████
+  │            ████████████
+  │            ████████████
+1 ┤      ████████████████████████
+  │      ████████████████████████
+  │      ████████████████████████
+0 ┼──────┬──┴────────┬───────────
+       19:32       19:34
+   ┴ retweets (1)
+",
+    );
+}
+
+#[test]
+fn a_long_airing_is_squeezed_and_keeps_its_peak() {
+    let mut night: Vec<i64> =
+        (0..200).map(|minute| minute * 4).chain((0..114).map(|minute| 800 - 7 * minute)).collect();
+    night[150] = 1_200;
+    let at = |minutes: Ms| 1_773_516_660_000 + minutes * MINUTE_MS;
+    check(
+        &line(&night),
+        &[at(29), at(100), at(101), at(-1), at(314)],
+        Look::plain(60),
+        "
+      concurrent viewers (sessions)
+      │                         ▼ 1,200 at 22:01:05
+1,200 ┤                         █
+      │                         █
+      │                         █
+  900 ┤                         █
+      │                         █   ▁▃▅▇██▅▁
+      │                         █▃▅▇████████▆▂
+  600 ┤                     ▂▄▆███████████████▇▄▁
+      │                 ▂▄▆██████████████████████▆▂
+      │            ▁▂▄▆████████████████████████████▇▄
+  300 ┤        ▁▃▅▇███████████████████████████████████▅▁
+      │    ▁▃▅▇█████████████████████████████████████████▆▃
+      │▂▄▆████████████████████████████████████████████████▇▄
+    0 ┼─────┼─────────┬─┴───────┬─────────┬─────────┬───────
+          20:00     21:00     22:00     23:00     00:00
+       a column is 5.9 min, as high as its greatest instant
+       ┴ retweets (3)
+",
+    );
+}
+
+#[test]
+fn a_peak_at_the_right_has_its_words_at_the_left() {
+    let rising: Vec<i64> = (0..40).map(|minute| minute * 10).collect();
+    let drawn = airing(&line(&rising), &[], Look::plain(50));
+    assert!(drawn.contains("390 at 20:10:05 ▼\n"), "{drawn}");
+}
+
+#[test]
+fn the_head_has_the_numbers_and_the_foot_their_definitions() {
+    let mut provisional = AiringLine { provisional: true, ..line(&[1, 2]) };
+    provisional.broadcast_id = "a\x1b[2Jb".to_owned();
+    let drawn = airing(&provisional, &[], Look::plain(80));
+    assert!(
+        drawn.starts_with(
+            "a\u{fffd}[2Jb  2026-03-14 19:31  provisional\n\
+             Peak 2 at 19:32:05 · AMA 612.4 · airtime 5 h 14 min · reach 3,020 ·\n\
+             sessions 3,911 · watch time 3,205 h\n\n"
+        ),
+        "{drawn}"
+    );
+    for (term, definition) in airings::TERMS.iter().chain([&airings::PROVISIONAL]) {
+        let words = drawn.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("{term} {definition}")), "no {term}:\n{drawn}");
+    }
+}
+
+#[test]
+fn nobody_is_an_empty_curve() {
+    let nobody = AiringLine { viewers_mean: None, airtime_ms: None, ..line(&[0]) };
+    let drawn = airing(&nobody, &[nobody.airing_at], Look::plain(60));
+    assert!(drawn.contains("Peak 0 · reach 3,020"), "{drawn}");
+    assert!(drawn.contains("0 ┼┼─────\n   19:31\n"), "{drawn}");
+    assert!(!drawn.contains('█') && !drawn.contains('▼'), "{drawn}");
+}
+
+#[test]
+fn colour_is_only_where_it_is_wanted() {
+    let retweets = [1_773_516_660_000];
+    assert!(!airing(&line(&[1, 2]), &retweets, Look::plain(80)).contains('\x1b'));
+    let drawn = airing(&line(&[1, 2]), &retweets, Look { width: 80, colour: true });
+    for painted in ["\x1b[36m", "\x1b[35m┴\x1b[0m", "\x1b[1m▼ 2 at 19:32:05\x1b[0m", "\x1b[2mReach"] {
+        assert!(drawn.contains(painted), "no {painted:?}:\n{drawn}");
+    }
+}
+
+#[test]
+fn the_scale_is_round_and_holds_the_peak() {
+    for (viewers, step) in [(0, 1), (1, 1), (4, 1), (5, 2), (9, 3), (1_187, 300), (81_220, 25_000), (100_001, 30_000)] {
+        assert_eq!(step_for(viewers), step, "{viewers}");
+    }
+    assert!(full(step_for(i64::MAX)) >= i64::MAX - 3);
+}

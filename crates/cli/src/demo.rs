@@ -1,0 +1,212 @@
+//! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker into `run`, whose live curve is shown as
+//! it grows; then `run --until-end` settles it, `verify` checks it, and its curve is drawn.
+
+use crate::args::DemoArgs;
+use crate::draw;
+use crate::flags::Flags;
+use crate::problem::Problem;
+use crate::run::{self, View};
+use crate::settings::Settings;
+use crate::settling::lock;
+use crate::terminal::{self, Look};
+use crate::{show, verify};
+use aggregator::Live;
+use audience::Ms;
+use ingester::embedded::EmbeddedBroker;
+use ingester::producer::{Producer, Target};
+use simulator::{NIGHT_ID, Options, generate};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const TOPIC: &str = "audience";
+/// The embedded broker keeps 5 MiB a partition, and the night is some 100 MB.
+const PARTITIONS: usize = 32;
+/// The producer is at most so many records ahead of the reader in a partition: the embedded broker drops the oldest without a word.
+const AHEAD: i64 = 10_000;
+/// How long the night takes here.
+const NIGHT_TAKES: Duration = Duration::from_secs(12);
+
+/// `jauge demo`
+pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
+    let (dir, is_kept) = place(args)?;
+    let done = play(args, &dir);
+    if !is_kept || done.is_err() {
+        // What is left of a demo is of no use to anybody.
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+    done
+}
+
+fn place(args: &DemoArgs) -> Result<(PathBuf, bool), Problem> {
+    let dir = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("jauge-demo-{}", std::process::id())));
+    if dir.exists() {
+        return Err(Problem::world(format!("{} is there already. Give --out a new folder, or remove it.", dir.display())));
+    }
+    Ok((dir, args.out.is_some()))
+}
+
+fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
+    let broker = EmbeddedBroker::start(i32::try_from(PARTITIONS).unwrap_or(32), &[TOPIC])?;
+    let settings = settings(broker.bootstrap(), dir)?;
+    terminal::say("Nuit Debout, Paris, 3 April 2016, 19:31: one phone films, and word gets around. (Simulated; times are UTC.)\n");
+
+    let positions = Arc::new(Mutex::new(BTreeMap::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let feed = Feed { brokers: broker.bootstrap().to_owned(), positions: Arc::clone(&positions), stop: Arc::clone(&stop) };
+    let options = Options { seed: args.seed, scale: args.scale, ..Options::default() };
+    let producing = std::thread::spawn(move || feed.produce(&options));
+    let mut ticker = Ticker::new();
+    let ran = run::run(&settings, false, &stop, &mut |view| {
+        lock(&positions).clone_from(view.positions);
+        ticker.show(view);
+    });
+    stop.store(true, Ordering::Relaxed);
+    let produced = producing.join().map_err(|_| Problem::bug("The demo's producer has panicked."))?;
+    ran?;
+    let produced = produced?;
+    ticker.finish();
+
+    terminal::say(&format!("\n{} events through {PARTITIONS} partitions. Now what the log says, to the last viewer-millisecond:\n", draw::thousands(produced)));
+    run::run(&settings, true, &Arc::new(AtomicBool::new(false)), &mut |_| {})?;
+    let verified = verify::verify(dir, &settings)?;
+    show::curve_of(dir, NIGHT_ID)?;
+    terminal::print(&format!("\n{}", verified.told()))?;
+    let glob = dir.join("minutes").join("*").join("*.parquet");
+    terminal::print(&format!(
+        "\nThe tables are Parquet files{}:\n\n  duckdb -c \"SELECT minute_at, viewers_max, joins, retweets FROM '{}' ORDER BY viewers_max DESC LIMIT 5\"\n",
+        if args.out.is_some() { "" } else { " (keep them with --out DIR)" },
+        glob.display()
+    ))
+}
+
+/// The settings of the demo's runs.
+fn settings(brokers: &str, dir: &Path) -> Result<Settings, Problem> {
+    let given = |name, value: &str| (name, crate::form::Raw::Text(value.to_owned()));
+    Flags::<crate::args::OfRun>::of(vec![
+        given("brokers", brokers),
+        given("topic", TOPIC),
+        given("out", &dir.to_string_lossy()),
+        given("commit_interval", "2s"),
+        given("log_format", "json"),
+    ])
+    .load_alone()
+}
+
+/// The producer of the demo.
+struct Feed {
+    brokers: String,
+    /// How far each partition has been read.
+    positions: Arc<Mutex<BTreeMap<usize, i64>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Feed {
+    /// Plays the night, waits until all of it has been read, and stops the run. Gives the number of events.
+    fn produce(&self, options: &Options) -> Result<i64, Problem> {
+        let done = self.feed(options);
+        self.stop.store(true, Ordering::Relaxed);
+        done
+    }
+
+    fn feed(&self, options: &Options) -> Result<i64, Problem> {
+        let night = generate(options).map_err(Problem::usage)?;
+        let properties = [("compression.type".to_owned(), "lz4".to_owned()), ("linger.ms".to_owned(), "20".to_owned())];
+        let producer = Producer::connect(&self.brokers, &properties)?;
+        let mut sent = vec![0i64; PARTITIONS];
+        let (began, mut first) = (Instant::now(), None);
+        let mut value = Vec::new();
+        for (count, arrival) in night.enumerate() {
+            let first = *first.get_or_insert(arrival.at);
+            if count % 256 == 0 {
+                pace(began, arrival.at - first);
+            }
+            let partition = partition_of(&arrival.event.key());
+            while sent[partition] - self.read(partition) > AHEAD {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(sent.iter().sum());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            value.clear();
+            arrival.event.write_json(&mut value);
+            producer.send(TOPIC, Target::Partition(i32::try_from(partition).unwrap_or(0)), Some(&value), None)?;
+            sent[partition] += 1;
+        }
+        producer.flush(Duration::from_secs(30))?;
+        while !self.stop.load(Ordering::Relaxed) && (0..PARTITIONS).any(|partition| self.read(partition) < sent[partition]) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(sent.iter().sum())
+    }
+
+    fn read(&self, partition: usize) -> i64 {
+        lock(&self.positions).get(&partition).copied().unwrap_or(0)
+    }
+}
+
+/// Event time runs so that the night takes as long as it should.
+fn pace(began: Instant, event_ms: Ms) {
+    const NIGHT_MS: f64 = 5.25 * 3_600_000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a microsecond more or less is no matter")]
+    let due = NIGHT_TAKES.mul_f64((event_ms as f64 / NIGHT_MS).clamp(0.0, 2.0));
+    std::thread::sleep(due.saturating_sub(began.elapsed()));
+}
+
+/// FNV-1a: any spread will do, as long as one viewer stays in one partition.
+fn partition_of(key: &[u8]) -> usize {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    usize::try_from(hash >> 32).unwrap_or(0) % PARTITIONS
+}
+
+/// The live number, as it moves.
+struct Ticker {
+    is_terminal: bool,
+    width: usize,
+    /// The number for now, at each look.
+    seen: Vec<i64>,
+    shown_at: Instant,
+    /// Off a terminal: the last half hour of event time that was told.
+    told: Ms,
+}
+
+impl Ticker {
+    fn new() -> Ticker {
+        let (is_terminal, width) = (std::io::stderr().is_terminal(), Look::of_stdout().width);
+        Ticker { is_terminal, width, seen: Vec::new(), shown_at: Instant::now(), told: 0 }
+    }
+
+    fn show(&mut self, view: &View<'_>) {
+        if self.shown_at.elapsed() < Duration::from_millis(100) {
+            return;
+        }
+        self.shown_at = Instant::now();
+        let Some((at, viewers)) = standing(view.live) else { return };
+        self.seen.push(viewers);
+        let said = format!("live {}  {:>7} viewers", draw::second(at), draw::thousands(viewers));
+        if self.is_terminal {
+            let spark = draw::sparkline(&self.seen, self.width.saturating_sub(said.chars().count() + 3));
+            let mut stderr = std::io::stderr().lock();
+            // If even stderr is gone, nobody is left to watch.
+            let _ = write!(stderr, "\r\x1b[K{said}  {spark}").and_then(|()| stderr.flush());
+        } else if at - self.told >= 1_800_000 {
+            self.told = at;
+            terminal::say(&said);
+        }
+    }
+
+    fn finish(&self) {
+        if self.is_terminal {
+            terminal::say("");
+        }
+    }
+}
+
+/// Where the live curve stands, and the number for now.
+fn standing(live: &Live) -> Option<(Ms, i64)> {
+    let at = live.watermark()?;
+    Some((at, live.standing().iter().map(|one| one.viewers + one.waiting).sum()))
+}

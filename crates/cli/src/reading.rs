@@ -1,0 +1,200 @@
+//! Reading files: blocks of lines side by side through the decoder, accepted events into a gathering, the others into `rejected`.
+
+use crate::problem::Problem;
+use crate::settling::{Feeder, Gather};
+use aggregator::Timeline;
+use audience::{Decoder, Details, Ms, Reason, Registry, Rejection, is_blank};
+use exporter::{PAYLOAD_MAX, RejectedRow};
+use ingester::files::{Block, BlockKind, Files};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What was read of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+}
+
+/// What reading gave beside the events.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// By number of the broadcast.
+    pub(crate) timelines: Vec<Timeline>,
+    /// By number of the source.
+    pub(crate) counts: Vec<Counts>,
+    /// Rejected events by reason.
+    pub(crate) reasons: BTreeMap<Reason, u64>,
+    /// With `--strict`: the first rejected event that was met.
+    pub(crate) refused: Option<RejectedRow>,
+}
+
+/// How to read.
+pub(crate) struct Reading<'a> {
+    pub(crate) files: &'a Files,
+    pub(crate) paths: &'a [PathBuf],
+    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) gather: &'a Gather,
+    pub(crate) threads: usize,
+    /// The time of the whole replay: `received_at` of its rejected events.
+    pub(crate) started_at: Ms,
+    pub(crate) is_strict: bool,
+    pub(crate) redact: bool,
+    /// Whether rejected events are kept, and not only counted.
+    pub(crate) keep_rejected: bool,
+    /// Takes a batch of rejected events.
+    pub(crate) reject: &'a (dyn Fn(&mut Vec<RejectedRow>) -> Result<(), Problem> + Sync),
+    /// Bytes of payloads that one thread keeps before it hands them over.
+    pub(crate) rejected_bytes: usize,
+    /// Called after each block.
+    pub(crate) progress: &'a (dyn Fn() + Sync),
+}
+
+impl Reading<'_> {
+    /// Reads all files to their ends.
+    pub(crate) fn read(&self) -> Result<Read, Problem> {
+        let sources: Vec<Arc<str>> = self.paths.iter().map(|path| Arc::from(path.to_string_lossy())).collect();
+        let workers = (0..self.threads.max(1)).map(|_| Worker::new(self, &sources));
+        let reads = std::thread::scope(|scope| {
+            let threads: Vec<_> = workers.map(|worker| scope.spawn(|| worker.work())).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.collect::<Vec<_>>()
+        });
+        let mut whole = Read { counts: vec![Counts::default(); self.paths.len()], ..Read::default() };
+        for read in reads {
+            whole.absorb(read?);
+        }
+        Ok(whole)
+    }
+}
+
+impl Read {
+    fn absorb(&mut self, part: Read) {
+        if self.timelines.len() < part.timelines.len() {
+            self.timelines.resize_with(part.timelines.len(), Timeline::default);
+        }
+        for (whole, part) in self.timelines.iter_mut().zip(part.timelines) {
+            whole.merge(part);
+        }
+        for (whole, part) in self.counts.iter_mut().zip(part.counts) {
+            whole.accepted += part.accepted;
+            whole.rejected += part.rejected;
+        }
+        for (reason, count) in part.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
+        let place = |row: &RejectedRow| (row.source.clone(), row.offset);
+        self.refused = [self.refused.take(), part.refused].into_iter().flatten().min_by_key(place);
+    }
+
+    /// All accepted events.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.accepted).sum()
+    }
+
+    /// All rejected events.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.counts.iter().map(|counts| counts.rejected).sum()
+    }
+}
+
+struct Worker<'a> {
+    reading: &'a Reading<'a>,
+    sources: &'a [Arc<str>],
+    decoder: Decoder,
+    details: Details,
+    feeder: Feeder<'a>,
+    read: Read,
+    rejected: Vec<RejectedRow>,
+    rejected_bytes: usize,
+}
+
+impl<'a> Worker<'a> {
+    fn new(reading: &'a Reading<'a>, sources: &'a [Arc<str>]) -> Worker<'a> {
+        Worker {
+            reading,
+            sources,
+            decoder: Decoder::new(Arc::clone(reading.registry)),
+            details: Details::new(),
+            feeder: reading.gather.feeder(),
+            read: Read { counts: vec![Counts::default(); sources.len()], ..Read::default() },
+            rejected: Vec::new(),
+            rejected_bytes: 0,
+        }
+    }
+
+    fn work(mut self) -> Result<Read, Problem> {
+        let mut buffer = Vec::new();
+        while let Some(block) = self.reading.files.next_block(buffer)? {
+            self.block(&block)?;
+            (self.reading.progress)();
+            if self.read.refused.is_some() {
+                break;
+            }
+            buffer = block.into_buffer();
+        }
+        self.hand_over()?;
+        self.read.timelines = self.feeder.finish()?;
+        Ok(self.read)
+    }
+
+    fn block(&mut self, block: &Block) -> Result<(), Problem> {
+        self.details.clear();
+        if let BlockKind::Oversized { line_bytes } = block.kind {
+            return self.reject(block, 0, block.bytes(), line_bytes, Rejection::whole(Reason::TooLarge));
+        }
+        let mut start = 0;
+        while start < block.bytes().len() {
+            let rest = &block.bytes()[start..];
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            self.line(block, start, &rest[..length])?;
+            start += length + 1;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, block: &Block, start: usize, line: &[u8]) -> Result<(), Problem> {
+        match self.decoder.decode(line, &mut self.details) {
+            Ok(event) => {
+                self.read.counts[block.source as usize].accepted += 1;
+                self.feeder.push(&event, &self.details)
+            }
+            // In a file a blank line is no event.
+            Err(_) if is_blank(line) => Ok(()),
+            Err(rejection) => self.reject(block, start, line, line.len() as u64, rejection),
+        }
+    }
+
+    fn reject(&mut self, block: &Block, start: usize, line: &[u8], bytes: u64, rejection: Rejection) -> Result<(), Problem> {
+        self.read.counts[block.source as usize].rejected += 1;
+        *self.read.reasons.entry(rejection.reason).or_default() += 1;
+        if !self.reading.keep_rejected && !self.reading.is_strict {
+            return Ok(());
+        }
+        let payload = (!self.reading.redact).then(|| line[..line.len().min(PAYLOAD_MAX)].to_vec());
+        let row = RejectedRow {
+            source: Arc::clone(&self.sources[block.source as usize]),
+            partition: 0,
+            offset: i64::try_from(block.offset + start as u64).unwrap_or(i64::MAX),
+            received_at: self.reading.started_at,
+            rejection,
+            payload,
+            payload_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        };
+        if self.reading.is_strict {
+            if self.read.refused.is_none() {
+                self.read.refused = Some(row);
+            }
+            return Ok(());
+        }
+        self.rejected_bytes += size_of::<RejectedRow>() + row.payload.as_ref().map_or(0, Vec::len);
+        self.rejected.push(row);
+        if self.rejected_bytes > self.reading.rejected_bytes { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Problem> {
+        self.rejected_bytes = 0;
+        if self.rejected.is_empty() { Ok(()) } else { (self.reading.reject)(&mut self.rejected) }
+    }
+}

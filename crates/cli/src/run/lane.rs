@@ -1,0 +1,313 @@
+//! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner asks between two
+//! batches, and shares nothing with other lanes but the registry.
+
+use super::owner::Happening;
+use crate::directory;
+use crate::problem::Problem;
+use crate::settling::lock;
+use aggregator::Directives;
+use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
+use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
+use ingester::kafka::{Batch, Item, PartitionInfo};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a lane waits for records before it looks for what the owner asks.
+const WAIT: Duration = Duration::from_millis(10);
+/// Records in a batch, at most.
+const BATCH: usize = 10_000;
+
+/// What the owner asks of a lane.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// Hand over what the watermark has passed.
+    Gather(Ms),
+    /// Apply it.
+    Close(Arc<Directives>),
+    /// Hand over what was read since the last cut.
+    Cut,
+    /// Stop reading these partitions for now.
+    Pause(Vec<usize>),
+    /// Read them again.
+    Resume(Vec<usize>),
+    /// One more partition, from an offset, and up to another where there is an end.
+    Add(Partition),
+    /// Events of these broadcasts before these instants come too late for their airing.
+    Frontiers(Arc<Vec<(u32, Ms)>>),
+}
+
+
+/// A partition as the lane reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Partition {
+    pub(super) index: usize,
+    pub(super) info: PartitionInfo,
+    /// The first offset to read.
+    pub(super) from: i64,
+    /// With `--until-end`: the first offset not to read.
+    pub(super) until: Option<i64>,
+    /// Number of its topic in the list of sources.
+    pub(super) source: u32,
+}
+
+/// How far a partition has been read; the owner looks at it at any time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) next: i64,
+    /// Greatest of min(`ts`, record's time, our clock) of its accepted events.
+    pub(super) heard: Option<Ms>,
+    /// The client has reported its end, and nothing came since.
+    pub(super) is_at_end: bool,
+    /// The offset after its last record, committed or not, as the client last saw it. Where it lies beyond the end, a transaction is open.
+    pub(super) high: Option<i64>,
+    /// It has been read up to its target.
+    pub(super) is_done: bool,
+    /// When something last came of it.
+    pub(super) last_at: Instant,
+    /// Bytes that the lane holds since the last cut; the same in all its partitions.
+    pub(super) lane_bytes: usize,
+}
+
+/// What was read since the last cut.
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    pub(super) events: Vec<LoggedEvent>,
+    pub(super) details: Details,
+    pub(super) rejected: Vec<RejectedRow>,
+    /// By index of the partition.
+    pub(super) partitions: BTreeMap<usize, Taken>,
+    bytes: usize,
+}
+
+/// What was read of one partition since the last cut.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) to: i64,
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+    pub(super) event_at_max: Option<Ms>,
+    pub(super) record_at_max: Option<Ms>,
+    pub(super) record_at_last: Option<Ms>,
+}
+
+/// What a lane is made of.
+pub(super) struct LaneParts {
+    pub(super) kafka: ingester::kafka::Lane,
+    pub(super) live: aggregator::Lane,
+    pub(super) registry: Arc<Registry>,
+    pub(super) partitions: Vec<Partition>,
+    pub(super) progress: Arc<Mutex<BTreeMap<usize, Progress>>>,
+    pub(super) asks: Receiver<Ask>,
+    pub(super) tells: Sender<Happening>,
+    pub(super) future_max: Ms,
+    pub(super) redact: bool,
+    /// Beyond so many bytes since the last cut the lane reads no further until the next.
+    pub(super) bytes_max: usize,
+}
+
+/// Reads until the owner goes away.
+pub(super) fn run(parts: LaneParts) {
+    let tells = parts.tells.clone();
+    if let Err(problem) = LaneThread::new(parts).work() {
+        // Without an owner nobody is left to tell.
+        let _ = tells.send(Happening::Failed(problem));
+    }
+}
+
+struct LaneThread {
+    parts: LaneParts,
+    decoder: Decoder,
+    partitions: BTreeMap<usize, Partition>,
+    cut: Cut,
+    is_over: bool,
+}
+
+impl LaneThread {
+    fn new(mut parts: LaneParts) -> LaneThread {
+        let decoder = Decoder::new(Arc::clone(&parts.registry));
+        let owned = std::mem::take(&mut parts.partitions);
+        let mut thread = LaneThread { parts, decoder, partitions: BTreeMap::new(), cut: Cut::default(), is_over: false };
+        for partition in owned {
+            thread.own(partition);
+        }
+        thread
+    }
+
+    fn own(&mut self, partition: Partition) {
+        let is_done = partition.until.is_some_and(|until| partition.from >= until);
+        let progress = Progress {
+            next: partition.from,
+            heard: None,
+            is_at_end: false,
+            high: None,
+            is_done,
+            last_at: Instant::now(),
+            lane_bytes: 0,
+        };
+        lock(&self.parts.progress).insert(partition.index, progress);
+        self.cut.partitions.insert(partition.index, Taken { to: partition.from, ..Taken::default() });
+        self.partitions.insert(partition.index, partition);
+    }
+
+    fn work(mut self) -> Result<(), Problem> {
+        while !self.is_over {
+            self.answer()?;
+            if self.cut.bytes > self.parts.bytes_max {
+                // Back-pressure: the next batch is not asked for until the writer has taken this one.
+                match self.parts.asks.recv_timeout(WAIT) {
+                    Ok(ask) => self.obey(ask)?,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+                continue;
+            }
+            let batch = self.parts.kafka.next_batch(WAIT, BATCH)?;
+            self.take(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<(), Problem> {
+        loop {
+            match self.parts.asks.try_recv() {
+                Ok(ask) => self.obey(ask)?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => {
+                    self.is_over = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, ask: Ask) -> Result<(), Problem> {
+        match ask {
+            Ask::Gather(watermark) => {
+                let gathered = self.parts.live.gather(watermark);
+                self.tell(Happening::Gathered(gathered));
+            },
+            Ask::Close(directives) => {
+                let changes = self.parts.live.close(&directives);
+                self.tell(Happening::Closed(changes));
+            }
+            Ask::Cut => {
+                let partitions = self.cut.partitions.iter();
+                let next = partitions.map(|(index, taken)| (*index, Taken { accepted: 0, rejected: 0, ..taken.clone() })).collect();
+                let cut = std::mem::replace(&mut self.cut, Cut { partitions: next, ..Cut::default() });
+                self.show_bytes();
+                self.tell(Happening::Cut(Box::new(cut)));
+            }
+            Ask::Pause(indices) => self.parts.kafka.pause(&indices)?,
+            Ask::Resume(indices) => self.parts.kafka.resume(&indices)?,
+            Ask::Add(partition) => {
+                self.parts.kafka.add(partition.index, partition.from)?;
+                self.own(partition);
+            }
+            Ask::Frontiers(frontiers) => {
+                for (broadcast, frontier) in frontiers.iter() {
+                    self.parts.live.set_frontier(*broadcast, *frontier);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, told: Happening) {
+        self.is_over |= self.parts.tells.send(told).is_err();
+    }
+
+    fn take(&mut self, batch: &Batch) -> Result<(), Problem> {
+        for notice in batch.notices() {
+            self.tell(Happening::Notice(notice.clone()));
+        }
+        if batch.is_empty() {
+            for (index, progress) in lock(&self.parts.progress).iter_mut().filter(|(_, progress)| progress.is_at_end) {
+                progress.high = self.parts.kafka.high_watermark(*index);
+            }
+            return Ok(());
+        }
+        let (now, at) = (directory::now(), Instant::now());
+        let mut seen: BTreeMap<usize, Progress> = lock(&self.parts.progress).clone();
+        let mut finished = Vec::new();
+        for item in batch.items() {
+            let (Item::Record { partition: index, .. } | Item::End { partition: index, .. }) = item;
+            let Some(progress) = seen.get_mut(&index) else { continue };
+            match item {
+                Item::Record { offset, time_ms, value, .. } => {
+                    let until = self.partitions[&index].until;
+                    if until.is_some_and(|until| offset >= until) {
+                        progress.next = progress.next.max(until.unwrap_or(offset));
+                    } else {
+                        progress.next = offset + 1;
+                        progress.is_at_end = false;
+                        progress.last_at = at;
+                        self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress);
+                    }
+                }
+                Item::End { next_offset, .. } => {
+                    let until = self.partitions[&index].until.unwrap_or(i64::MAX);
+                    progress.next = progress.next.max(next_offset.min(until));
+                    progress.is_at_end = true;
+                }
+            }
+            if !progress.is_done && self.partitions[&index].until.is_some_and(|until| progress.next >= until) {
+                progress.is_done = true;
+                finished.push(index);
+            }
+            if let Some(taken) = self.cut.partitions.get_mut(&index) {
+                taken.to = progress.next;
+            }
+        }
+        if !finished.is_empty() {
+            self.parts.kafka.pause(&finished)?;
+        }
+        *lock(&self.parts.progress) = seen;
+        self.show_bytes();
+        Ok(())
+    }
+
+    fn record(&mut self, index: usize, offset: i64, time: Option<Ms>, value: &[u8], now: Ms, progress: &mut Progress) {
+        let decoded = self.decoder.decode(value, &mut self.cut.details);
+        let decoded = decoded.and_then(|event| {
+            let is_possible = event.ts() <= now.saturating_add(self.parts.future_max);
+            if is_possible { Ok(event) } else { Err(Rejection::of(Reason::FromTheFuture, Field::Ts)) }
+        });
+        let Partition { info, source, .. } = &self.partitions[&index];
+        let taken = self.cut.partitions.entry(index).or_default();
+        taken.record_at_last = time;
+        taken.record_at_max = taken.record_at_max.max(time);
+        match decoded {
+            Ok(event) => {
+                taken.accepted += 1;
+                taken.event_at_max = taken.event_at_max.max(Some(event.ts()));
+                let known = time.filter(|time| (audience::time::TS_MIN..audience::time::TS_END).contains(time));
+                progress.heard = progress.heard.max(Some(event.ts().min(known.unwrap_or(Ms::MAX)).min(now)));
+                let late_at = self.parts.live.push(event, &self.cut.details).unwrap_or(ON_TIME);
+                let logged = LoggedEvent { event, late_at, commit: 0, offset, source: *source, partition: info.partition };
+                self.cut.events.push(logged);
+                self.cut.bytes += size_of::<LoggedEvent>();
+            }
+            Err(rejection) => {
+                taken.rejected += 1;
+                let payload = (!self.parts.redact).then(|| value[..value.len().min(PAYLOAD_MAX)].to_vec());
+                self.cut.bytes += size_of::<RejectedRow>() + payload.as_ref().map_or(0, Vec::len);
+                self.cut.rejected.push(RejectedRow {
+                    source: Arc::clone(&info.topic),
+                    partition: info.partition,
+                    offset,
+                    received_at: now,
+                    rejection,
+                    payload,
+                    payload_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
+                });
+            }
+        }
+    }
+
+    fn show_bytes(&self) {
+        let bytes = self.cut.bytes + self.cut.details.len();
+        lock(&self.parts.progress).values_mut().for_each(|progress| progress.lane_bytes = bytes);
+    }
+}

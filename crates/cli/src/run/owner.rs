@@ -1,0 +1,375 @@
+//! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes, cuts what they have read, and
+//! hands it to the writer; nothing else decides when anything happens.
+
+use super::lane::{Ask, Cut, Partition, Progress};
+use super::logline;
+use super::start::Started;
+use super::writer::{Settle, Standing, Work, Written};
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::settling::lock;
+use aggregator::{Changes, END_OF_DATA, Gathered, Live, PartitionState, Watermarks};
+use audience::{MinuteRow, Ms, Registry};
+use ingester::kafka::{Kafka, Notice};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How often the owner looks at the lanes when nothing happens.
+const TICK: Duration = Duration::from_millis(50);
+/// How often partitions that were added are looked for.
+const REFRESH: Duration = Duration::from_secs(30);
+/// How long one question to the broker may hold the loop.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// The group whose offsets tell monitoring tools how far the commits are. Nobody reads from it.
+const GROUP: &str = "jauge";
+
+/// What can happen.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// A lane gathered what the watermark has passed.
+    Gathered(Gathered),
+    /// A lane applied it.
+    Closed(Changes),
+    /// A lane handed over what it has read.
+    Cut(Box<Cut>),
+    /// A client says something.
+    Notice(Notice),
+    /// The writer is done with what it was given.
+    Written(Result<Written, Problem>),
+    /// A lane cannot go on.
+    Failed(Problem),
+}
+
+/// What the outside sees of a run, a few times a second.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) live: &'a Live,
+    pub(crate) registry: &'a Registry,
+    /// Next offsets, by index of the partition.
+    pub(crate) positions: &'a BTreeMap<usize, i64>,
+}
+
+/// A lane as the owner holds it.
+pub(super) struct LaneHandle {
+    pub(super) asks: Sender<Ask>,
+    pub(super) progress: Arc<Mutex<BTreeMap<usize, Progress>>>,
+}
+
+/// The owner of a run.
+pub(super) struct Owner<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) kafka: Kafka,
+    pub(super) lanes: Vec<LaneHandle>,
+    pub(super) happenings: Receiver<Happening>,
+    pub(super) writer: SyncSender<Work>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) live: Live,
+    pub(super) watermarks: Watermarks,
+    pub(super) partitions: BTreeMap<usize, Partition>,
+    pub(super) is_until_end: bool,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) watch: &'a mut dyn FnMut(&View<'_>),
+    pub(super) state: State,
+}
+
+/// What the loop remembers from turn to turn.
+pub(super) struct State {
+    /// The watermark of the last round.
+    pub(super) watermark: Option<Ms>,
+    /// Live minutes that closed since the last cut.
+    pub(super) closed: Vec<MinuteRow>,
+    pub(super) progress: BTreeMap<usize, Progress>,
+    pub(super) paused: Vec<usize>,
+    pub(super) is_writing: bool,
+    pub(super) written: Written,
+    pub(super) cut_at: Instant,
+    pub(super) settled_at: Option<Instant>,
+    pub(super) ticked_at: Instant,
+    pub(super) refreshed_at: Instant,
+    pub(super) noticed: Option<(String, Instant)>,
+    pub(super) named_at: Instant,
+}
+
+impl State {
+    pub(super) fn new(watermark: Option<Ms>, written: Written) -> State {
+        let now = Instant::now();
+        State {
+            watermark,
+            closed: Vec::new(),
+            progress: BTreeMap::new(),
+            paused: Vec::new(),
+            is_writing: false,
+            written,
+            cut_at: now,
+            settled_at: None,
+            ticked_at: now,
+            refreshed_at: now,
+            noticed: None,
+            named_at: now,
+        }
+    }
+}
+
+impl Owner<'_> {
+    /// Runs until it is stopped, or to the end of the data. Everything that was read is committed then.
+    pub(super) fn run(mut self) -> Result<Written, Problem> {
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.happenings.recv_timeout(TICK) {
+                Ok(happening) => self.take(happening)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Problem::bug("All lanes have ended without a word.")),
+            }
+            self.look()?;
+            self.hold_back()?;
+            if let Some(watermark) = self.watermarks.least().filter(|at| Some(*at) > self.state.watermark) {
+                self.round(watermark)?;
+                self.state.watermark = Some(watermark);
+            }
+            self.show();
+            if self.is_until_end && self.is_at_end() {
+                return self.end();
+            }
+            if self.is_cut_due() && !self.state.is_writing {
+                self.cut(false)?;
+            }
+            self.find_partitions()?;
+        }
+        self.last_words()
+    }
+
+    /// All targets are reached: the data end here.
+    fn end(mut self) -> Result<Written, Problem> {
+        self.round(END_OF_DATA)?;
+        self.wait_for_writer()?;
+        self.cut(true)?;
+        self.wait_for_writer()?;
+        Ok(self.state.written)
+    }
+
+    /// Stopped: what was read is committed.
+    fn last_words(mut self) -> Result<Written, Problem> {
+        self.wait_for_writer()?;
+        self.cut(false)?;
+        self.wait_for_writer()?;
+        Ok(self.state.written)
+    }
+
+    fn take(&mut self, happening: Happening) -> Result<(), Problem> {
+        match happening {
+            Happening::Notice(notice) => {
+                self.notice(&notice);
+                Ok(())
+            }
+            Happening::Failed(problem) => Err(problem),
+            Happening::Written(written) => {
+                self.state.written = written?;
+                self.state.is_writing = false;
+                let next: Vec<(usize, i64)> = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
+                // For monitoring only: where it fails, the client says so in a notice.
+                let _ = self.kafka.commit_offsets(GROUP, &next);
+                Ok(())
+            }
+            Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {
+                Err(Problem::bug("A lane answered what it was not asked."))
+            }
+        }
+    }
+
+    /// Waits for one answer of each lane.
+    fn answers<T>(&mut self, pick: impl Fn(Happening) -> Result<T, Happening>) -> Result<Vec<T>, Problem> {
+        let mut answers = Vec::with_capacity(self.lanes.len());
+        while answers.len() < self.lanes.len() {
+            let happening = self.happenings.recv().map_err(|_| Problem::bug("All lanes have ended without a word."))?;
+            match pick(happening) {
+                Ok(answer) => answers.push(answer),
+                Err(other) => self.take(other)?,
+            }
+        }
+        Ok(answers)
+    }
+
+    fn ask(&self, ask: &Ask) {
+        for lane in &self.lanes {
+            // A lane that is gone has said why, and that is read next.
+            let _ = lane.asks.send(ask.clone());
+        }
+    }
+
+    /// One round of the live curve.
+    fn round(&mut self, watermark: Ms) -> Result<(), Problem> {
+        self.ask(&Ask::Gather(watermark));
+        let gathered = self.answers(|told| if let Happening::Gathered(one) = told { Ok(one) } else { Err(told) })?;
+        let directives = Arc::new(self.live.advance(watermark, gathered));
+        self.ask(&Ask::Close(directives));
+        let changes = self.answers(|told| if let Happening::Closed(one) = told { Ok(one) } else { Err(told) })?;
+        self.state.closed.extend(self.live.close(changes));
+        Ok(())
+    }
+
+    /// Looks how far the lanes are, and what each partition is doing.
+    fn look(&mut self) -> Result<(), Problem> {
+        let now = Instant::now();
+        let idle_after = Duration::from_millis(self.settings.idle_after_ms.unsigned_abs());
+        for lane in &self.lanes {
+            self.state.progress.extend(lock(&lane.progress).iter().map(|(index, progress)| (*index, *progress)));
+        }
+        for (index, progress) in &self.state.progress {
+            if let Some(heard) = progress.heard {
+                self.watermarks.heard(*index, heard, None, Ms::MAX);
+            }
+            let is_open = progress.is_at_end && progress.high.is_some_and(|high| high > progress.next);
+            let is_quiet = now.duration_since(progress.last_at) >= idle_after;
+            let state = match progress {
+                _ if progress.is_done => PartitionState::Idle,
+                _ if self.is_until_end && progress.is_at_end && !is_open => PartitionState::Idle,
+                _ if is_open => PartitionState::OpenTransaction,
+                Progress { is_at_end: true, .. } if is_quiet => PartitionState::Idle,
+                Progress { heard: None, .. } if self.watermarks.of(*index).is_none() => PartitionState::Unread,
+                _ => PartitionState::Reading,
+            };
+            self.watermarks.set(*index, state);
+        }
+        let elapsed = now.duration_since(self.state.ticked_at);
+        self.state.ticked_at = now;
+        if !self.is_until_end {
+            self.watermarks.run_on(Ms::try_from(elapsed.as_millis()).unwrap_or(0));
+        }
+        self.name_holders(now);
+        Ok(())
+    }
+
+    /// With `--until-end` an open transaction is waited for, and named.
+    fn name_holders(&mut self, now: Instant) {
+        let is_open = |index: &&usize| self.watermarks.state(**index) == PartitionState::OpenTransaction;
+        let open: Vec<String> = self.state.progress.keys().filter(is_open).filter_map(|index| self.partitions.get(index)).map(name).collect();
+        if !open.is_empty() && now.duration_since(self.state.named_at) > Duration::from_secs(5) {
+            self.state.named_at = now;
+            let text = format!("Waiting for an open transaction in {}.", open.join(", "));
+            logline::say(self.settings.log_format, &logline::info(&text));
+        }
+    }
+
+    /// Pauses partitions that are far ahead of the watermark, so that what waits for it stays bounded, and resumes them.
+    fn hold_back(&mut self) -> Result<(), Problem> {
+        let is_awaited = |index: &usize| self.watermarks.state(*index) != PartitionState::Idle;
+        let heard = self.state.progress.iter().filter(|(index, _)| is_awaited(index)).filter_map(|(_, progress)| progress.heard);
+        let Some(least) = heard.min() else { return Ok(()) };
+        let ahead = |progress: &Progress| progress.heard.is_some_and(|heard| heard - least > self.settings.max_drift_ms);
+        let far = self.state.progress.iter().filter(|(_, progress)| !progress.is_done && ahead(progress));
+        let far: Vec<usize> = far.map(|(index, _)| *index).collect();
+        if far == self.state.paused {
+            return Ok(());
+        }
+        for (place, lane) in self.lanes.iter().enumerate() {
+            let here = |index: &&usize| *index % self.lanes.len() == place;
+            let pause: Vec<usize> = far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
+            let done = |index: &&usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
+            let resume = self.state.paused.iter().filter(here).filter(|index| !far.contains(index) && !done(index));
+            let resume: Vec<usize> = resume.copied().collect();
+            for ask in [(!pause.is_empty()).then_some(Ask::Pause(pause)), (!resume.is_empty()).then_some(Ask::Resume(resume))] {
+                let _ = ask.map(|ask| lane.asks.send(ask));
+            }
+        }
+        self.state.paused = far;
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let positions = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
+        (self.watch)(&View { live: &self.live, registry: &self.registry, positions: &positions });
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.partitions.keys().all(|index| self.state.progress.get(index).is_some_and(|progress| progress.is_done))
+    }
+
+    fn is_cut_due(&self) -> bool {
+        let interval = Duration::from_millis(self.settings.commit_interval_ms.unsigned_abs());
+        let bytes: usize = self.lanes.iter().filter_map(|lane| lock(&lane.progress).values().next().map(|progress| progress.lane_bytes)).sum();
+        self.state.cut_at.elapsed() >= interval || bytes as u64 >= self.settings.commit_bytes
+    }
+
+    /// Cuts what the lanes have read and hands it to the writer, with what is due to settle.
+    fn cut(&mut self, is_end: bool) -> Result<(), Problem> {
+        let settle = self.settle(is_end);
+        if let Some(settle) = &settle {
+            // From here on events of these airings come too late for them; the lanes learn it with the cut, so the log agrees.
+            let frontiers: Vec<(u32, Ms)> = settle.due.iter().map(|due| (due.broadcast, due.frontier)).collect();
+            frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
+            self.ask(&Ask::Frontiers(Arc::new(frontiers)));
+            self.state.settled_at = Some(Instant::now());
+        }
+        self.ask(&Ask::Cut);
+        let cuts = self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
+        let standing = |(index, partition): (&usize, &Partition)| {
+            let standing = Standing {
+                info: partition.info.clone(),
+                start: partition.from,
+                watermark: self.watermarks.of(*index),
+                is_idle: self.watermarks.state(*index) == PartitionState::Idle,
+            };
+            (*index, standing)
+        };
+        let partitions = self.partitions.iter().map(standing).collect();
+        let live = std::mem::take(&mut self.state.closed);
+        let work = Work { cuts, live, watermark: self.state.watermark, partitions, settle };
+        self.state.cut_at = Instant::now();
+        self.state.is_writing = true;
+        self.writer.send(work).map_err(|_| Problem::bug("The writer has ended without a word."))
+    }
+
+    fn settle(&self, is_end: bool) -> Option<Settle> {
+        let interval = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs());
+        let is_time = self.state.settled_at.is_none_or(|at| at.elapsed() >= interval);
+        if is_end {
+            return Some(Settle { due: Vec::new(), is_end });
+        }
+        let due = if is_time { self.live.due() } else { Vec::new() };
+        (!due.is_empty()).then_some(Settle { due, is_end })
+    }
+
+    fn wait_for_writer(&mut self) -> Result<(), Problem> {
+        while self.state.is_writing {
+            let happening = self.happenings.recv().map_err(|_| Problem::bug("The writer has ended without a word."))?;
+            self.take(happening)?;
+        }
+        Ok(())
+    }
+
+    fn find_partitions(&mut self) -> Result<(), Problem> {
+        if self.is_until_end || self.state.refreshed_at.elapsed() < REFRESH {
+            return Ok(());
+        }
+        self.state.refreshed_at = Instant::now();
+        // A broker that does not answer now is asked again later.
+        let Ok(found) = self.kafka.refresh(ASK_TIMEOUT) else { return Ok(()) };
+        for index in found {
+            let info = self.kafka.partitions()[index].clone();
+            let Ok(offsets) = self.kafka.offsets(index, ASK_TIMEOUT) else { continue };
+            let source = Started::source_of(self.settings, &info.topic);
+            let partition = Partition { index, info, from: offsets.low, until: None, source };
+            logline::say(self.settings.log_format, &logline::info(&format!("Reading {}, which was added.", name(&partition))));
+            self.watermarks.add(None);
+            let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(partition.clone()));
+            self.partitions.insert(index, partition);
+        }
+        Ok(())
+    }
+
+    /// Says what a client says, but not the same again and again.
+    fn notice(&mut self, notice: &Notice) {
+        let again = self.state.noticed.as_ref().is_some_and(|(text, at)| *text == notice.text && at.elapsed() < Duration::from_secs(30));
+        if !again {
+            let waiting = if notice.waiting { " Waiting for it; reading goes on when it is back." } else { "" };
+            logline::say(self.settings.log_format, &logline::warning(&format!("Kafka: {}.{waiting}", notice.text)));
+            self.state.noticed = Some((notice.text.clone(), Instant::now()));
+        }
+    }
+}
+
+fn name(partition: &Partition) -> String {
+    format!("{}/{}", partition.info.topic, partition.info.partition)
+}

@@ -1,0 +1,346 @@
+//! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
+//! is due, from the log that it has committed. A full disk is waited for.
+
+use super::lane::{Cut, Taken};
+use super::logline;
+use crate::directory::{self, Keys};
+use crate::passport;
+use crate::problem::Problem;
+use crate::replay::{rules, settlement};
+use crate::settings::{LogFormat, Settings};
+use crate::settling::{Gather, Output, Settled, settle_all, write_file};
+use crate::stored::open_table;
+use aggregator::Due;
+use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
+use exporter::{
+    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows, Table,
+    minutes_by_date, rejected_by_date, sort_events,
+};
+use ingester::kafka::PartitionInfo;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a full disk is waited for before the next try.
+const FULL_DISK_WAIT: Duration = Duration::from_secs(2);
+
+/// What the owner hands over at a cut.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) cuts: Vec<Cut>,
+    /// Live minutes that closed.
+    pub(super) live: Vec<MinuteRow>,
+    /// The watermark of the live curve.
+    pub(super) watermark: Option<Ms>,
+    pub(super) partitions: BTreeMap<usize, Standing>,
+    pub(super) settle: Option<Settle>,
+}
+
+/// A partition at a cut, as the owner sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) info: PartitionInfo,
+    /// Where reading began in this process.
+    pub(super) start: i64,
+    pub(super) watermark: Option<Ms>,
+    pub(super) is_idle: bool,
+}
+
+/// What to settle after the cut is committed.
+#[derive(Clone, Debug)]
+pub(super) struct Settle {
+    pub(super) due: Vec<Due>,
+    /// The data end here: every airing is over, whatever the watermark says.
+    pub(super) is_end: bool,
+}
+
+/// What the writer tells the owner.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    /// The newest commit.
+    pub(super) commit: u64,
+    pub(super) ledger: Ledger,
+    /// Airings that settled with it.
+    pub(super) airings: usize,
+}
+
+/// The writer's state.
+pub(super) struct Writer {
+    pub(super) owner: Owner,
+    pub(super) keys: Keys,
+    pub(super) registry: Arc<Registry>,
+    pub(super) settings: Settings,
+    /// Names of topics, by number of the source.
+    pub(super) sources: Vec<Arc<str>>,
+    /// Set by a second signal, or where the owner is gone: do not wait for a disk.
+    pub(super) give_up: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Commits `work`, and then what it settles.
+    pub(super) fn write(&mut self, mut work: Work) -> Result<Written, Problem> {
+        let mut written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
+        if !work.is_empty() {
+            let began = Instant::now();
+            let counts = counts_of(&work.cuts);
+            let whole = join(std::mem::take(&mut work.cuts));
+            self.until_it_fits(|writer| writer.commit_cut(&whole, &counts, &mut work))?;
+            written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
+            self.say(&counts, written, began.elapsed());
+        }
+        if let Some(settle) = &work.settle {
+            let began = Instant::now();
+            let watermark = work.watermark;
+            let airings = self.until_it_fits(|writer| writer.settle(settle, watermark))?;
+            if airings > 0 {
+                written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings };
+                self.say(&Counts::default(), written, began.elapsed());
+            }
+        }
+        Ok(written)
+    }
+
+    /// Where each broadcast's events are settled up to, by its id.
+    pub(super) fn frontiers(&self) -> &BTreeMap<String, Ms> {
+        self.owner.chain().frontiers()
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.owner.chain().newest().map(|newest| newest.ledger).unwrap_or_default()
+    }
+
+    fn say(&self, counts: &Counts, written: Written, took: Duration) {
+        logline::say(self.settings.log_format, &logline::commit(counts, written, took));
+    }
+
+    /// Tries again while the disk is full.
+    fn until_it_fits<T>(&mut self, mut attempt: impl FnMut(&mut Writer) -> Result<T, Problem>) -> Result<T, Problem> {
+        let mut said = false;
+        loop {
+            match attempt(self) {
+                Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
+                    if !said {
+                        let waiting = "Waiting for room on the disk; nothing is lost, reading goes on when there is some.";
+                        logline::say(self.settings.log_format, &logline::warning(&format!("{problem} {waiting}")));
+                        said = true;
+                    }
+                    std::thread::sleep(FULL_DISK_WAIT);
+                }
+                done => {
+                    if said && done.is_ok() {
+                        logline::say(self.settings.log_format, &logline::warning("There is room on the disk again."));
+                    }
+                    return done;
+                }
+            }
+        }
+    }
+
+    fn commit_cut(&mut self, whole: &Whole, counts: &Counts, work: &mut Work) -> Result<(), Problem> {
+        let commit = self.owner.begin();
+        let names = self.registry.ids();
+        let passport = passport::of_topics(&self.settings, commit.number());
+        let number = i64::try_from(commit.number()).unwrap_or(i64::MAX);
+        if !whole.events.is_empty() {
+            let mut events: Vec<LoggedEvent> = whole.events.iter().map(|row| LoggedEvent { commit: number, ..*row }).collect();
+            sort_events(&mut events, &names);
+            write_file(&commit, Folder::Writer, Rows::Events(&events, &whole.details, &self.sources), &names, &passport)?;
+        }
+        let mut rejected = whole.rejected.clone();
+        for (day, rows) in rejected_by_date(&mut rejected) {
+            write_file(&commit, Folder::Day(day), Rows::Rejected(rows), &names, &passport)?;
+        }
+        for (day, rows) in minutes_by_date(&mut work.live, &names) {
+            write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
+        }
+        let mut draft = self.draft(CommitKind::Run);
+        draft.watermark = work.watermark.max(draft.watermark);
+        self.place_partitions(&mut draft, whole, &work.partitions);
+        let after_settle = self.after_settle(&whole.events, &names);
+        draft.counts = counts.clone();
+        let ledger = &mut draft.ledger;
+        ledger.read += counts.read;
+        ledger.accepted += counts.accepted;
+        ledger.rejected += counts.rejected;
+        ledger.after_settle += after_settle;
+        ledger.not_yet_settled += counts.accepted - after_settle;
+        self.publish(&commit, &draft)
+    }
+
+    fn publish(&mut self, commit: &Commit, draft: &Draft) -> Result<(), Problem> {
+        let registry = Arc::clone(&self.registry);
+        self.keys.append(&registry)?;
+        // Once a manifest may be there, the same commit must be tried again and no other with the same records.
+        loop {
+            match self.owner.publish(commit, draft) {
+                Err(error) if error.is_disk_full() && !self.give_up.load(Ordering::Relaxed) => std::thread::sleep(FULL_DISK_WAIT),
+                done => return done.map(|_| ()).map_err(Problem::from),
+            }
+        }
+    }
+
+    /// What was true stays true.
+    fn draft(&self, kind: CommitKind) -> Draft {
+        let now = directory::now();
+        let mut draft = match self.owner.chain().newest() {
+            Some(newest) => Draft::after(newest, kind, now),
+            None => Draft::first(kind, now),
+        };
+        draft.settings = directory::settings_of_data(&self.settings);
+        draft
+    }
+
+    fn place_partitions(&self, draft: &mut Draft, whole: &Whole, standings: &BTreeMap<usize, Standing>) {
+        for (index, standing) in standings {
+            let Some(taken) = whole.partitions.get(index) else { continue };
+            let partitions = &mut draft.inputs.partitions;
+            let place = partitions.iter().position(|one| *one.topic == *standing.info.topic && one.partition == standing.info.partition);
+            let place = match place {
+                Some(place) => place,
+                // A partition of which nothing was read yet is not known yet: it will be read from its log start.
+                None if taken.to == standing.start => continue,
+                None => {
+                    let (topic, partition, from) = (standing.info.topic.to_string(), standing.info.partition, standing.start);
+                    partitions.push(Partition { topic, partition, from, to: from, ..Partition::default() });
+                    partitions.len() - 1
+                }
+            };
+            let one = &mut partitions[place];
+            one.to = taken.to;
+            one.accepted = taken.accepted;
+            one.rejected = taken.rejected;
+            one.skipped = (taken.to - one.from).unsigned_abs() - taken.accepted - taken.rejected;
+            one.event_at_max = one.event_at_max.max(taken.event_at_max);
+            one.record_at_max = one.record_at_max.max(taken.record_at_max);
+            one.record_at_last = taken.record_at_last.or(one.record_at_last);
+            one.watermark = one.watermark.max(standing.watermark);
+            one.idle = standing.is_idle;
+        }
+        draft.inputs.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    }
+
+    /// Events that come behind their broadcast's frontier.
+    fn after_settle(&self, events: &[LoggedEvent], names: &[Arc<str>]) -> u64 {
+        let frontiers = self.frontiers();
+        let of_broadcast: Vec<Ms> = names.iter().map(|id| frontiers.get(&**id).copied().unwrap_or(Ms::MIN)).collect();
+        events.iter().filter(|row| row.event.ts() < of_broadcast[row.event.broadcast as usize]).count() as u64
+    }
+
+    /// Settles in a commit of its own, from the events of the commits before it. Gives the number of airings.
+    fn settle(&mut self, settle: &Settle, watermark: Option<Ms>) -> Result<usize, Problem> {
+        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
+        let threads = self.settings.lanes;
+        let rules = rules(&self.settings);
+        let gather = Gather::new(memory / 4, self.owner.store().root().to_path_buf());
+        let mut timelines = self.gather_due(settle, &gather)?;
+        if !settle.is_end {
+            // An event may have come that makes the airing longer: then it is not over after all.
+            let is_over = |last: Option<Ms>| last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark);
+            timelines.iter_mut().filter(|timeline| !is_over(timeline.last_sign())).for_each(|timeline| *timeline = aggregator::Timeline::default());
+        }
+        if timelines.iter().all(|timeline| timeline.events() == 0) {
+            return Ok(0);
+        }
+        let commit = self.owner.begin();
+        let names = self.registry.ids();
+        let passport = passport::of_topics(&self.settings, commit.number());
+        let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
+        let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
+        let settled = settle_all(&gather.finish()?, &timelines, &rules, threads, || output.sink())?;
+        output.finish()?;
+        let mut draft = self.draft(CommitKind::Run);
+        let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();
+        let ledger = &mut draft.ledger;
+        ledger.applied += sum(|one| one.tally.applied);
+        ledger.repeated += sum(|one| one.tally.repeated);
+        ledger.orphaned += sum(|one| one.tally.orphaned);
+        ledger.not_yet_settled -= sum(|one| one.tally.total());
+        draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
+        self.publish(&commit, &draft)?;
+        Ok(settled.len())
+    }
+
+    /// Feeds the unsettled events of what is due.
+    fn gather_due(&self, settle: &Settle, gather: &Gather) -> Result<Vec<aggregator::Timeline>, Problem> {
+        let frontiers = self.frontiers();
+        // By broadcast: the unsettled events in [from, to) are fed.
+        let mut due = BTreeMap::new();
+        let names = self.registry.ids();
+        for (number, id) in (0..).zip(&names) {
+            let from = frontiers.get(&**id).copied().unwrap_or(Ms::MIN);
+            if settle.is_end {
+                due.insert(number, (from, Ms::MAX));
+            } else if let Some(one) = settle.due.iter().find(|one| one.broadcast == number) {
+                due.insert(number, (from, one.frontier));
+            }
+        }
+        let mut feeder = gather.feeder();
+        let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
+        for file in &files {
+            let number = |id: &str| self.registry.number(id).0;
+            let table = open_table(self.owner.store(), Table::Events, file)?;
+            for batch in table.events(number, |_| 0, fingerprint)? {
+                let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
+                for row in &rows {
+                    let is_due = due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
+                    if is_due {
+                        feeder.push(&row.event, &details)?;
+                    }
+                }
+            }
+        }
+        feeder.finish()
+    }
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        let nothing = |cut: &Cut| cut.events.is_empty() && cut.rejected.is_empty();
+        self.live.is_empty() && self.cuts.iter().all(nothing)
+    }
+}
+
+/// The cuts of all lanes as one.
+#[derive(Debug, Default)]
+struct Whole {
+    events: Vec<LoggedEvent>,
+    details: Details,
+    rejected: Vec<RejectedRow>,
+    partitions: BTreeMap<usize, Taken>,
+}
+
+fn join(cuts: Vec<Cut>) -> Whole {
+    let mut whole = Whole::default();
+    for cut in cuts {
+        if whole.events.is_empty() {
+            whole.events = cut.events;
+            whole.details = cut.details;
+        } else {
+            let details = &mut whole.details;
+            let adopted = cut.events.into_iter().map(|row| LoggedEvent { event: details.adopt(row.event, &cut.details), ..row });
+            whole.events.extend(adopted);
+        }
+        whole.rejected.extend(cut.rejected);
+        whole.partitions.extend(cut.partitions);
+    }
+    whole
+}
+
+fn counts_of(cuts: &[Cut]) -> Counts {
+    let mut counts = Counts::default();
+    for cut in cuts {
+        counts.accepted += cut.events.len() as u64;
+        counts.rejected += cut.rejected.len() as u64;
+        for row in &cut.rejected {
+            *counts.reasons.entry(row.rejection.reason.word().to_owned()).or_default() += 1;
+        }
+    }
+    counts.read = counts.accepted + counts.rejected;
+    counts
+}
+
+/// Whether the log is text: then progress may be drawn beside it.
+pub(super) fn is_text(settings: &Settings) -> bool {
+    settings.log_format == LogFormat::Text
+}

@@ -1,0 +1,311 @@
+//! A setting: something an operator may choose. One table of them drives flags, environment, file, `jauge config`, the example
+//! files and the man pages, so that they agree.
+
+use crate::form::Form;
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The name in a file; a flag has dashes, a variable capitals and `JAUGE_` before it.
+    pub(crate) name: &'static str,
+    /// As it would be written in a file without its quotes; empty where nothing is set.
+    pub(crate) default: &'static str,
+    /// What may be written.
+    pub(crate) form: Form,
+    /// The placeholder in a usage line.
+    pub(crate) placeholder: &'static str,
+    /// One or two sentences, for people.
+    pub(crate) help: &'static str,
+    /// The heading under which help and example files list it.
+    pub(crate) group: &'static str,
+    /// Commands with the setting as a flag; `config` has them all.
+    pub(crate) commands: &'static [&'static str],
+}
+
+impl Setting {
+    /// The setting of that name.
+    pub(crate) fn named(name: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
+    /// The flag without its dashes: `commit-interval`.
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The environment variable: `JAUGE_COMMIT_INTERVAL`.
+    pub(crate) fn variable(&self) -> String {
+        format!("JAUGE_{}", self.name.to_uppercase())
+    }
+
+    /// The flag that takes the setting on the command line of `command`, if it has one.
+    pub(crate) fn belongs_to(&self, command: &str) -> bool {
+        command == "config" || self.commands.contains(&command)
+    }
+}
+
+/// The tables that `replay` can write, in the order of the contract.
+pub(crate) const TABLES: &[&str] = &["airings", "minutes", "sessions", "retweets", "rejected"];
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const DAY: i64 = 1_440 * MINUTE;
+/// No rule waits longer than the hundred years that an event's time may span.
+const EVER: i64 = 36_525 * DAY;
+
+const RUN: &[&str] = &["run"];
+const REPLAY: &[&str] = &["replay"];
+const BOTH: &[&str] = &["run", "replay"];
+const READERS: &[&str] = &["run", "replay", "verify"];
+
+const INPUT: &str = "Input";
+const OUTPUT: &str = "Output";
+const COUNTING: &str = "How sessions and airings are counted";
+const LIVE: &str = "The live view";
+const KEEPING: &str = "What is kept";
+const PRIVACY: &str = "Privacy";
+const MACHINE: &str = "Machine";
+
+const fn duration(least_ms: i64, most_ms: i64) -> Form {
+    Form::Duration { least_ms, most_ms, never: None }
+}
+
+/// Every setting, in the order in which people meet them.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "brokers",
+        default: "",
+        form: Form::List,
+        placeholder: "HOST:PORT",
+        help: "Kafka brokers to ask first; several with commas",
+        group: INPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "topic",
+        default: "",
+        form: Form::List,
+        placeholder: "NAME",
+        help: "Topics to read, all of their partitions; several with commas",
+        group: INPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "strict",
+        default: "false",
+        form: Form::Bool,
+        placeholder: "true|false",
+        help: "Stop at the first rejected event, with exit code 4",
+        group: INPUT,
+        commands: BOTH,
+    },
+    Setting {
+        name: "out",
+        default: "",
+        form: Form::Text,
+        placeholder: "DIR",
+        help: "The data directory, a folder on a local disk",
+        group: OUTPUT,
+        commands: BOTH,
+    },
+    Setting {
+        name: "commit_interval",
+        default: "10s",
+        form: duration(1, DAY),
+        placeholder: "DURATION",
+        help: "How often files and offsets are committed, in one step",
+        group: OUTPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "commit_bytes",
+        default: "256MB",
+        form: Form::Size { least: 1_000 },
+        placeholder: "SIZE",
+        help: "Commit earlier once this much has been read",
+        group: OUTPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "settle_interval",
+        default: "5min",
+        form: duration(0, DAY),
+        placeholder: "DURATION",
+        help: "The least time between two commits that settle airings",
+        group: OUTPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "tables",
+        default: "airings,minutes,sessions,retweets,rejected",
+        form: Form::Choices(TABLES),
+        placeholder: "TABLE",
+        help: "The tables to write, with commas",
+        group: OUTPUT,
+        commands: REPLAY,
+    },
+    Setting {
+        name: "session_timeout",
+        default: "off",
+        form: Form::Duration { least_ms: 1, most_ms: EVER, never: Some("off") },
+        placeholder: "DURATION|off",
+        help: "Close a session that gave no sign of life for this long. For clients that send heartbeats",
+        group: COUNTING,
+        commands: BOTH,
+    },
+    Setting {
+        name: "timeout_grace",
+        default: "0s",
+        form: duration(0, EVER),
+        placeholder: "DURATION",
+        help: "How long a session that timed out is counted after its last sign of life; at most session_timeout",
+        group: COUNTING,
+        commands: BOTH,
+    },
+    Setting {
+        name: "broadcast_idle",
+        default: "6h",
+        form: duration(MINUTE, 30 * DAY),
+        placeholder: "DURATION",
+        help: "A broadcast silent for this long is over: its airing settles",
+        group: COUNTING,
+        commands: BOTH,
+    },
+    Setting {
+        name: "future_max",
+        default: "5min",
+        form: duration(0, EVER),
+        placeholder: "DURATION",
+        help: "Reject an event that is further ahead of our clock",
+        group: COUNTING,
+        commands: RUN,
+    },
+    Setting {
+        name: "lateness",
+        default: "30s",
+        form: duration(0, 30 * DAY),
+        placeholder: "DURATION",
+        help: "How long the live view waits for events out of order. Settled numbers do not depend on it",
+        group: LIVE,
+        commands: RUN,
+    },
+    Setting {
+        name: "idle_after",
+        default: "10s",
+        form: duration(0, DAY),
+        placeholder: "DURATION",
+        help: "A partition read to its end and silent for this long no longer holds the live view back",
+        group: LIVE,
+        commands: RUN,
+    },
+    Setting {
+        name: "max_drift",
+        default: "1h",
+        form: duration(SECOND, EVER),
+        placeholder: "DURATION",
+        help: "Pause a partition that is this much event time ahead of the others",
+        group: LIVE,
+        commands: RUN,
+    },
+    Setting {
+        name: "keep_events",
+        default: "30d",
+        form: Form::Duration { least_ms: 0, most_ms: EVER, never: Some("forever") },
+        placeholder: "DURATION|forever",
+        help: "Keep the log of events this long after they settled; verify and settle need it",
+        group: KEEPING,
+        commands: RUN,
+    },
+    Setting {
+        name: "keep_live",
+        default: "7d",
+        form: duration(0, EVER),
+        placeholder: "DURATION",
+        help: "Keep the live table this long after its airing settled",
+        group: KEEPING,
+        commands: RUN,
+    },
+    Setting {
+        name: "rejected_keep",
+        default: "30d",
+        form: duration(0, EVER),
+        placeholder: "DURATION",
+        help: "Keep rejected events this long: they are bytes as producers sent them",
+        group: KEEPING,
+        commands: RUN,
+    },
+    Setting {
+        name: "rejected_payload",
+        default: "keep",
+        form: Form::Choice(&["keep", "redact"]),
+        placeholder: "keep|redact",
+        help: "Keep the bytes of rejected events, or only their places and reasons",
+        group: PRIVACY,
+        commands: BOTH,
+    },
+    Setting {
+        name: "pseudonyms",
+        default: "broadcast",
+        form: Form::Choice(&["broadcast", "directory"]),
+        placeholder: "broadcast|directory",
+        help: "One key for each broadcast, or one for the directory (viewers can then be followed across broadcasts)",
+        group: PRIVACY,
+        commands: BOTH,
+    },
+    Setting {
+        name: "keys",
+        default: "",
+        form: Form::Text,
+        placeholder: "FILE",
+        help: "The key file of the pseudonyms; DIR/keys where nothing is set",
+        group: PRIVACY,
+        commands: BOTH,
+    },
+    Setting {
+        name: "memory",
+        default: "1GiB",
+        form: Form::Size { least: 1 << 20 },
+        placeholder: "SIZE",
+        help: "Memory to sort events in; more of them go through the disk",
+        group: MACHINE,
+        commands: READERS,
+    },
+    Setting {
+        name: "lanes",
+        default: "auto",
+        form: Form::Count { most: 256 },
+        placeholder: "N|auto",
+        help: "Threads that count; auto is one for each core, at most 16",
+        group: MACHINE,
+        commands: READERS,
+    },
+    Setting {
+        name: "log_format",
+        default: "text",
+        form: Form::Choice(&["text", "json"]),
+        placeholder: "text|json",
+        help: "Form of the log lines on stderr",
+        group: MACHINE,
+        commands: READERS,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::form::Raw;
+
+    #[test]
+    fn every_default_is_allowed_and_every_name_is_there_once() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            if !setting.default.is_empty() {
+                let value = setting.form.read(&Raw::Text(setting.default.to_owned()));
+                assert!(value.is_ok(), "{}: {value:?}", setting.name);
+            }
+            assert!(SETTINGS[..at].iter().all(|other| other.name != setting.name), "{}", setting.name);
+            let before = SETTINGS[..at].iter().rposition(|other| other.group == setting.group);
+            assert!(before.is_none_or(|before| before + 1 == at), "{}: its group is elsewhere", setting.name);
+            assert!(!setting.help.ends_with('.'), "{}: help is continued by its default", setting.name);
+        }
+    }
+}

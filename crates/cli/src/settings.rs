@@ -1,0 +1,307 @@
+//! The settings as the commands use them: every value in its own type, checked against each other, with where it came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use audience::Ms;
+
+use crate::form::{Raw, Value};
+use crate::layers::{Entry, Layers, Merged};
+use crate::problem::Problem;
+
+/// How far one key of the pseudonyms reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pseudonyms {
+    /// A key for each broadcast: nobody can be followed from one to another.
+    Broadcast,
+    /// One key for the directory.
+    Directory,
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The effective settings. Durations are ms, `>= 0`.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `HOST:PORT` each; empty where not set.
+    pub(crate) brokers: Vec<String>,
+    /// Topics; empty where not set.
+    pub(crate) topic: Vec<String>,
+    /// A local path or an object-store URL.
+    pub(crate) out: Option<String>,
+    /// `>= 1`.
+    pub(crate) commit_interval_ms: Ms,
+    /// `>= 1,000`.
+    pub(crate) commit_bytes: u64,
+    /// Least time between two settling commits.
+    pub(crate) settle_interval_ms: Ms,
+    /// Names from [`TABLES`](crate::setting::TABLES), without repeats.
+    pub(crate) tables: Vec<String>,
+    /// Stop at the first rejected event.
+    pub(crate) strict: bool,
+    /// `>= 1`; `None` for off.
+    pub(crate) session_timeout_ms: Option<Ms>,
+    /// `0..=session_timeout_ms`; 0 where that is off.
+    pub(crate) timeout_grace_ms: Ms,
+    /// 1 min to 30 d.
+    pub(crate) broadcast_idle_ms: Ms,
+    /// How far ahead of our clock an event may be.
+    pub(crate) future_max_ms: Ms,
+    /// How long the live view waits.
+    pub(crate) lateness_ms: Ms,
+    /// When a silent partition is idle.
+    pub(crate) idle_after_ms: Ms,
+    /// `>= 1,000`.
+    pub(crate) max_drift_ms: Ms,
+    /// `None` for ever.
+    pub(crate) keep_events_ms: Option<Ms>,
+    /// After settling.
+    pub(crate) keep_live_ms: Ms,
+    /// After they were rejected.
+    pub(crate) rejected_keep_ms: Ms,
+    /// Whether the bytes of rejected events are left out.
+    pub(crate) rejected_redact: bool,
+    /// One key a broadcast or one for all.
+    pub(crate) pseudonyms: Pseudonyms,
+    /// The key file, where it is set; else see [`Settings::needed_keys`].
+    pub(crate) keys: Option<PathBuf>,
+    /// `>= 1 MiB`.
+    pub(crate) memory_bytes: u64,
+    /// Threads that count, `>= 1`.
+    pub(crate) lanes: usize,
+    /// Form of the log lines.
+    pub(crate) log_format: LogFormat,
+    /// librdkafka's properties, as they were given.
+    pub(crate) kafka: BTreeMap<String, String>,
+    /// Where everything came from.
+    pub(crate) origins: Merged,
+}
+
+impl Settings {
+    /// Merges the layers and checks the values against each other. `cores` is what `lanes = auto` means before its limit of 16.
+    pub(crate) fn of(layers: &Layers, cores: usize) -> Result<Settings, Problem> {
+        let origins = layers.merge()?;
+        let read = Reader(&origins.entries);
+        let settings = Settings {
+            brokers: read.list("brokers"),
+            topic: read.list("topic"),
+            out: read.text("out"),
+            commit_interval_ms: read.ms("commit_interval"),
+            commit_bytes: read.bytes("commit_bytes"),
+            settle_interval_ms: read.ms("settle_interval"),
+            tables: read.list("tables"),
+            strict: read.value("strict") == &Value::Bool(true),
+            session_timeout_ms: read.limit("session_timeout"),
+            timeout_grace_ms: read.ms("timeout_grace"),
+            broadcast_idle_ms: read.ms("broadcast_idle"),
+            future_max_ms: read.ms("future_max"),
+            lateness_ms: read.ms("lateness"),
+            idle_after_ms: read.ms("idle_after"),
+            max_drift_ms: read.ms("max_drift"),
+            keep_events_ms: read.limit("keep_events"),
+            keep_live_ms: read.ms("keep_live"),
+            rejected_keep_ms: read.ms("rejected_keep"),
+            rejected_redact: read.is("rejected_payload", "redact"),
+            pseudonyms: if read.is("pseudonyms", "directory") { Pseudonyms::Directory } else { Pseudonyms::Broadcast },
+            keys: read.text("keys").map(PathBuf::from),
+            memory_bytes: read.bytes("memory"),
+            lanes: match read.value("lanes") {
+                Value::Count(Some(lanes)) => *lanes,
+                _ => cores.clamp(1, 16),
+            },
+            log_format: if read.is("log_format", "json") { LogFormat::Json } else { LogFormat::Text },
+            kafka: origins.kafka.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect(),
+            origins,
+        };
+        settings.check_grace()?;
+        Ok(settings)
+    }
+
+    fn check_grace(&self) -> Result<(), Problem> {
+        let origin = |name: &str| {
+            let entry = self.origins.entries.iter().find(|entry| entry.setting.name == name);
+            entry.map_or_else(String::new, |e| {
+                format!("{name} = {:?} (from {})", e.setting.form.write(&e.value), e.origin)
+            })
+        };
+        let (grace, timeout) = (origin("timeout_grace"), origin("session_timeout"));
+        match self.session_timeout_ms {
+            None if self.timeout_grace_ms > 0 => Err(Problem::usage(format!(
+                "{grace} has no effect with {timeout}. Set session_timeout, or leave the grace out."
+            ))),
+            Some(limit) if self.timeout_grace_ms > limit => Err(Problem::usage(format!(
+                "{grace} is longer than {timeout}. Allowed: 0s up to session_timeout, so that a viewer who comes back is not counted twice."
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The brokers, or a problem of usage that says how to give them.
+    pub(crate) fn needed_brokers(&self) -> Result<&[String], Problem> {
+        if self.brokers.is_empty() { Err(missing("brokers", "localhost:9092")) } else { Ok(&self.brokers) }
+    }
+
+    /// The topics, or a problem of usage that says how to give them.
+    pub(crate) fn needed_topics(&self) -> Result<&[String], Problem> {
+        if self.topic.is_empty() { Err(missing("topic", "audience-events")) } else { Ok(&self.topic) }
+    }
+
+    /// The data directory, or a problem of usage that says how to give it.
+    pub(crate) fn needed_out(&self) -> Result<&str, Problem> {
+        self.out.as_deref().ok_or_else(|| missing("out", "audience"))
+    }
+
+    /// The key file: as it is set, else `keys` in the data directory.
+    pub(crate) fn needed_keys(&self) -> Result<PathBuf, Problem> {
+        let beside = || self.needed_out().map(|out| Path::new(out).join("keys"));
+        self.keys.clone().map_or_else(beside, Ok)
+    }
+}
+
+/// Whether a data directory is a URL of something else than the local disk.
+pub(crate) fn is_object_store(out: &str) -> bool {
+    out.contains("://") && !out.starts_with("file://")
+}
+
+fn missing(name: &'static str, example: &str) -> Problem {
+    let variable = format!("JAUGE_{}", name.to_uppercase());
+    Problem::usage(format!(
+        "{name} is not set. Give it by --{name} {example}, by {variable}, or as {name} = \"{example}\" in the file of --config."
+    ))
+}
+
+/// Reads merged entries by name. The names are checked by the test of the defaults, which reads them all.
+struct Reader<'a>(&'a [Entry]);
+
+impl Reader<'_> {
+    fn value(&self, name: &str) -> &Value {
+        self.0.iter().find(|entry| entry.setting.name == name).map_or(&Value::Unset, |entry| &entry.value)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        if let Value::Text(text) = self.value(name) { Some(text.clone()) } else { None }
+    }
+
+    fn is(&self, name: &str, word: &str) -> bool {
+        matches!(self.value(name), Value::Text(text) if text == word)
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        if let Value::List(words) = self.value(name) { words.clone() } else { Vec::new() }
+    }
+
+    fn limit(&self, name: &str) -> Option<Ms> {
+        if let Value::Duration(limit) = self.value(name) { *limit } else { None }
+    }
+
+    fn ms(&self, name: &str) -> Ms {
+        self.limit(name).unwrap_or(0)
+    }
+
+    fn bytes(&self, name: &str) -> u64 {
+        if let Value::Size(bytes) = self.value(name) { *bytes } else { 0 }
+    }
+}
+
+/// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said.
+pub(crate) fn load(
+    config: Option<&Path>,
+    flags: Vec<(&'static str, Raw)>,
+    kafka: Vec<String>,
+) -> Result<Settings, Problem> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        if name.starts_with("JAUGE_") {
+            let value = value.into_string();
+            let value = value.map_err(|_| Problem::usage(format!("The environment variable {name} is not UTF-8.")))?;
+            variables.push((name, value));
+        }
+    }
+    let variable = variables.iter().find(|(name, _)| name == "JAUGE_CONFIG").map(|(_, path)| PathBuf::from(path));
+    let file = match config.map(PathBuf::from).or(variable) {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Problem::usage(format!("The configuration file {} cannot be read: {error}.", path.display()))
+            })?;
+            Some((path.display().to_string(), text))
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Settings::of(&Layers { file, variables, flags, kafka }, cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<Settings, Problem> {
+        Settings::of(&Layers { file: Some(("j.toml".to_owned(), text.to_owned())), ..Layers::default() }, 40)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        const S: Ms = 1_000;
+        const H: Ms = 3_600 * S;
+        let s = of("").expect("nothing is wrong with nothing");
+        assert_eq!((s.brokers.len(), s.topic.len(), s.out.as_deref(), s.keys.as_deref()), (0, 0, None, None));
+        assert_eq!((s.commit_interval_ms, s.commit_bytes, s.settle_interval_ms), (10 * S, 256_000_000, 300 * S));
+        assert_eq!((s.lateness_ms, s.idle_after_ms, s.future_max_ms, s.max_drift_ms), (30 * S, 10 * S, 300 * S, H));
+        assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.broadcast_idle_ms), (None, 0, 6 * H));
+        assert_eq!((s.keep_events_ms, s.keep_live_ms, s.rejected_keep_ms), (Some(720 * H), 168 * H, 720 * H));
+        assert_eq!((s.rejected_redact, s.pseudonyms, s.strict), (false, Pseudonyms::Broadcast, false));
+        assert_eq!((s.memory_bytes, s.lanes, s.log_format), (1 << 30, 16, LogFormat::Text));
+        assert_eq!(s.tables, crate::setting::TABLES);
+    }
+
+    #[test]
+    fn every_value_that_is_not_the_default_arrives() {
+        let s = of(
+            "session_timeout = '90s'\ntimeout_grace = '90s'\nkeep_events = 'forever'\nrejected_payload = 'redact'\n\
+            pseudonyms = 'directory'\nlog_format = 'json'\nstrict = true\nlanes = 3\nkeys = '/k'\nout = 's3://b/p'\n\
+            brokers = 'a:1,b:2'\ntopic = ['t']\ntables = ['minutes']\n[kafka]\nlinger.ms = 5",
+        )
+        .expect("the file is right");
+        assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.keep_events_ms), (Some(90_000), 90_000, None));
+        assert_eq!((s.rejected_redact, s.pseudonyms, s.log_format), (true, Pseudonyms::Directory, LogFormat::Json));
+        assert_eq!((s.strict, s.lanes, s.tables.join(",")), (true, 3, "minutes".to_owned()));
+        assert_eq!(s.needed_keys(), Ok(PathBuf::from("/k")));
+        assert_eq!(s.needed_brokers(), Ok(&["a:1".to_owned(), "b:2".to_owned()][..]));
+        assert_eq!((s.needed_topics().map(<[String]>::len), s.kafka["linger.ms"].as_str()), (Ok(1), "5"));
+    }
+
+    #[test]
+    fn the_grace_is_at_most_the_time_out() {
+        let message = |text: &str| of(text).expect_err("the grace is wrong").message;
+        assert_eq!(
+            message("session_timeout = '30s'\ntimeout_grace = '31s'"),
+            "timeout_grace = \"31s\" (from file j.toml:2) is longer than session_timeout = \"30s\" (from file j.toml:1). \
+             Allowed: 0s up to session_timeout, so that a viewer who comes back is not counted twice."
+        );
+        assert_eq!(
+            message("timeout_grace = '1s'"),
+            "timeout_grace = \"1s\" (from file j.toml:1) has no effect with session_timeout = \"off\" (from default). \
+             Set session_timeout, or leave the grace out."
+        );
+    }
+
+    #[test]
+    fn what_a_command_needs_is_asked_for_by_name() {
+        assert_eq!(of("out = 'd'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("d/keys")));
+        let problem = of("").and_then(|s| s.needed_out().map(str::to_owned)).expect_err("nothing is set");
+        assert_eq!(
+            problem,
+            Problem::usage(
+                "out is not set. Give it by --out audience, by JAUGE_OUT, or as out = \"audience\" in the file of --config."
+            )
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! The gathering: events by shard of viewers, in memory up to a budget and in sorted runs on disk beyond it.
+
+use super::SHARDS;
+use super::source::ShardSource;
+use crate::problem::Problem;
+use aggregator::Timeline;
+use audience::{Details, Event, NO_DETAIL};
+use exporter::{Run, RunWriter};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Events a feeder keeps for a shard before it takes the shard's lock.
+const FEED: usize = 512;
+
+/// Takes events from several feeders.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    shards: Vec<Mutex<Heap>>,
+    /// Bytes of events and strings in the shards.
+    held: AtomicUsize,
+    budget: usize,
+    spill: Mutex<Spill>,
+}
+
+/// Events of one shard in the order in which they came.
+#[derive(Debug, Default)]
+struct Heap {
+    events: Vec<Event>,
+    details: Details,
+}
+
+impl Heap {
+    fn bytes(&self) -> usize {
+        self.events.len() * size_of::<Event>() + self.details.len()
+    }
+
+    fn take(&mut self, events: &[Event], details: &Details) {
+        for event in events {
+            self.events.push(if event.detail == NO_DETAIL { *event } else { self.details.adopt(*event, details) });
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Spill {
+    folder: PathBuf,
+    runs: Vec<Run>,
+}
+
+/// Locks a mutex whose data stay whole even where a thread panicked: the panic itself ends the command.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gather {
+    /// Keeps at most about `budget` bytes of events in memory, and spills the rest to files in the folder `spill_to`.
+    pub(crate) fn new(budget: usize, spill_to: PathBuf) -> Gather {
+        Gather {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            held: AtomicUsize::new(0),
+            budget,
+            spill: Mutex::new(Spill { folder: spill_to, runs: Vec::new() }),
+        }
+    }
+
+    /// A way in for one thread.
+    pub(crate) fn feeder(&self) -> Feeder<'_> {
+        Feeder { gather: self, timelines: Vec::new(), feeds: (0..SHARDS).map(|_| Heap::default()).collect() }
+    }
+
+    fn take(&self, shard: usize, feed: &mut Heap) -> Result<(), Problem> {
+        let bytes = feed.bytes();
+        lock(&self.shards[shard]).take(&feed.events, &feed.details);
+        feed.events.clear();
+        feed.details.clear();
+        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > self.budget {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the shards hold as one sorted run. Others wait here, so the memory stays bounded.
+    fn spill(&self) -> Result<(), Problem> {
+        let mut spill = lock(&self.spill);
+        if self.held.load(Ordering::Relaxed) <= self.budget {
+            return Ok(());
+        }
+        spill.write(&self.shards, &self.held)
+    }
+
+    /// All events are in: the shards, each to be read in order.
+    pub(crate) fn finish(self) -> Result<Gathered, Problem> {
+        let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !spill.runs.is_empty() && self.held.load(Ordering::Relaxed) > 0 {
+            spill.write(&self.shards, &self.held)?;
+        }
+        let buffer = (self.budget / (4 * SHARDS * spill.runs.len().max(1))).clamp(4 << 10, 256 << 10);
+        let mut shards = Vec::with_capacity(SHARDS);
+        for (number, heap) in self.shards.into_iter().enumerate() {
+            let heap = heap.into_inner().unwrap_or_else(PoisonError::into_inner);
+            shards.push(Mutex::new(if spill.runs.is_empty() {
+                ShardSource::memory(heap.events, heap.details)
+            } else {
+                ShardSource::runs(&spill.runs, number, buffer)?
+            }));
+        }
+        Ok(Gathered { shards })
+    }
+}
+
+impl Spill {
+    fn write(&mut self, shards: &[Mutex<Heap>], held: &AtomicUsize) -> Result<(), Problem> {
+        let mut writer = RunWriter::create(&self.folder)?;
+        for shard in shards {
+            let mut heap = lock(shard);
+            heap.events.sort_unstable();
+            for event in &heap.events {
+                writer.push(event, heap.details.get(event.detail))?;
+            }
+            writer.end_section();
+            held.fetch_sub(heap.bytes(), Ordering::Relaxed);
+            heap.events.clear();
+            heap.details.clear();
+        }
+        self.runs.push(writer.finish()?);
+        Ok(())
+    }
+}
+
+/// One thread's way into a [`Gather`].
+#[derive(Debug)]
+pub(crate) struct Feeder<'a> {
+    gather: &'a Gather,
+    /// By number of the broadcast.
+    timelines: Vec<Timeline>,
+    feeds: Vec<Heap>,
+}
+
+impl Feeder<'_> {
+    /// Takes an accepted event, whose strings are in `details`.
+    pub(crate) fn push(&mut self, event: &Event, details: &Details) -> Result<(), Problem> {
+        let broadcast = event.broadcast as usize;
+        if broadcast >= self.timelines.len() {
+            self.timelines.resize_with(broadcast + 1, Timeline::default);
+        }
+        self.timelines[broadcast].hear(event);
+        let shard = shard_of(event.viewer);
+        let feed = &mut self.feeds[shard];
+        let event = if event.detail == NO_DETAIL { *event } else { feed.details.adopt(*event, details) };
+        feed.events.push(event);
+        if feed.events.len() == FEED {
+            self.gather.take(shard, feed)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over the rest, and the timelines of the broadcasts by number.
+    pub(crate) fn finish(mut self) -> Result<Vec<Timeline>, Problem> {
+        for (shard, feed) in self.feeds.iter_mut().enumerate() {
+            self.gather.take(shard, feed)?;
+        }
+        Ok(self.timelines)
+    }
+}
+
+/// The top bits of a pseudonym, which is as good as random.
+fn shard_of(viewer: u128) -> usize {
+    usize::try_from(viewer >> (u128::BITS - SHARDS.ilog2())).unwrap_or(0)
+}
+
+/// All events, by shard, each shard in order.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(super) shards: Vec<Mutex<ShardSource>>,
+}

@@ -1,0 +1,15 @@
+//! Settling at the edge: events of any order in, settled tables out, in bounded memory. `gather` keeps events by shard of viewers and spills
+//! sorted runs beyond its share of the memory; `engine` takes the shards through `aggregator` side by side and adds up their flows; `sink`
+//! hands the rows to the files of a commit. `replay`, `run`, `show` and `verify` all settle here.
+
+mod engine;
+mod gather;
+mod sink;
+mod source;
+
+pub(crate) use engine::{Settled, settle_all};
+pub(crate) use gather::{Feeder, Gather, lock};
+pub(crate) use sink::{Output, Receiver, write_file};
+
+/// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.
+pub(crate) const SHARDS: usize = 16;

@@ -1,0 +1,87 @@
+//! A shard's events in order: sorted in memory, or merged from sorted runs.
+
+use crate::problem::Problem;
+use aggregator::Sorted;
+use audience::{Details, Event};
+use exporter::{Merge, Run, Sorted as Piece, SpillError};
+
+/// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be asked.
+#[derive(Debug)]
+pub(crate) enum ShardSource {
+    /// All in memory.
+    Memory {
+        /// Sorted when first asked for.
+        events: Vec<Event>,
+        at: usize,
+        is_sorted: bool,
+        details: Details,
+    },
+    /// Merged from runs.
+    Runs { merge: Merge<'static>, next: Option<Event>, is_started: bool, details: Details, failure: Option<SpillError> },
+}
+
+/// The strings of merged events are dropped beyond so many bytes: each is needed only until the next.
+const DETAILS_MAX: usize = 1 << 16;
+
+impl ShardSource {
+    pub(super) fn memory(events: Vec<Event>, details: Details) -> ShardSource {
+        ShardSource::Memory { events, at: 0, is_sorted: false, details }
+    }
+
+    pub(super) fn runs(runs: &[Run], section: usize, buffer: usize) -> Result<ShardSource, Problem> {
+        let pieces = runs.iter().map(|run| Piece::Run(run.section(section, buffer))).collect();
+        let merge = Merge::new(pieces)?;
+        Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None })
+    }
+
+    /// Why the events ended early, if they did.
+    pub(super) fn failure(&mut self) -> Option<Problem> {
+        match self {
+            ShardSource::Memory { .. } => None,
+            ShardSource::Runs { failure, .. } => failure.take().map(Problem::from),
+        }
+    }
+}
+
+impl Sorted for ShardSource {
+    fn peek(&mut self) -> Option<Event> {
+        match self {
+            ShardSource::Memory { events, at, is_sorted, .. } => {
+                if !*is_sorted {
+                    events.sort_unstable();
+                    *is_sorted = true;
+                }
+                events.get(*at).copied()
+            }
+            ShardSource::Runs { is_started, .. } => {
+                if !*is_started {
+                    *is_started = true;
+                    self.advance();
+                }
+                let ShardSource::Runs { next, .. } = self else { return None };
+                *next
+            }
+        }
+    }
+
+    fn advance(&mut self) {
+        match self {
+            ShardSource::Memory { at, .. } => *at += 1,
+            ShardSource::Runs { merge, next, details, failure, .. } => {
+                if details.len() > DETAILS_MAX {
+                    details.clear();
+                }
+                *next = merge.next(details).unwrap_or_else(|error| {
+                    *failure = Some(error);
+                    None
+                });
+            }
+        }
+    }
+
+    fn details(&self) -> &Details {
+        match self {
+            ShardSource::Memory { details, .. } | ShardSource::Runs { details, .. } => details,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The stored tables of a data directory: the files that the last commit names, read in batches. Broadcasts are numbered as they are met.
+
+use crate::directory::{self, WRITER};
+use crate::problem::Problem;
+use audience::fingerprint;
+use exporter::{Chain, FileEntry, LoggedEvent, Store, Table, TableFile};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A data directory that is read.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    pub(crate) chain: Chain,
+    broadcasts: RefCell<Names>,
+    sources: RefCell<Names>,
+}
+
+/// Numbers for names, in the order in which they are met.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// The number of a name; a new one where it has none.
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let name: Arc<str> = Arc::from(name);
+        self.numbers.insert(Arc::clone(&name), number);
+        self.names.push(name);
+        number
+    }
+}
+
+/// Opens one file of a table.
+pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
+    let path = store.path(&file.path);
+    let opened = File::open(&path);
+    let opened = opened.map_err(|error| Problem::world(format!("{} cannot be read: {error}.", path.display())))?;
+    Ok(TableFile::open(table, &path.display().to_string(), opened)?)
+}
+
+/// Defines a reader of one table: each batch goes to a function.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $reader:ident $table:ident $rows:ty;)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $reader(&self, mut take: impl FnMut($rows) -> Result<(), Problem>) -> Result<(), Problem> {
+            for file in self.chain.files_of(Table::$table.name()) {
+                let number = |id: &str| self.broadcasts.borrow_mut().number(id);
+                for batch in self.open_file(Table::$table, file)?.$reader(number)? {
+                    take(batch?)?;
+                }
+            }
+            Ok(())
+        }
+    )*};
+}
+
+impl Stored {
+    /// Opens a data directory as its last commit left it.
+    pub(crate) fn open(dir: &Path) -> Result<Stored, Problem> {
+        let store = directory::open(dir)?;
+        let chain = Chain::open(&store, WRITER)?;
+        if chain.newest().is_none() {
+            return Err(Problem::world(format!(
+                "{} holds no commit: it is no data directory, or nothing was committed yet. \
+                 `jauge replay` and `jauge run` make one.",
+                dir.display()
+            )));
+        }
+        Ok(Stored { store, chain, broadcasts: RefCell::default(), sources: RefCell::default() })
+    }
+
+    fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
+        open_table(&self.store, table, file)
+    }
+
+    tables! {
+        /// Reads the airings.
+        airings Airings Vec<audience::AiringRow>;
+        /// Reads the sessions, each batch with the strings that it points to.
+        sessions Sessions (Vec<audience::SessionRow>, audience::Details);
+        /// Reads the retweets, each batch with the strings that it points to.
+        retweets Retweets (Vec<audience::RetweetRow>, audience::Details);
+    }
+
+    /// Reads the minutes of the table `minutes` or `live`.
+    pub(crate) fn minutes(
+        &self,
+        table: Table,
+        mut take: impl FnMut(Vec<audience::MinuteRow>) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        for file in self.chain.files_of(table.name()) {
+            let number = |id: &str| self.broadcasts.borrow_mut().number(id);
+            for batch in self.open_file(table, file)?.minutes(number)? {
+                take(batch?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the log, each batch with the strings that it points to.
+    pub(crate) fn events(
+        &self,
+        mut take: impl FnMut(Vec<LoggedEvent>, &audience::Details) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        for file in self.chain.files_of(Table::Events.name()) {
+            let number = |id: &str| self.broadcasts.borrow_mut().number(id);
+            let source = |name: &str| self.sources.borrow_mut().number(name);
+            for batch in self.open_file(Table::Events, file)?.events(number, source, fingerprint)? {
+                let (rows, details) = batch?;
+                take(rows, &details)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rejected events.
+    pub(crate) fn rejected(
+        &self,
+        mut take: impl FnMut(Vec<exporter::RejectedRow>) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        for file in self.chain.files_of(Table::Rejected.name()) {
+            for batch in self.open_file(Table::Rejected, file)?.rejected()? {
+                take(batch?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the directory keeps a table.
+    pub(crate) fn keeps(&self, table: Table) -> bool {
+        self.chain.newest().is_some_and(|newest| newest.tables.contains(table.name()))
+    }
+
+    /// The number of a broadcast.
+    pub(crate) fn number_of(&self, broadcast_id: &str) -> u32 {
+        self.broadcasts.borrow_mut().number(broadcast_id)
+    }
+
+    /// The number of a source.
+    pub(crate) fn source_of(&self, source: &str) -> u32 {
+        self.sources.borrow_mut().number(source)
+    }
+
+    /// The ids of the broadcasts met so far, by number.
+    pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
+        self.broadcasts.borrow().names.clone()
+    }
+}

@@ -1,0 +1,108 @@
+//! `jauge verify`: a data directory against itself, offline. The chain and its files, the identities of the settled tables, and, where the log is
+//! kept, every offset once and every settlement computed again from it.
+
+mod digest;
+mod log;
+mod tables;
+
+use crate::args::VerifyArgs;
+use crate::draw;
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::settling::Gather;
+use crate::stored::Stored;
+use crate::terminal;
+use exporter::{ChainReport, Ledger, Manifest, Table, audit_chain, read_manifest};
+use std::path::Path;
+
+/// `jauge verify`
+pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
+    let verified = verify(&args.dir, &args.settings.load()?)?;
+    if args.json { terminal::print_json(&verified.as_json()) } else { terminal::print(&verified.told()) }
+}
+
+/// What was checked, all of it in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Verified {
+    pub(crate) chain: ChainReport,
+    pub(crate) ledger: Ledger,
+    pub(crate) airings: u64,
+    /// Events of the log from which the settled tables were computed again; `None` where the directory keeps no log.
+    pub(crate) events: Option<u64>,
+    pub(crate) live_minutes: u64,
+    /// What could not be checked, and why.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Verified {
+    fn as_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "ok": true,
+            "commits": self.chain.commits,
+            "files": self.chain.files,
+            "bytes": self.chain.bytes,
+            "rows": self.chain.rows,
+            "ledger": self.ledger,
+            "airings": self.airings,
+            "live_minutes": self.live_minutes,
+            "events_settled_again": self.events,
+            "notes": self.notes,
+        })
+    }
+
+    pub(crate) fn told(&self) -> String {
+        let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
+        let Ledger { read, rejected, applied, repeated, orphaned, after_settle, not_yet_settled, .. } = self.ledger;
+        let rows: Vec<String> = self.chain.rows.iter().map(|(table, rows)| format!("{table} {}", n(*rows))).collect();
+        let again = match self.events {
+            Some(events) => format!("equal to what the {} events of the log give, and every offset is there once", n(events)),
+            None => "equal to each other".to_owned(),
+        };
+        let mut lines = vec![
+            format!("chain     {} commits, {} files, {} bytes: every checksum holds", n(self.chain.commits), n(self.chain.files), n(self.chain.bytes)),
+            format!("rows      {}", rows.join(" · ")),
+            format!(
+                "ledger    {} read = {} rejected + {} applied + {} repeated + {} orphaned + {} after settle + {} not yet settled",
+                n(read), n(rejected), n(applied), n(repeated), n(orphaned), n(after_settle), n(not_yet_settled)
+            ),
+            format!("settled   {} airings, {again}", n(self.airings)),
+        ];
+        if self.live_minutes > 0 {
+            lines.push(format!("live      {} minutes, none at odds with its neighbours", n(self.live_minutes)));
+        }
+        lines.extend(self.notes.iter().map(|note| format!("note      {note}")));
+        lines.push("verified  all of it holds\n".to_owned());
+        lines.join("\n")
+    }
+}
+
+/// Verifies the directory `dir`.
+pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Problem> {
+    let stored = Stored::open(dir)?;
+    let chain = audit_chain(&stored.store)?;
+    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
+    let spill = std::env::temp_dir();
+    let mut notes: Vec<String> = chain.leftovers.iter().map(|file| format!("{file} is named by no commit, so it is no data.")).collect();
+
+    let manifests = manifests(&stored)?;
+    let gather = Gather::new(memory / 2, spill.clone());
+    let (known, airings, timelines) = tables::read(&stored, &gather)?;
+    tables::check(&stored, &known, &airings, &timelines, gather, settings.lanes)?;
+    tables::check_tallies(&stored, &known, &manifests)?;
+    let live_minutes = tables::check_live(&stored)?;
+    let events = if stored.keeps(Table::Events) {
+        Some(log::check(&stored, &manifests, &known, memory / 2, &spill, settings.lanes)?.events)
+    } else {
+        notes.push("No events are kept here: the settled tables were checked against each other, not computed again.".to_owned());
+        None
+    };
+    let missing = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into_iter().filter(|table| !stored.keeps(*table));
+    notes.extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
+    let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    Ok(Verified { chain, ledger, airings: known.len() as u64, events, live_minutes, notes })
+}
+
+fn manifests(stored: &Stored) -> Result<Vec<Manifest>, Problem> {
+    let chain = &stored.chain;
+    (1..=chain.number()).map(|number| Ok(read_manifest(&stored.store, chain.writer(), number)?)).collect()
+}
