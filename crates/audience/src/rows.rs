@@ -181,13 +181,16 @@ fn quotient(numerator: i64, denominator: i64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "both are exact below 2^53")]
         return numerator as f64 / denominator as f64;
     }
+    if numerator == 0 {
+        return 0.0;
+    }
     // Long division to 55 bits and a sticky bit: one rounding, at the end.
     let (n, d) = (i128::from(numerator).cast_unsigned(), i128::from(denominator).cast_unsigned());
     let shift = (55 + d.ilog2()).saturating_sub(n.ilog2());
     let shifted = n << shift;
     let sticky = u128::from(shifted % d != 0);
     #[expect(clippy::cast_precision_loss, reason = "this is the one rounding: the sticky bit makes it the nearest")]
-    let scaled = (shifted / d << 1 | sticky) as f64;
+    let scaled = ((shifted / d) << 1 | sticky) as f64;
     scaled / 2f64.powi(i32::try_from(shift).unwrap_or(0) + 1)
 }
 
@@ -200,6 +203,7 @@ mod tests {
         assert_eq!(quotient(7, 2).to_bits(), 3.5f64.to_bits());
         let n = (1i64 << 60) + 1;
         assert_eq!(quotient(n, 1).to_bits(), (n as f64).to_bits());
+        assert_eq!(quotient(0, i64::MAX).to_bits(), 0f64.to_bits());
         assert_eq!(quotient(i64::MAX, i64::MAX).to_bits(), 1f64.to_bits());
         assert_eq!(quotient(i64::MAX, 3).to_bits(), ((i64::MAX / 3) as f64).to_bits());
     }

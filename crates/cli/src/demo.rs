@@ -1,12 +1,12 @@
 //! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker into `run`, whose live curve is shown as
 //! it grows; then `run --until-end` settles it, `verify` checks it, and its curve is drawn.
 
-use crate::args::DemoArgs;
+use crate::args::{DemoArgs, OfRun};
 use crate::draw;
 use crate::flags::Flags;
 use crate::problem::Problem;
 use crate::run::{self, View};
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 use crate::settling::lock;
 use crate::terminal::{self, Look};
 use crate::{show, verify};
@@ -17,9 +17,9 @@ use ingester::producer::{Producer, Target};
 use simulator::{NIGHT_ID, Options, generate};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const TOPIC: &str = "audience";
@@ -42,9 +42,13 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
 }
 
 fn place(args: &DemoArgs) -> Result<(PathBuf, bool), Problem> {
-    let dir = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("jauge-demo-{}", std::process::id())));
+    let dir =
+        args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("jauge-demo-{}", std::process::id())));
     if dir.exists() {
-        return Err(Problem::world(format!("{} is there already. Give --out a new folder, or remove it.", dir.display())));
+        return Err(Problem::world(format!(
+            "{} is there already. Give --out a new folder, or remove it.",
+            dir.display()
+        )));
     }
     Ok((dir, args.out.is_some()))
 }
@@ -52,16 +56,19 @@ fn place(args: &DemoArgs) -> Result<(PathBuf, bool), Problem> {
 fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let broker = EmbeddedBroker::start(i32::try_from(PARTITIONS).unwrap_or(32), &[TOPIC])?;
     let settings = settings(broker.bootstrap(), dir)?;
-    terminal::say("Nuit Debout, Paris, 3 April 2016, 19:31: one phone films, and word gets around. (Simulated; times are UTC.)\n");
+    terminal::say(
+        "Nuit Debout, Paris, 3 April 2016, 19:31: one phone films, and word gets around. (Simulated; times are UTC.)\n",
+    );
 
-    let positions = Arc::new(Mutex::new(BTreeMap::new()));
+    let positions = Arc::new(Positions::default());
     let stop = Arc::new(AtomicBool::new(false));
-    let feed = Feed { brokers: broker.bootstrap().to_owned(), positions: Arc::clone(&positions), stop: Arc::clone(&stop) };
+    let feed =
+        Feed { brokers: broker.bootstrap().to_owned(), positions: Arc::clone(&positions), stop: Arc::clone(&stop) };
     let options = Options { seed: args.seed, scale: args.scale, ..Options::default() };
     let producing = std::thread::spawn(move || feed.produce(&options));
     let mut ticker = Ticker::new();
     let ran = run::run(&settings, false, &stop, &mut |view| {
-        lock(&positions).clone_from(view.positions);
+        positions.set(view.positions);
         ticker.show(view);
     });
     stop.store(true, Ordering::Relaxed);
@@ -70,15 +77,19 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let produced = produced?;
     ticker.finish();
 
-    terminal::say(&format!("\n{} events through {PARTITIONS} partitions. Now what the log says, to the last viewer-millisecond:\n", draw::thousands(produced)));
+    terminal::say(&format!(
+        "\n{} events through {PARTITIONS} partitions. Settled from the log, exact to the viewer-millisecond:\n",
+        draw::thousands(produced)
+    ));
     run::run(&settings, true, &Arc::new(AtomicBool::new(false)), &mut |_| {})?;
     let verified = verify::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID)?;
-    terminal::print(&format!("\n{}", verified.told()))?;
+    terminal::print(&format!("\n{}", verified.told(Look::of_stdout())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(
-        "\nThe tables are Parquet files{}:\n\n  duckdb -c \"SELECT minute_at, viewers_max, joins, retweets FROM '{}' ORDER BY viewers_max DESC LIMIT 5\"\n",
-        if args.out.is_some() { "" } else { " (keep them with --out DIR)" },
+        "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \
+         duckdb -c \"SELECT minute_at, viewers_max, joins, retweets\n             FROM '{}'\n             ORDER BY viewers_max DESC LIMIT 5\"\n",
+        dir.display(),
         glob.display()
     ))
 }
@@ -86,21 +97,21 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
 /// The settings of the demo's runs.
 fn settings(brokers: &str, dir: &Path) -> Result<Settings, Problem> {
     let given = |name, value: &str| (name, crate::form::Raw::Text(value.to_owned()));
-    Flags::<crate::args::OfRun>::of(vec![
+    let mut settings = Flags::<OfRun>::of(vec![
         given("brokers", brokers),
         given("topic", TOPIC),
         given("out", &dir.to_string_lossy()),
         given("commit_interval", "2s"),
-        given("log_format", "json"),
     ])
-    .load_alone()
+    .load_alone()?;
+    settings.log_format = LogFormat::Silent;
+    Ok(settings)
 }
 
 /// The producer of the demo.
 struct Feed {
     brokers: String,
-    /// How far each partition has been read.
-    positions: Arc<Mutex<BTreeMap<usize, i64>>>,
+    positions: Arc<Positions>,
     stop: Arc<AtomicBool>,
 }
 
@@ -125,11 +136,8 @@ impl Feed {
                 pace(began, arrival.at - first);
             }
             let partition = partition_of(&arrival.event.key());
-            while sent[partition] - self.read(partition) > AHEAD {
-                if self.stop.load(Ordering::Relaxed) {
-                    return Ok(sent.iter().sum());
-                }
-                std::thread::sleep(Duration::from_millis(1));
+            if !self.positions.reach(|read| sent[partition] - read(partition) <= AHEAD, &self.stop) {
+                return Ok(sent.iter().sum());
             }
             value.clear();
             arrival.event.write_json(&mut value);
@@ -137,14 +145,35 @@ impl Feed {
             sent[partition] += 1;
         }
         producer.flush(Duration::from_secs(30))?;
-        while !self.stop.load(Ordering::Relaxed) && (0..PARTITIONS).any(|partition| self.read(partition) < sent[partition]) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.positions.reach(|read| (0..PARTITIONS).all(|partition| read(partition) >= sent[partition]), &self.stop);
         Ok(sent.iter().sum())
     }
+}
 
-    fn read(&self, partition: usize) -> i64 {
-        lock(&self.positions).get(&partition).copied().unwrap_or(0)
+/// How far each partition has been read.
+#[derive(Default)]
+struct Positions {
+    read: Mutex<BTreeMap<usize, i64>>,
+    moved: Condvar,
+}
+
+impl Positions {
+    fn set(&self, read: &BTreeMap<usize, i64>) {
+        lock(&self.read).clone_from(read);
+        self.moved.notify_all();
+    }
+
+    /// Waits until `is_reached`, given how far a partition has been read; false where the demo stops before.
+    fn reach(&self, is_reached: impl Fn(&dyn Fn(usize) -> i64) -> bool, stop: &AtomicBool) -> bool {
+        let mut read = lock(&self.read);
+        while !is_reached(&|partition| read.get(&partition).copied().unwrap_or(0)) {
+            if stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            let waited = self.moved.wait_timeout(read, Duration::from_millis(100));
+            read = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 }
 
@@ -153,12 +182,14 @@ fn pace(began: Instant, event_ms: Ms) {
     const NIGHT_MS: f64 = 5.25 * 3_600_000.0;
     #[expect(clippy::cast_precision_loss, reason = "a microsecond more or less is no matter")]
     let due = NIGHT_TAKES.mul_f64((event_ms as f64 / NIGHT_MS).clamp(0.0, 2.0));
-    std::thread::sleep(due.saturating_sub(began.elapsed()));
+    std::thread::park_timeout(due.saturating_sub(began.elapsed()));
 }
 
 /// FNV-1a: any spread will do, as long as one viewer stays in one partition.
 fn partition_of(key: &[u8]) -> usize {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = key
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     usize::try_from(hash >> 32).unwrap_or(0) % PARTITIONS
 }
 

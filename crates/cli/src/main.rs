@@ -38,7 +38,10 @@ mod verify;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        terminal::say(&format!("{panic}\nThis is a bug in jauge {}. Please report it, with the lines above.", env!("CARGO_PKG_VERSION")));
+        terminal::say(&format!(
+            "{panic}\nThis is a bug in jauge {}. Please report it, with the lines above.",
+            env!("CARGO_PKG_VERSION")
+        ));
     }));
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let arguments = args::command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));

@@ -31,11 +31,6 @@ impl Progress {
         Progress { bar }
     }
 
-    /// So many more bytes are done.
-    pub(crate) fn advance(&self, bytes: u64) {
-        self.bar.inc(bytes);
-    }
-
     /// So many bytes in all are done.
     pub(crate) fn reach(&self, bytes: u64) {
         self.bar.set_position(bytes);
@@ -44,11 +39,6 @@ impl Progress {
     /// What comes now: the name of a file, "settling".
     pub(crate) fn now(&self, what: impl Into<Cow<'static, str>>) {
         self.bar.set_message(what);
-    }
-
-    /// Writes a line to stderr without tearing the bar.
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| crate::terminal::say(line));
     }
 }
 
@@ -122,7 +112,7 @@ mod tests {
         let line = Line::default();
         let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(line.clone())), "reading", Some(4_194_304));
         progress.now("a.ndjson");
-        progress.advance(2_097_152);
+        progress.reach(2_097_152);
         progress.bar.force_draw();
         let shown = line.text();
         assert!(shown.starts_with("reading ███████████████") && shown.contains("50% of 4.00 MiB"), "{shown}");

@@ -62,7 +62,6 @@ const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
 const COUNTING: &str = "How sessions and airings are counted";
 const LIVE: &str = "The live view";
-const KEEPING: &str = "What is kept";
 const PRIVACY: &str = "Privacy";
 const MACHINE: &str = "Machine";
 
@@ -205,33 +204,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "DURATION",
         help: "Pause a partition that is this much event time ahead of the others",
         group: LIVE,
-        commands: RUN,
-    },
-    Setting {
-        name: "keep_events",
-        default: "30d",
-        form: Form::Duration { least_ms: 0, most_ms: EVER, never: Some("forever") },
-        placeholder: "DURATION|forever",
-        help: "Keep the log of events this long after they settled; verify and settle need it",
-        group: KEEPING,
-        commands: RUN,
-    },
-    Setting {
-        name: "keep_live",
-        default: "7d",
-        form: duration(0, EVER),
-        placeholder: "DURATION",
-        help: "Keep the live table this long after its airing settled",
-        group: KEEPING,
-        commands: RUN,
-    },
-    Setting {
-        name: "rejected_keep",
-        default: "30d",
-        form: duration(0, EVER),
-        placeholder: "DURATION",
-        help: "Keep rejected events this long: they are bytes as producers sent them",
-        group: KEEPING,
         commands: RUN,
     },
     Setting {

@@ -25,6 +25,8 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// None at all: the demo has a voice of its own.
+    Silent,
 }
 
 /// The effective settings. Durations are ms, `>= 0`.
@@ -60,12 +62,6 @@ pub(crate) struct Settings {
     pub(crate) idle_after_ms: Ms,
     /// `>= 1,000`.
     pub(crate) max_drift_ms: Ms,
-    /// `None` for ever.
-    pub(crate) keep_events_ms: Option<Ms>,
-    /// After settling.
-    pub(crate) keep_live_ms: Ms,
-    /// After they were rejected.
-    pub(crate) rejected_keep_ms: Ms,
     /// Whether the bytes of rejected events are left out.
     pub(crate) rejected_redact: bool,
     /// One key a broadcast or one for all.
@@ -105,9 +101,6 @@ impl Settings {
             lateness_ms: read.ms("lateness"),
             idle_after_ms: read.ms("idle_after"),
             max_drift_ms: read.ms("max_drift"),
-            keep_events_ms: read.limit("keep_events"),
-            keep_live_ms: read.ms("keep_live"),
-            rejected_keep_ms: read.ms("rejected_keep"),
             rejected_redact: read.is("rejected_payload", "redact"),
             pseudonyms: if read.is("pseudonyms", "directory") { Pseudonyms::Directory } else { Pseudonyms::Broadcast },
             keys: read.text("keys").map(PathBuf::from),
@@ -256,7 +249,6 @@ mod tests {
         assert_eq!((s.commit_interval_ms, s.commit_bytes, s.settle_interval_ms), (10 * S, 256_000_000, 300 * S));
         assert_eq!((s.lateness_ms, s.idle_after_ms, s.future_max_ms, s.max_drift_ms), (30 * S, 10 * S, 300 * S, H));
         assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.broadcast_idle_ms), (None, 0, 6 * H));
-        assert_eq!((s.keep_events_ms, s.keep_live_ms, s.rejected_keep_ms), (Some(720 * H), 168 * H, 720 * H));
         assert_eq!((s.rejected_redact, s.pseudonyms, s.strict), (false, Pseudonyms::Broadcast, false));
         assert_eq!((s.memory_bytes, s.lanes, s.log_format), (1 << 30, 16, LogFormat::Text));
         assert_eq!(s.tables, crate::setting::TABLES);
@@ -264,13 +256,11 @@ mod tests {
 
     #[test]
     fn every_value_that_is_not_the_default_arrives() {
-        let s = of(
-            "session_timeout = '90s'\ntimeout_grace = '90s'\nkeep_events = 'forever'\nrejected_payload = 'redact'\n\
+        let s = of("session_timeout = '90s'\ntimeout_grace = '90s'\nrejected_payload = 'redact'\n\
             pseudonyms = 'directory'\nlog_format = 'json'\nstrict = true\nlanes = 3\nkeys = '/k'\nout = 's3://b/p'\n\
-            brokers = 'a:1,b:2'\ntopic = ['t']\ntables = ['minutes']\n[kafka]\nlinger.ms = 5",
-        )
+            brokers = 'a:1,b:2'\ntopic = ['t']\ntables = ['minutes']\n[kafka]\nlinger.ms = 5")
         .expect("the file is right");
-        assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.keep_events_ms), (Some(90_000), 90_000, None));
+        assert_eq!((s.session_timeout_ms, s.timeout_grace_ms), (Some(90_000), 90_000));
         assert_eq!((s.rejected_redact, s.pseudonyms, s.log_format), (true, Pseudonyms::Directory, LogFormat::Json));
         assert_eq!((s.strict, s.lanes, s.tables.join(",")), (true, 3, "minutes".to_owned()));
         assert_eq!(s.needed_keys(), Ok(PathBuf::from("/k")));

@@ -35,7 +35,11 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
         }
         Some(id) => {
             let one = shown.pick(id, args.airing.as_deref())?;
-            if args.json { terminal::print_json(&one.as_json()) } else { terminal::print(&curve::airing(&one.line, &one.retweets, look)) }
+            if args.json {
+                terminal::print_json(&one.as_json())
+            } else {
+                terminal::print(&curve::airing(&one.line, &one.retweets, look))
+            }
         }
     }
 }
@@ -119,12 +123,18 @@ impl Shown {
     fn pick(&self, id: &str, at: Option<&str>) -> Result<&One, Problem> {
         let of_broadcast = || self.airings.iter().filter(|((broadcast, _), _)| **broadcast == *id).map(|(_, one)| one);
         if of_broadcast().next().is_none() {
-            return Err(Problem::usage(format!("There is no airing of broadcast {id:?} here. `jauge show DIR` lists those there are.")));
+            return Err(Problem::usage(format!(
+                "There is no airing of broadcast {id:?} here. `jauge show DIR` lists those there are."
+            )));
         }
         let began = |one: &&One| at.is_none_or(|at| rfc3339(one.line.airing_at).starts_with(at));
         of_broadcast().rfind(began).ok_or_else(|| {
             let times: Vec<String> = of_broadcast().map(|one| rfc3339(one.line.airing_at)).collect();
-            Problem::usage(format!("No airing of {id:?} began at {}. They began at {}.", at.unwrap_or_default(), times.join(", ")))
+            Problem::usage(format!(
+                "No airing of {id:?} began at {}. They began at {}.",
+                at.unwrap_or_default(),
+                times.join(", ")
+            ))
         })
     }
 }
@@ -152,7 +162,8 @@ impl Found {
         let mut shown = Shown::default();
         for (row, provisional) in self.airings {
             let minutes = minutes.remove(&(row.broadcast, row.airing_at)).unwrap_or_default();
-            let retweets = self.retweets.iter().filter(|one| (one.broadcast, one.airing_at) == (row.broadcast, row.airing_at));
+            let retweets =
+                self.retweets.iter().filter(|one| (one.broadcast, one.airing_at) == (row.broadcast, row.airing_at));
             let id = Arc::clone(&ids[row.broadcast as usize]);
             let line = line(&id, &row, &minutes, provisional);
             let one = One { line, minutes, retweets: retweets.map(|one| one.retweeted_at).collect() };
@@ -165,10 +176,13 @@ impl Found {
 fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> AiringLine {
     // A table that is not kept leaves the curve empty; a part of one is drawn where it belongs.
     let first = minute_of(row.airing_at);
-    let length = minutes.last().map_or(0, |last| usize::try_from((last.minute_at - first) / MINUTE_MS + 1).unwrap_or(0));
+    let length =
+        minutes.last().map_or(0, |last| usize::try_from((last.minute_at - first) / MINUTE_MS + 1).unwrap_or(0));
     let mut curve = vec![0; length];
     for minute in minutes {
-        if let Some(value) = usize::try_from((minute.minute_at - first) / MINUTE_MS).ok().and_then(|at| curve.get_mut(at)) {
+        if let Some(value) =
+            usize::try_from((minute.minute_at - first) / MINUTE_MS).ok().and_then(|at| curve.get_mut(at))
+        {
             *value = minute.viewers_max;
         }
     }

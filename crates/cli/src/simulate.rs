@@ -19,14 +19,15 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
     let mut night = generate(&args.options()).map_err(Problem::usage)?;
     let mut pace = Pace::new(args.rate);
     let mut made = 0u64;
-    let mut take = |arrivals: &mut Night, write: &mut dyn FnMut(&Arrival) -> Result<(), Problem>| -> Result<(), Problem> {
-        for arrival in arrivals {
-            write(&arrival)?;
-            made += 1;
-            pace.wait(made);
-        }
-        Ok(())
-    };
+    let mut take =
+        |arrivals: &mut Night, write: &mut dyn FnMut(&Arrival) -> Result<(), Problem>| -> Result<(), Problem> {
+            for arrival in arrivals {
+                write(&arrival)?;
+                made += 1;
+                pace.wait(made);
+            }
+            Ok(())
+        };
     match (&args.brokers, &args.out) {
         (Some(brokers), _) => {
             let topic = args.topic.as_deref().unwrap_or_default();
@@ -102,7 +103,7 @@ impl Pace {
         let early = due.saturating_sub(self.began.elapsed());
         // The system sleeps no shorter than about this.
         if early > Duration::from_millis(1) {
-            std::thread::sleep(early);
+            std::thread::park_timeout(early);
         }
     }
 }

@@ -37,8 +37,20 @@ impl Digest {
     pub(super) fn add_airing(&mut self, row: &AiringRow) {
         let mut hasher = SipHasher24::new();
         let numbers = [
-            row.airing_at, row.last_at, row.sessions, row.reach, row.viewers_max, row.viewer_ms, row.joins, row.leaves,
-            row.lapses, row.retweets, row.retweet_followers, row.applied, row.repeated, row.orphaned,
+            row.airing_at,
+            row.last_at,
+            row.sessions,
+            row.reach,
+            row.viewers_max,
+            row.viewer_ms,
+            row.joins,
+            row.leaves,
+            row.lapses,
+            row.retweets,
+            row.retweet_followers,
+            row.applied,
+            row.repeated,
+            row.orphaned,
         ];
         numbers.into_iter().for_each(|number| hasher.write_i64(number));
         for number in [row.first_joined_at, row.airtime_ms, row.viewers_max_at] {
@@ -50,8 +62,15 @@ impl Digest {
 
     pub(super) fn add_minute(&mut self, row: &MinuteRow) {
         let mut hasher = curve_of(row);
-        let numbers =
-            [row.airing_at, row.leaves, row.lapses, row.retweets, row.retweet_followers, row.late, row.lapses_backdated];
+        let numbers = [
+            row.airing_at,
+            row.leaves,
+            row.lapses,
+            row.retweets,
+            row.retweet_followers,
+            row.late,
+            row.lapses_backdated,
+        ];
         numbers.into_iter().for_each(|number| hasher.write_i64(number));
         hasher.write_u8(u8::from(row.complete));
         self.add(&hasher);
@@ -95,8 +114,16 @@ impl Digest {
 fn curve_of(row: &MinuteRow) -> SipHasher24 {
     let mut hasher = SipHasher24::new();
     let numbers = [
-        row.minute_at, row.joins, row.leaves + row.lapses, row.viewers_start, row.viewers_end, row.viewers_max,
-        row.viewers_max_at, row.viewers_min, row.viewer_ms, row.new_viewers,
+        row.minute_at,
+        row.joins,
+        row.leaves + row.lapses,
+        row.viewers_start,
+        row.viewers_end,
+        row.viewers_max,
+        row.viewers_max_at,
+        row.viewers_min,
+        row.viewer_ms,
+        row.new_viewers,
     ];
     numbers.into_iter().for_each(|number| hasher.write_i64(number));
     stays(&mut hasher, &row.stays);

@@ -68,7 +68,8 @@ pub(super) fn check(
         Ok(())
     })?;
     stored.rejected(|rows| {
-        rows.iter().try_for_each(|row| offsets.see(stored.source_of(&row.source), row.partition, row.offset, "rejected"))
+        rows.iter()
+            .try_for_each(|row| offsets.see(stored.source_of(&row.source), row.partition, row.offset, "rejected"))
     })?;
     offsets.complete()?;
     let timelines = feeder.finish()?;
@@ -80,7 +81,9 @@ pub(super) fn check(
         ("events not yet settled", logged.not_yet_settled, ledger.not_yet_settled),
     ] {
         if log != ledger {
-            return Err(Problem::data(format!("The ledger does not close: {what} are {log} in events, {ledger} in the ledger.")));
+            return Err(Problem::data(format!(
+                "The ledger does not close: {what} are {log} in events, {ledger} in the ledger."
+            )));
         }
     }
     Ok(logged)
@@ -244,11 +247,16 @@ impl Offsets {
     fn see(&mut self, source: u32, partition: i32, offset: i64, table: &str) -> Result<(), Problem> {
         let topics = &self.topics;
         let Some(seen) = self.partitions.get_mut(&(source, partition)) else {
-            return Err(Problem::data(format!("A row of {table} is of partition {partition}, of which no commit read anything.")));
+            return Err(Problem::data(format!(
+                "A row of {table} is of partition {partition}, of which no commit read anything."
+            )));
         };
         let place = usize::try_from(offset - seen.from).unwrap_or(usize::MAX);
         let wrong = |what: &str| {
-            Problem::data(format!("Offset {offset} of partition {partition} of {} {what} ({table}).", topics[seen.topic]))
+            Problem::data(format!(
+                "Offset {offset} of partition {partition} of {} {what} ({table}).",
+                topics[seen.topic]
+            ))
         };
         let Some(word) = seen.bits.get_mut(place / 64) else {
             return Err(wrong("stands in the tables, but no commit read it"));

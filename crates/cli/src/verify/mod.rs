@@ -11,14 +11,14 @@ use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::Gather;
 use crate::stored::Stored;
-use crate::terminal;
+use crate::terminal::{self, Look};
 use exporter::{ChainReport, Ledger, Manifest, Table, audit_chain, read_manifest};
 use std::path::Path;
 
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
     let verified = verify(&args.dir, &args.settings.load()?)?;
-    if args.json { terminal::print_json(&verified.as_json()) } else { terminal::print(&verified.told()) }
+    if args.json { terminal::print_json(&verified.as_json()) } else { terminal::print(&verified.told(Look::of_stdout())) }
 }
 
 /// What was checked, all of it in order.
@@ -50,29 +50,50 @@ impl Verified {
         })
     }
 
-    pub(crate) fn told(&self) -> String {
+    /// For people: a paragraph a subject.
+    pub(crate) fn told(&self, look: Look) -> String {
         let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
         let Ledger { read, rejected, applied, repeated, orphaned, after_settle, not_yet_settled, .. } = self.ledger;
         let rows: Vec<String> = self.chain.rows.iter().map(|(table, rows)| format!("{table} {}", n(*rows))).collect();
         let again = match self.events {
-            Some(events) => format!("equal to what the {} events of the log give, and every offset is there once", n(events)),
+            Some(events) => {
+                format!("equal to what the {} events of the log give, and every offset is there once", n(events))
+            }
             None => "equal to each other".to_owned(),
         };
-        let mut lines = vec![
-            format!("chain     {} commits, {} files, {} bytes: every checksum holds", n(self.chain.commits), n(self.chain.files), n(self.chain.bytes)),
-            format!("rows      {}", rows.join(" · ")),
-            format!(
-                "ledger    {} read = {} rejected + {} applied + {} repeated + {} orphaned + {} after settle + {} not yet settled",
-                n(read), n(rejected), n(applied), n(repeated), n(orphaned), n(after_settle), n(not_yet_settled)
-            ),
-            format!("settled   {} airings, {again}", n(self.airings)),
+        let chain = format!(
+            "{} commits, {} files, {} bytes: every checksum holds",
+            n(self.chain.commits),
+            n(self.chain.files),
+            n(self.chain.bytes)
+        );
+        let ledger = format!(
+            "{} read = {} rejected + {} applied + {} repeated + {} orphaned + {} after settle + {} not yet settled",
+            n(read),
+            n(rejected),
+            n(applied),
+            n(repeated),
+            n(orphaned),
+            n(after_settle),
+            n(not_yet_settled)
+        );
+        let mut subjects = vec![
+            ("chain", chain),
+            ("rows", rows.join(" · ")),
+            ("ledger", ledger),
+            ("settled", format!("{} airings, {again}", n(self.airings))),
         ];
         if self.live_minutes > 0 {
-            lines.push(format!("live      {} minutes, none at odds with its neighbours", n(self.live_minutes)));
+            subjects.push(("live", format!("{} minutes, none at odds with its neighbours", n(self.live_minutes))));
         }
-        lines.extend(self.notes.iter().map(|note| format!("note      {note}")));
-        lines.push("verified  all of it holds\n".to_owned());
-        lines.join("\n")
+        subjects.extend(self.notes.iter().map(|note| ("note", note.clone())));
+        subjects.push(("verified", "all of it holds".to_owned()));
+        let paragraph = |(subject, text): (&str, String)| {
+            let lines = draw::wrap(&text, look.width.saturating_sub(10));
+            let heads = std::iter::once(subject).chain(std::iter::repeat(""));
+            heads.zip(lines).map(|(head, line)| format!("{head:<9} {line}\n")).collect::<String>()
+        };
+        subjects.into_iter().map(paragraph).collect()
     }
 }
 
@@ -82,22 +103,30 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let chain = audit_chain(&stored.store)?;
     let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
     let spill = std::env::temp_dir();
-    let mut notes: Vec<String> = chain.leftovers.iter().map(|file| format!("{file} is named by no commit, so it is no data.")).collect();
+    let mut notes: Vec<String> =
+        chain.leftovers.iter().map(|file| format!("{file} is named by no commit, so it is no data.")).collect();
 
     let manifests = manifests(&stored)?;
     let gather = Gather::new(memory / 2, spill.clone());
-    let (known, airings, timelines) = tables::read(&stored, &gather)?;
-    tables::check(&stored, &known, &airings, &timelines, gather, settings.lanes)?;
-    tables::check_tallies(&stored, &known, &manifests)?;
+    let tables = tables::read(&stored, &gather)?;
+    tables::check(&stored, &tables, gather, settings.lanes)?;
+    let known = &tables.known;
+    tables::check_tallies(&stored, known, &manifests)?;
     let live_minutes = tables::check_live(&stored)?;
     let events = if stored.keeps(Table::Events) {
-        Some(log::check(&stored, &manifests, &known, memory / 2, &spill, settings.lanes)?.events)
+        Some(log::check(&stored, &manifests, known, memory / 2, &spill, settings.lanes)?.events)
     } else {
-        notes.push("No events are kept here: the settled tables were checked against each other, not computed again.".to_owned());
+        notes.push(
+            "No events are kept here: the settled tables were checked against each other, not computed again."
+                .to_owned(),
+        );
         None
     };
-    let missing = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into_iter().filter(|table| !stored.keeps(*table));
-    notes.extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
+    let missing = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets]
+        .into_iter()
+        .filter(|table| !stored.keeps(*table));
+    notes
+        .extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
     Ok(Verified { chain, ledger, airings: known.len() as u64, events, live_minutes, notes })
 }

@@ -6,7 +6,9 @@ use crate::settling::{Gather, Receiver, settle_all};
 use crate::stored::Stored;
 use aggregator::Rules;
 use audience::time::{minute_of, rfc3339};
-use audience::{AiringRow, Details, Ended, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
+use audience::{
+    AiringRow, Details, Ended, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
+};
 use exporter::Table;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -80,9 +82,17 @@ impl Known {
     }
 }
 
-/// Reads all settled tables. The sessions go to `gather` as joins and leaves, each airing under a number of its own, which is its place in the
-/// second result.
-pub(super) fn read(stored: &Stored, gather: &Gather) -> Result<(BTreeMap<Airing, Known>, Vec<Airing>, Vec<aggregator::Timeline>), Problem> {
+/// What is stored of all airings.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) known: BTreeMap<Airing, Known>,
+    /// The airings that have sessions, by the number under which those were gathered.
+    airings: Vec<Airing>,
+    timelines: Vec<aggregator::Timeline>,
+}
+
+/// Reads all settled tables. The sessions go to `gather` as joins and leaves, each airing under a number of its own.
+pub(super) fn read(stored: &Stored, gather: &Gather) -> Result<Tables, Problem> {
     let mut known = BTreeMap::<Airing, Known>::new();
     stored.airings(|rows| {
         for row in rows {
@@ -138,18 +148,12 @@ pub(super) fn read(stored: &Stored, gather: &Gather) -> Result<(BTreeMap<Airing,
         }
         Ok(())
     })?;
-    Ok((known, airings, feeder.finish()?))
+    Ok(Tables { known, airings, timelines: feeder.finish()? })
 }
 
 /// Checks each airing against its minutes and, where they are kept, against its sessions.
-pub(super) fn check(
-    stored: &Stored,
-    known: &BTreeMap<Airing, Known>,
-    airings: &[Airing],
-    timelines: &[aggregator::Timeline],
-    gather: Gather,
-    threads: usize,
-) -> Result<(), Problem> {
+pub(super) fn check(stored: &Stored, tables: &Tables, gather: Gather, threads: usize) -> Result<(), Problem> {
+    let Tables { known, airings, timelines } = tables;
     let ids = stored.broadcast_ids();
     let named = |airing: &Airing| format!("broadcast {:?}, airing {}", ids[airing.0 as usize], rfc3339(airing.1));
     if stored.keeps(Table::Airings) && stored.keeps(Table::Minutes) {
@@ -185,10 +189,16 @@ pub(super) fn check(
 
 /// The sums of an airing's minutes against its row.
 fn check_sums(known: &Known) -> Result<(), String> {
-    let Some(row) = &known.row else { return Err("it has minutes, sessions or retweets, but no row in airings".to_owned()) };
+    let Some(row) = &known.row else {
+        return Err("it has minutes, sessions or retweets, but no row in airings".to_owned());
+    };
     let sums = known.sums;
     let same = |what: &str, minutes: i64, airing: i64| {
-        if minutes == airing { Ok(()) } else { Err(format!("{what}: its minutes give {minutes}, its row in airings {airing}")) }
+        if minutes == airing {
+            Ok(())
+        } else {
+            Err(format!("{what}: its minutes give {minutes}, its row in airings {airing}"))
+        }
     };
     same("Σ joins", sums.joins, row.joins)?;
     same("Σ joins and sessions", sums.joins, row.sessions)?;
@@ -211,7 +221,9 @@ fn check_row(stored: &AiringRow, again: Option<&AiringRow>) -> Result<(), &'stat
     let Some(again) = again else {
         return if stored.sessions == 0 { Ok(()) } else { Err("its sessions are missing in the table sessions") };
     };
-    let facts = |row: &AiringRow| (row.sessions, row.reach, row.viewer_ms, row.viewers_max, row.viewers_max_at, row.first_joined_at);
+    let facts = |row: &AiringRow| {
+        (row.sessions, row.reach, row.viewer_ms, row.viewers_max, row.viewers_max_at, row.first_joined_at)
+    };
     if facts(stored) != facts(again) {
         return Err("sessions, reach, viewer_ms, the peak or the first join is not what the table sessions gives");
     }
@@ -257,7 +269,11 @@ impl Receiver for AgainOne<'_> {
 }
 
 /// What became of each settled airing's events: its row against the commits that settled it.
-pub(super) fn check_tallies(stored: &Stored, known: &BTreeMap<Airing, Known>, manifests: &[exporter::Manifest]) -> Result<(), Problem> {
+pub(super) fn check_tallies(
+    stored: &Stored,
+    known: &BTreeMap<Airing, Known>,
+    manifests: &[exporter::Manifest],
+) -> Result<(), Problem> {
     if !stored.keeps(Table::Airings) {
         return Ok(());
     }
