@@ -20,10 +20,7 @@ pub fn audit_minute(row: &MinuteRow) -> Result<(), Breach> {
     claim(row.viewers_min >= 0 && row.viewers_start >= 0 && row.viewers_end >= 0, "C is not negative")?;
     claim(row.viewers_min <= row.viewers_max, "min ≤ max")?;
     claim(row.viewers_end >= row.viewers_min && row.viewers_end <= row.viewers_max, "min ≤ end ≤ max")?;
-    claim(
-        (row.minute_at..row.minute_at + MINUTE_MS).contains(&row.viewers_max_at),
-        "the maximum lies in the minute",
-    )?;
+    claim((row.minute_at..row.minute_at + MINUTE_MS).contains(&row.viewers_max_at), "the maximum lies in the minute")?;
     let bounds = row.viewers_min * MINUTE_MS..=row.viewers_max * MINUTE_MS;
     claim(bounds.contains(&row.viewer_ms), "min × 60,000 ≤ viewer_ms ≤ max × 60,000")?;
     claim(
@@ -34,7 +31,11 @@ pub fn audit_minute(row: &MinuteRow) -> Result<(), Breach> {
 }
 
 fn claim_of(row: &MinuteRow, holds: bool, what: &str) -> Result<(), Breach> {
-    if holds { Ok(()) } else { Err(Breach(format!("minute {}: {what}: {row:?}", audience::time::rfc3339(row.minute_at)))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Breach(format!("minute {}: {what}: {row:?}", audience::time::rfc3339(row.minute_at))))
+    }
 }
 
 /// Checks minutes of one airing, in order, whether settled or live: L4, L7, the bounds of each row, and that none is missing between two of

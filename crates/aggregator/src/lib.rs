@@ -6,6 +6,7 @@
 mod audit;
 mod curve;
 mod ledger;
+mod live;
 mod machine;
 mod rules;
 mod settle;
@@ -15,6 +16,11 @@ mod timeline;
 pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
 pub use curve::{Flow, curve};
 pub use ledger::Tally;
+pub use live::{
+    AiringState, Changes, Directives, Due, END_OF_DATA, Gathered, HeldEvent, Holder, Lane, LaneState, LateMinute, Live,
+    LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, SignsState, SoFar, StageState, Standing,
+    TweetState, ViewerState, Watermarks, Why,
+};
 pub use rules::Rules;
 pub use settle::{Rows, Sorted, settle};
 pub use timeline::{Airing, Airings, Timeline};

@@ -23,7 +23,8 @@ pub use curve::{Due, Live, Standing};
 pub use lane::Lane;
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, HeldEvent, LaneState, LateMinute, LiveState, OpenSession, SignsState, StageState, TweetState, ViewerState,
+    AiringState, HeldEvent, LaneState, LateMinute, LiveState, MinuteState, OpenSession, SignsState, SoFar, StageState,
+    TweetState, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

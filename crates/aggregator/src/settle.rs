@@ -1,10 +1,10 @@
 //! Settling: from the events of a broadcast, sorted by viewer, session and time, to its sessions, its retweets and the flow of its curve. A
 //! shard of viewers settles by itself; the flows of all shards add up.
 
+use crate::Rules;
 use crate::curve::Flow;
 use crate::machine::{Effect, Open, Tick, apply};
 use crate::timeline::Airings;
-use crate::Rules;
 use audience::{Details, Ended, Event, Kind, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 
 /// Events in the order (broadcast, viewer, session, ts, kind).
@@ -25,7 +25,7 @@ pub trait Rows {
     fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>);
 }
 
-/// Settles the events of `broadcast`, which are the next of `events`, and gives one flow per airing. The events of one viewer, and those of
+/// Settles the events of `broadcast`, which are the next of `events`, and gives one flow per airing; without airings it passes them over. The events of one viewer, and those of
 /// one tweet, lie in one shard; which shard, does not matter.
 pub fn settle(
     broadcast: u32,
@@ -34,6 +34,13 @@ pub fn settle(
     events: &mut impl Sorted,
     rows: &mut impl Rows,
 ) -> Vec<Flow> {
+    if airings.airings.is_empty() {
+        // Nothing of this broadcast is to be settled: its events are passed over.
+        while events.peek().is_some_and(|event| event.broadcast == broadcast) {
+            events.advance();
+        }
+        return Vec::new();
+    }
     let flows = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
     let mut shard = Shard { broadcast, airings, rules, flows, firsts: Vec::new(), rows };
     let mut viewer = None;
@@ -96,7 +103,7 @@ impl<R: Rows> Shard<'_, R> {
                 stay.via.clone_from(&via);
             }
             if let Some(open) = closed {
-                self.close(viewer, session, open, stay.via.take(), at, Ended::Leave);
+                self.close(viewer, session, open, stay.via.take().as_deref(), at, Ended::Leave);
             }
             if opened && !closed_is_new {
                 stay.via = via;
@@ -127,10 +134,10 @@ impl<R: Rows> Shard<'_, R> {
             },
         };
         stay.open = None;
-        self.close(viewer, session, open, stay.via.take(), left_at, ended);
+        self.close(viewer, session, open, stay.via.take().as_deref(), left_at, ended);
     }
 
-    fn close(&mut self, viewer: u128, session: u128, open: Open, via: Option<Box<str>>, left_at: Ms, ended: Ended) {
+    fn close(&mut self, viewer: u128, session: u128, open: Open, via: Option<&str>, left_at: Ms, ended: Ended) {
         let place = self.airings.place_of(open.joined_at);
         self.flows[place].session(open.joined_at, left_at, ended);
         match self.firsts.binary_search_by_key(&place, |(place, _)| *place) {
@@ -147,7 +154,7 @@ impl<R: Rows> Shard<'_, R> {
             left_at,
             ended,
         };
-        self.rows.session(row, via.as_deref());
+        self.rows.session(row, via);
     }
 
     fn close_viewer(&mut self) {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Timeline {
     /// Minutes by their start, without `recent`.
     minutes: BTreeMap<Ms, Signs>,
-    /// The minute last heard of, kept out of the map: events come nearly in order.
+    /// The latest minute, kept out of the map: events come nearly in order.
     recent: Option<(Ms, Signs)>,
     /// Instants of `end`, with how many there were.
     ends: BTreeMap<Ms, i64>,
@@ -47,10 +47,20 @@ impl Timeline {
             *self.ends.entry(at).or_default() += 1;
         }
         match &mut self.recent {
+            // The usual case, without a division.
             Some((minute, recent)) if (*minute..*minute + MINUTE_MS).contains(&at) => recent.merge(&signs),
+            _ => self.note(minute_of(at), signs),
+        }
+    }
+
+    /// Adds signs of one minute.
+    fn note(&mut self, minute: Ms, mut signs: Signs) {
+        match &mut self.recent {
+            Some((recent, known)) if *recent == minute => known.merge(&signs),
+            Some((recent, _)) if *recent > minute => {
+                self.minutes.entry(minute).and_modify(|known| known.merge(&signs)).or_insert(signs);
+            }
             _ => {
-                let minute = minute_of(at);
-                let mut signs = signs;
                 if let Some(known) = self.minutes.remove(&minute) {
                     signs.merge(&known);
                 }
@@ -65,12 +75,7 @@ impl Timeline {
     pub fn merge(&mut self, other: Timeline) {
         self.events += other.events;
         for (minute, signs) in other.minutes.into_iter().chain(other.recent) {
-            match &mut self.recent {
-                Some((recent, known)) if *recent == minute => known.merge(&signs),
-                _ => {
-                    self.minutes.entry(minute).and_modify(|known| known.merge(&signs)).or_insert(signs);
-                }
-            }
+            self.note(minute, signs);
         }
         for (at, count) in other.ends {
             *self.ends.entry(at).or_default() += count;
@@ -89,15 +94,28 @@ impl Timeline {
     }
 
     /// The signs of each minute, ascending.
-    pub(crate) fn signs(&self) -> Vec<Signs> {
-        let mut minutes = self.minutes.clone();
-        minutes.extend(self.recent);
-        minutes.into_values().collect()
+    pub(crate) fn signs(&self) -> impl Iterator<Item = Signs> {
+        // The recent minute is the latest, so it comes last.
+        self.minutes.values().copied().chain(self.recent.map(|(_, signs)| signs))
     }
 
     /// Adds signs that lie in one minute.
     pub(crate) fn add(&mut self, signs: Signs) {
-        self.merge(Timeline { recent: Some((minute_of(signs.first), signs)), ..Timeline::default() });
+        self.note(minute_of(signs.first), signs);
+    }
+
+    /// Forgets the minutes before the one that holds `frontier`. An airing's last sign lies a minute or more before its frontier, so what is
+    /// settled goes and what is not stays.
+    pub(crate) fn forget_before(&mut self, frontier: Ms) {
+        let first = minute_of(frontier);
+        self.minutes = self.minutes.split_off(&first);
+        self.recent = self.recent.filter(|(minute, _)| *minute >= first);
+        self.ends = self.ends.split_off(&frontier);
+    }
+
+    /// Whether it has no sign.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.recent.is_none() && self.minutes.is_empty()
     }
 
     /// The airings that the silences of `rules.broadcast_idle` leave.

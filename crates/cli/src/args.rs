@@ -95,7 +95,7 @@ takers!(OfRun "run", OfReplay "replay", OfVerify "verify", OfConfig "config");
 #[command(after_help = "Example: jauge demo
 Example: jauge demo --seed 7 --out night && jauge show night")]
 pub(crate) struct DemoArgs {
-    /// Keep what was counted in this new folder; without it, it is removed at the end
+    /// Keep what was counted in this new folder, instead of one for temporary files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out: Option<PathBuf>,
     /// Another night: the same seed makes the same events

@@ -32,33 +32,27 @@ const NIGHT_TAKES: Duration = Duration::from_secs(12);
 
 /// `jauge demo`
 pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
-    let (dir, is_kept) = place(args)?;
-    let done = play(args, &dir);
-    if !is_kept || done.is_err() {
-        // What is left of a demo is of no use to anybody.
-        let _ = std::fs::remove_dir_all(&dir);
-    }
-    done
-}
-
-fn place(args: &DemoArgs) -> Result<(PathBuf, bool), Problem> {
-    let dir =
-        args.out.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("jauge-demo-{}", std::process::id())));
+    let in_temp = || std::env::temp_dir().join(format!("jauge-demo-{}", std::process::id()));
+    let dir = args.out.clone().unwrap_or_else(in_temp);
     if dir.exists() {
         return Err(Problem::world(format!(
             "{} is there already. Give --out a new folder, or remove it.",
             dir.display()
         )));
     }
-    Ok((dir, args.out.is_some()))
+    let done = play(args, &dir);
+    if done.is_err() {
+        // What is left of a demo that failed is of no use to anybody.
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+    done
 }
 
 fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let broker = EmbeddedBroker::start(i32::try_from(PARTITIONS).unwrap_or(32), &[TOPIC])?;
     let settings = settings(broker.bootstrap(), dir)?;
-    terminal::say(
-        "Nuit Debout, Paris, 3 April 2016, 19:31: one phone films, and word gets around. (Simulated; times are UTC.)\n",
-    );
+    terminal::say("Nuit Debout, Paris, 3 April 2016: one phone films, and word gets around.");
+    terminal::say("Simulated, 5 h 14 in 12 s; times are UTC.\n");
 
     let positions = Arc::new(Positions::default());
     let stop = Arc::new(AtomicBool::new(false));

@@ -52,7 +52,11 @@ pub(crate) fn open(dir: &Path) -> Result<Store, Problem> {
 }
 
 fn local(out: &str) -> Result<&Path, Problem> {
-    if is_object_store(out) { Err(no_object_store(out)) } else { Ok(Path::new(out.strip_prefix("file://").unwrap_or(out))) }
+    if is_object_store(out) {
+        Err(no_object_store(out))
+    } else {
+        Ok(Path::new(out.strip_prefix("file://").unwrap_or(out)))
+    }
 }
 
 fn no_object_store(out: &str) -> Problem {

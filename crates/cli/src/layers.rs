@@ -248,7 +248,7 @@ fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
 
 /// Variables that steer the project's tests, which start this program with their own environment.
 fn belongs_to_tests(rest: &str) -> bool {
-    matches!(rest, "SHARED" | "REQUIRE_ALL" | "KAFKA_LIBS" | "PYTHON") || rest.starts_with("TEST_")
+    matches!(rest, "SHARED" | "REQUIRE_ALL" | "SEEDS") || rest.starts_with("TEST_")
 }
 
 /// Kubernetes gives every pod variables for each service of its namespace, and a service may well be called `jauge`, or

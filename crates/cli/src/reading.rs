@@ -58,7 +58,9 @@ impl Reading<'_> {
         let workers = (0..self.threads.max(1)).map(|_| Worker::new(self, &sources));
         let reads = std::thread::scope(|scope| {
             let threads: Vec<_> = workers.map(|worker| scope.spawn(|| worker.work())).collect();
-            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let joined = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             joined.collect::<Vec<_>>()
         });
         let mut whole = Read { counts: vec![Counts::default(); self.paths.len()], ..Read::default() };
@@ -141,7 +143,10 @@ impl<'a> Worker<'a> {
 
     fn block(&mut self, block: &Block) -> Result<(), Problem> {
         self.details.clear();
-        if let BlockKind::Oversized { line_bytes } = block.kind {
+        if let BlockKind::Oversized { line_bytes, is_blank } = block.kind {
+            if is_blank {
+                return Ok(());
+            }
             return self.reject(block, 0, block.bytes(), line_bytes, Rejection::whole(Reason::TooLarge));
         }
         let mut start = 0;
@@ -166,7 +171,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn reject(&mut self, block: &Block, start: usize, line: &[u8], bytes: u64, rejection: Rejection) -> Result<(), Problem> {
+    fn reject(
+        &mut self,
+        block: &Block,
+        start: usize,
+        line: &[u8],
+        bytes: u64,
+        rejection: Rejection,
+    ) -> Result<(), Problem> {
         self.read.counts[block.source as usize].rejected += 1;
         *self.read.reasons.entry(rejection.reason).or_default() += 1;
         if !self.reading.keep_rejected && !self.reading.is_strict {

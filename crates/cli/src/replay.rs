@@ -13,8 +13,8 @@ use crate::terminal;
 use aggregator::Rules;
 use audience::{Ms, Registry};
 use exporter::{
-    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, SettledAiring, Settlement, Source,
-    Table, rejected_by_date,
+    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, SettledAiring,
+    Settlement, Source, Table, rejected_by_date,
 };
 use ingester::files::Files;
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ pub(crate) fn replay(events: &[PathBuf], settings: &Settings) -> Result<Replayed
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(out)?;
-    let mut owner = Owner::take(&store, directory::identity(settings)?, started_at)?;
+    let mut owner = Owner::take_new(&store, directory::identity(settings)?, started_at)?;
     let mut keys = Keys::open(settings)?;
     let registry = keys.registry()?;
     let commit = owner.begin();

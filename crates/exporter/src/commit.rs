@@ -258,8 +258,11 @@ impl Write for PartWriter {
             return Err(io::Error::other("the part is finished"));
         };
         let store = &self.basket.store;
-        store.fault(Step::Write, &store.path(&part_path(&self.entry.path)))?;
-        let written = file.write(buf)?;
+        let place = || store.path(&part_path(&self.entry.path));
+        // Whoever encodes into this writer does not know where it leads, and a person must.
+        let placed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", place().display()));
+        store.fault(Step::Write, &place()).map_err(placed)?;
+        let written = file.write(buf).map_err(placed)?;
         self.hasher.update(&buf[..written]);
         self.entry.bytes += written as u64;
         Ok(written)

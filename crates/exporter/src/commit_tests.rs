@@ -199,9 +199,37 @@ fn tables_without_commits_are_not_taken_for_rubbish() {
     let before = files(dir.path());
     let store = Store::open(dir.path()).unwrap();
     assert!(refuse_data(&store).is_err());
-    let error = take(&store, 2).unwrap_err();
-    assert!(matches!(error, CommitError::Chain(ChainError::Store(StoreError::HoldsData { .. }))), "{error}");
+    for error in [take(&store, 2).unwrap_err(), Owner::take_new(&store, identity(2), NOW).unwrap_err()] {
+        assert!(matches!(error, CommitError::Chain(ChainError::Store(StoreError::HoldsData { .. }))), "{error}");
+        assert_eq!(error.exit_code(), 3);
+    }
     assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn a_new_directory_is_one_without_commits() {
+    let dir = directory(0);
+    let store = Store::open(dir.path()).unwrap();
+    std::fs::create_dir_all(dir.path().join("minutes/date=2016-04-03")).unwrap();
+    let left = "minutes/date=2016-04-03/00000000000000000001-0000.parquet.part";
+    std::fs::write(dir.path().join(left), "left by a crash").unwrap();
+    let mut owner = Owner::take_new(&store, identity(2), NOW).unwrap();
+    assert_eq!(owner.recovered().removed, [left]);
+    commit(&mut owner).unwrap();
+    drop(owner);
+    let error = Owner::take_new(&store, identity(3), NOW).unwrap_err();
+    assert!(error.to_string().contains("holds data already (commits/main/00000000000000000001.json)"), "{error}");
+}
+
+#[test]
+fn a_manifest_that_was_only_staged_is_none() {
+    let dir = directory(1);
+    let staged = dir.path().join("commits/main/00000000000000000002.json#1");
+    std::fs::write(&staged, "{").unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(audit_chain(&store).unwrap().commits, 1);
+    assert_eq!(commit(&mut take(&store, 2).unwrap()).unwrap(), 3);
+    assert!(!staged.exists());
 }
 
 #[test]

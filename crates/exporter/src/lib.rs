@@ -1,4 +1,7 @@
-//! exporter
+//! Rows in; Parquet files, commits, snapshots and sorted runs out, and back.
+//!
+//! `tables` knows how rows become the bytes of a file. The rest is the data directory: an [`Owner`] writes the files of a [`Commit`] and
+//! makes them true at once by one [`Manifest`]; a [`Chain`] reads what was made true; [`audit_chain`] checks all of it. Everything blocks.
 
 mod audit;
 mod balance;
@@ -38,8 +41,9 @@ pub use faults::{Faults, Step};
 pub use keys::{Key, KeyError, KeyFile};
 pub use lock::Lock;
 pub use manifest::{
-    Answer, CONTRACT, CommitKind, Counts, FileEntry, Gap, Inputs, Ledger, Manifest, Parent, Partition, RESTATE_EVERY, Removed,
-    Restated, Rules, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source, TABLES, manifest_path,
+    Answer, CONTRACT, CommitKind, Counts, FileEntry, Gap, Inputs, Ledger, Manifest, Parent, Partition, RESTATE_EVERY,
+    Removed, Restated, Rules, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source, TABLES,
+    manifest_path,
 };
 pub use merge::{Merge, Sorted};
 pub use owner::{Identity, Owner};
@@ -48,6 +52,6 @@ pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
 pub use store::Store;
 pub use store_error::{StoreError, disk_is_full};
 pub use tables::{
-    LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile, TableWriter, airings_by_date,
-    minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date, sort_events, write_rows,
+    LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile, TableWriter,
+    airings_by_date, minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date, sort_events, write_rows,
 };

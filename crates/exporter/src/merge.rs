@@ -45,7 +45,25 @@ pub struct Merge<'a> {
     /// The next event of each piece.
     heads: Vec<Option<Event>>,
     /// At each inner node, from 1, the piece that lost there; at 0 the piece that won all.
-    losers: Vec<usize>,
+    losers: Vec<Player>,
+}
+
+/// A piece in the tree. Most games are decided by `rank` alone, without a look at the events.
+#[derive(Clone, Copy, Debug)]
+struct Player {
+    /// The first 64 bits of the order of its head: the broadcast, and the upper bits of the viewer; the greatest at its end.
+    rank: u64,
+    piece: usize,
+}
+
+impl Player {
+    fn new(piece: usize, head: Option<&Event>) -> Player {
+        let rank = head.map_or(u64::MAX, |event| {
+            let viewer = u64::try_from(event.viewer >> 96).unwrap_or(u64::MAX);
+            u64::from(event.broadcast) << 32 | viewer
+        });
+        Player { rank, piece }
+    }
 }
 
 impl<'a> Merge<'a> {
@@ -55,7 +73,8 @@ impl<'a> Merge<'a> {
     /// [`SpillError`]: the first events cannot be read.
     pub fn new(mut pieces: Vec<Sorted<'a>>) -> Result<Merge<'a>, SpillError> {
         let heads = pieces.iter_mut().map(Sorted::advance).collect::<Result<Vec<_>, _>>()?;
-        let mut merge = Merge { losers: vec![0; pieces.len()], pieces, heads };
+        let losers = vec![Player { rank: 0, piece: 0 }; pieces.len()];
+        let mut merge = Merge { losers, pieces, heads };
         merge.play_all();
         Ok(merge)
     }
@@ -65,7 +84,7 @@ impl<'a> Merge<'a> {
     /// # Errors
     /// [`SpillError`]; the merge is then of no more use.
     pub fn next(&mut self, into: &mut Details) -> Result<Option<Event>, SpillError> {
-        let Some(&winner) = self.losers.first() else {
+        let Some(&Player { piece: winner, .. }) = self.losers.first() else {
             return Ok(None);
         };
         let Some(event) = self.heads[winner] else {
@@ -79,7 +98,8 @@ impl<'a> Merge<'a> {
 
     fn play_all(&mut self) {
         let k = self.heads.len();
-        let mut winners: Vec<usize> = (0..2 * k).map(|node| node.saturating_sub(k)).collect();
+        let leaf = |node: usize| Player::new(node.saturating_sub(k), self.heads[node.saturating_sub(k)].as_ref());
+        let mut winners: Vec<Player> = (0..2 * k).map(leaf).collect();
         for node in (1..k).rev() {
             let (a, b) = (winners[2 * node], winners[2 * node + 1]);
             (winners[node], self.losers[node]) = if self.beats(a, b) { (a, b) } else { (b, a) };
@@ -91,20 +111,23 @@ impl<'a> Merge<'a> {
 
     /// Plays again the games of `piece`, whose head is new, from its leaf to the top.
     fn replay(&mut self, piece: usize) {
-        let mut winner = piece;
+        let mut winner = Player::new(piece, self.heads[piece].as_ref());
         let mut node = (self.heads.len() + piece) / 2;
         while node > 0 {
             let loser = self.losers[node];
-            if self.beats(loser, winner) {
-                self.losers[node] = winner;
-                winner = loser;
-            }
+            (winner, self.losers[node]) = if self.beats(loser, winner) { (loser, winner) } else { (winner, loser) };
             node /= 2;
         }
         self.losers[0] = winner;
     }
 
-    fn beats(&self, a: usize, b: usize) -> bool {
+    #[inline]
+    fn beats(&self, a: Player, b: Player) -> bool {
+        if a.rank == b.rank { self.beats_by_events(a.piece, b.piece) } else { a.rank < b.rank }
+    }
+
+    #[cold]
+    fn beats_by_events(&self, a: usize, b: usize) -> bool {
         match (&self.heads[a], &self.heads[b]) {
             (Some(x), Some(y)) => x.cmp(y).then(a.cmp(&b)).is_lt(),
             (Some(_), None) => true,

@@ -68,6 +68,10 @@ struct Pending {
     remove: Vec<String>,
 }
 
+fn refused(source: StoreError) -> CommitError {
+    CommitError::Chain(source.into())
+}
+
 impl Owner {
     /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless the
     /// directory is new), and puts the files in order.
@@ -75,8 +79,21 @@ impl Owner {
     /// # Errors
     /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
     pub fn take(store: &Store, identity: Identity, now: Ms) -> Result<Owner, CommitError> {
-        let refused = |source: StoreError| CommitError::Chain(source.into());
         let lock = Lock::take(store).map_err(refused)?;
+        Owner::take_locked(store, identity, now, lock)
+    }
+
+    /// Takes `store` over if it holds no data; what a crash left before its first commit is removed.
+    ///
+    /// # Errors
+    /// [`CommitError`]: it holds data, is locked, or is refused by the disk.
+    pub fn take_new(store: &Store, identity: Identity, now: Ms) -> Result<Owner, CommitError> {
+        let lock = Lock::take(store).map_err(refused)?;
+        recover::refuse_data(store).map_err(refused)?;
+        Owner::take_locked(store, identity, now, lock)
+    }
+
+    fn take_locked(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
         let chain = Chain::open(store, &identity.writer)?;
         let mut owner = Owner {
             store: store.clone(),

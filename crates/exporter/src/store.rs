@@ -32,6 +32,9 @@ struct Inner {
     durable: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// The tests of this crate learn from [`Faults`] what would have been synced; waiting for the disk would tell them no more.
+const SYNCS: bool = !cfg!(test);
+
 /// What became of a manifest that was to be created.
 #[derive(Debug)]
 pub(crate) enum Put {
@@ -85,7 +88,7 @@ impl Store {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(io("start a runtime for"))?;
         let inner = Inner {
             root: place.to_path_buf(),
-            objects: Arc::new(objects.with_fsync(faults.is_none())),
+            objects: Arc::new(objects.with_fsync(SYNCS && faults.is_none())),
             runtime,
             faults,
             durable: Mutex::default(),
@@ -148,7 +151,7 @@ impl Store {
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
-        if self.inner.faults.is_some() { Ok(()) } else { file.sync_all() }
+        if SYNCS && self.inner.faults.is_none() { file.sync_all() } else { Ok(()) }
     }
 
     pub(crate) fn sync_file(&self, file: &File, relative: &str) -> Result<(), StoreError> {

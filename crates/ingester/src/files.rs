@@ -34,6 +34,8 @@ pub enum BlockKind {
     Oversized {
         /// All its bytes before its LF; > 1,048,576.
         line_bytes: u64,
+        /// Whether all of them are spaces, tabs and CR: who counts lines may pass over a blank one, however long.
+        is_blank: bool,
     },
 }
 

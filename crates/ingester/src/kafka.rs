@@ -14,7 +14,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 pub(crate) use admin::create_topic;
@@ -36,6 +36,8 @@ const NEW_TOPIC: Duration = Duration::from_secs(1);
 /// How long one attempt to reach a broker takes at the start.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// How long the last commit for monitoring may hold the end up.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How librdkafka's mock cluster calls itself. It leaves the question for a topic's settings without an answer.
 const EMBEDDED_CLUSTER: &str = "mockCluster";
 
@@ -316,6 +318,25 @@ impl Kafka {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Kafka {
+    /// A commit that is under way gets [`FAREWELL`] to arrive. librdkafka itself would wait for minutes where the coordinator
+    /// is away, so the rest of the waiting is left to a thread that nobody waits for.
+    fn drop(&mut self) {
+        let monitored = self.monitored.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((_, consumer)) = monitored {
+            let (gone, farewell) = mpsc::channel::<()>();
+            let body = move || {
+                drop(consumer);
+                drop(gone);
+            };
+            // Without a thread the consumer is dropped here, slowly.
+            if std::thread::Builder::new().name("kafka-farewell".to_owned()).spawn(body).is_ok() {
+                farewell.recv_timeout(FAREWELL).ok();
+            }
+        }
     }
 }
 

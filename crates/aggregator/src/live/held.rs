@@ -1,7 +1,7 @@
 //! What is held: accepted events that the watermark has not passed. They are only appended, by the second in which they take effect, and put in
 //! order when they are due.
 
-use audience::{Details, Event, Kind, Ms};
+use audience::{Details, Event, Kind, Ms, NO_DETAIL};
 use std::collections::BTreeMap;
 
 /// Events of one second of effect. Only retweets keep their strings.
@@ -18,17 +18,19 @@ impl Batch {
 }
 
 /// The event with its strings in `to`, where the live curve needs them.
-pub(crate) fn kept(event: Event, from: &Details, to: &mut Details) -> Event {
-    if event.kind() == Kind::Retweet { to.adopt(event, from) } else { Event { detail: audience::NO_DETAIL, ..event } }
+pub(crate) fn kept(mut event: Event, from: &Details, to: &mut Details) -> Event {
+    if event.kind() == Kind::Retweet {
+        return to.adopt(event, from);
+    }
+    event.detail = NO_DETAIL;
+    event
 }
 
 /// The held events of a lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
-    /// Events on time, by second, without `recent`.
+    /// Events on time, by second.
     seconds: BTreeMap<i64, Batch>,
-    /// The second last appended to, kept out of the map: events come nearly in order.
-    recent: Option<(i64, Batch)>,
     /// Late events, each with its instant of effect.
     late: Vec<(Ms, Event)>,
     late_details: Details,
@@ -44,24 +46,11 @@ impl Held {
             self.late.push((at, event));
             return;
         }
-        let second = event.ts().div_euclid(1_000);
-        match &mut self.recent {
-            Some((recent, batch)) if *recent == second => batch.push(event, details),
-            _ => {
-                let mut batch = self.seconds.remove(&second).unwrap_or_default();
-                batch.push(event, details);
-                if let Some((second, batch)) = self.recent.replace((second, batch)) {
-                    self.seconds.insert(second, batch);
-                }
-            }
-        }
+        self.seconds.entry(event.ts().div_euclid(1_000)).or_default().push(event, details);
     }
 
     /// Takes out what takes effect before `watermark`: hands each event, with its instant of effect and where its strings are, to `due`.
     pub(crate) fn take(&mut self, watermark: Ms, mut due: impl FnMut(Ms, Event, &Details)) {
-        if let Some((second, batch)) = self.recent.take() {
-            self.seconds.insert(second, batch);
-        }
         while let Some(entry) = self.seconds.first_entry().filter(|entry| *entry.key() * 1_000 < watermark) {
             let (second, batch) = entry.remove_entry();
             let mut rest = Batch::default();
@@ -93,8 +82,8 @@ impl Held {
 
     /// Every held event: its late instant of effect, if it is late, and where its strings are.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<Ms>, Event, &Details)> {
-        let batches = self.seconds.values().chain(self.recent.iter().map(|(_, batch)| batch));
-        let on_time = batches.flat_map(|batch| batch.events.iter().map(|event| (None, *event, &batch.details)));
+        let on_time =
+            self.seconds.values().flat_map(|batch| batch.events.iter().map(|event| (None, *event, &batch.details)));
         on_time.chain(self.late.iter().map(|(at, event)| (Some(*at), *event, &self.late_details)))
     }
 
@@ -105,9 +94,8 @@ impl Held {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let batches = self.seconds.values().chain(self.recent.iter().map(|(_, batch)| batch));
         let on_time: usize =
-            batches.map(|batch| batch.events.capacity() * size_of::<Event>() + batch.details.len()).sum();
+            self.seconds.values().map(|batch| batch.events.capacity() * size_of::<Event>() + batch.details.len()).sum();
         on_time + self.late.capacity() * size_of::<(Ms, Event)>() + self.late_details.len()
     }
 }

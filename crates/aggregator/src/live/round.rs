@@ -61,16 +61,39 @@ pub struct Directives {
 #[derive(Clone, Debug)]
 pub(crate) struct Directive {
     /// The greatest `ts` of the ends applied in earlier rounds; `Ms::MIN` where there was none.
-    pub(crate) ended: Ms,
+    before: Ms,
     /// Ascending.
     pub(crate) boundaries: Vec<Boundary>,
+    /// By boundary: the greatest `ts` of the ends applied up to it.
+    ended: Vec<Ms>,
 }
 
 impl Directive {
+    /// From what earlier rounds know, the ends of this one (instant of effect, `ts`), and its silences.
+    pub(crate) fn new(before: Ms, ends: &[(Ms, Ms)], silences: &[Ms]) -> Directive {
+        let ends = ends.iter().map(|(at, ts)| Boundary { at: *at, end: Some(*ts) });
+        let silences = silences.iter().map(|at| Boundary { at: *at, end: None });
+        let mut boundaries: Vec<Boundary> = silences.chain(ends).collect();
+        // A silence sorts before the ends of its ms.
+        boundaries.sort_unstable();
+        let mut greatest = before;
+        let ended = boundaries.iter().map(|one| {
+            greatest = greatest.max(one.end.unwrap_or(Ms::MIN));
+            greatest
+        });
+        let ended = ended.collect();
+        Directive { before, boundaries, ended }
+    }
+
+    /// The greatest `ts` of all ends applied by the end of this round.
+    pub(crate) fn ended(&self) -> Ms {
+        self.ended.last().copied().unwrap_or(self.before)
+    }
+
     /// Whether an end that was applied before the instant `at` came after `ts`, or with it: the end is the last of its ms.
     pub(crate) fn had_ended(&self, ts: Ms, at: Ms) -> bool {
-        let here = self.boundaries.iter().filter(|one| one.at < at);
-        self.ended >= ts || here.filter_map(|one| one.end).any(|end| end >= ts)
+        let applied = self.boundaries.partition_point(|one| one.at < at);
+        applied.checked_sub(1).map_or(self.before, |last| self.ended[last]) >= ts
     }
 }
 

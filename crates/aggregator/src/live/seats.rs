@@ -101,7 +101,7 @@ impl<const N: usize> Table<N> {
     fn grow(&mut self) {
         let mut grown = Table::new((self.homes + self.homes / 4 + 4).max(8));
         let mut next = 0;
-        for entry in self.slots.iter().filter(|entry| Self::key(*entry) != EMPTY) {
+        for entry in self.slots.iter().filter(|entry| Self::key(entry) != EMPTY) {
             // Entries come in the order of their keys, so each lies at its home or right behind the one before.
             let place = grown.home(Self::key(entry)).max(next);
             if place == grown.slots.len() {
@@ -128,7 +128,7 @@ impl<const N: usize> Table<N> {
     }
 
     fn entries(&self) -> impl Iterator<Item = &[u8; N]> {
-        self.slots.iter().filter(|entry| Self::key(*entry) != EMPTY)
+        self.slots.iter().filter(|entry| Self::key(entry) != EMPTY)
     }
 }
 
@@ -305,5 +305,60 @@ impl Viewers {
 
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        /// Keys from so few that they collide, in runs of like heads.
+        #[test]
+        fn seats_are_a_map(steps in proptest::collection::vec((0..4u8, 0..6u8, 0..30u8, 0..1i64 << 42, any::<bool>()), 0..400)) {
+            let (mut seats, mut map) = (Seats::default(), BTreeMap::new());
+            for (head, next, last, at, is_put) in steps {
+                let key = [head * 85, next, 0, 0, 0, 0, 0, 0, last + 1];
+                let open = Open { joined_at: at / 2, seen_at: at };
+                if is_put {
+                    seats.put(&key, open);
+                    map.insert(key, open);
+                } else {
+                    seats.remove(&key);
+                    map.remove(&key);
+                }
+                prop_assert_eq!(seats.get(&key), map.get(&key).copied());
+            }
+            prop_assert_eq!(seats.len(), map.len());
+            prop_assert!(seats.iter().eq(map.into_iter()));
+        }
+    }
+
+    #[test]
+    fn many_seats_take_few_bytes() {
+        const SEATS: u128 = 300_000;
+        let mut seats = Seats::default();
+        let mut viewers = Viewers::default();
+        let open = |n: u128| Open { joined_at: Ms::try_from(n).unwrap_or(0), seen_at: (1 << 42) - 1 };
+        for n in 0..SEATS {
+            seats.put(&key_of_session(n, n), open(n));
+            assert!(viewers.insert(&key_of(n)));
+            assert!(!viewers.insert(&key_of(n / 2)));
+        }
+        assert_eq!(seats.len(), 300_000);
+        assert!(seats.iter().map(|(key, _)| key).is_sorted() && viewers.iter().is_sorted());
+        let bytes = (seats.bytes() + viewers.bytes()) / 300_000;
+        assert!(bytes <= 48, "{bytes} bytes");
+        for n in 0..SEATS {
+            assert_eq!(seats.get(&key_of_session(n, n)), Some(open(n)));
+            assert_eq!(seats.get(&key_of_session(n, n + 1)), None);
+            if n % 3 > 0 {
+                seats.remove(&key_of_session(n, n));
+            }
+        }
+        assert_eq!(seats.len(), 100_000);
+        assert!((0..SEATS).all(|n| seats.get(&key_of_session(n, n)).is_some() == (n % 3 == 0)));
     }
 }

@@ -1,3 +1,5 @@
+//! The table as it is printed, drawn.
+
 use super::*;
 
 fn lines() -> [AiringLine; 3] {

@@ -1,3 +1,5 @@
+//! Curves as they are printed, drawn.
+
 use super::*;
 
 /// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its greatest minutes, 5.678 s in.

@@ -1,3 +1,5 @@
+//! Layers of settings, and what is said when they are wrong.
+
 use super::*;
 
 fn file(text: &str) -> Layers {
@@ -93,8 +95,7 @@ fn variables_of_others_are_left_alone() {
         &variables(&[
             ("JAUGE_SHARED", "/s"),
             ("JAUGE_REQUIRE_ALL", "1"),
-            ("JAUGE_KAFKA_LIBS", "/l"),
-            ("JAUGE_PYTHON", "python3"),
+            ("JAUGE_SEEDS", "9"),
             ("JAUGE_TEST_SEED", "1"),
             ("JAUGE_CONFIG", "j.toml"),
             ("JAUGE_SERVICE_HOST", "10.0.0.1"),

@@ -38,7 +38,6 @@ pub(super) enum Ask {
     Frontiers(Arc<Vec<(u32, Ms)>>),
 }
 
-
 /// A partition as the lane reads it.
 #[derive(Clone, Debug)]
 pub(super) struct Partition {
@@ -128,7 +127,8 @@ impl LaneThread {
     fn new(mut parts: LaneParts) -> LaneThread {
         let decoder = Decoder::new(Arc::clone(&parts.registry));
         let owned = std::mem::take(&mut parts.partitions);
-        let mut thread = LaneThread { parts, decoder, partitions: BTreeMap::new(), cut: Cut::default(), is_over: false };
+        let mut thread =
+            LaneThread { parts, decoder, partitions: BTreeMap::new(), cut: Cut::default(), is_over: false };
         for partition in owned {
             thread.own(partition);
         }
@@ -187,14 +187,16 @@ impl LaneThread {
             Ask::Gather(watermark) => {
                 let gathered = self.parts.live.gather(watermark);
                 self.tell(Happening::Gathered(gathered));
-            },
+            }
             Ask::Close(directives) => {
                 let changes = self.parts.live.close(&directives);
                 self.tell(Happening::Closed(changes));
             }
             Ask::Cut => {
                 let partitions = self.cut.partitions.iter();
-                let next = partitions.map(|(index, taken)| (*index, Taken { accepted: 0, rejected: 0, ..taken.clone() })).collect();
+                let next = partitions
+                    .map(|(index, taken)| (*index, Taken { accepted: 0, rejected: 0, ..taken.clone() }))
+                    .collect();
                 let cut = std::mem::replace(&mut self.cut, Cut { partitions: next, ..Cut::default() });
                 self.show_bytes();
                 self.tell(Happening::Cut(Box::new(cut)));
@@ -285,7 +287,8 @@ impl LaneThread {
                 let known = time.filter(|time| (audience::time::TS_MIN..audience::time::TS_END).contains(time));
                 progress.heard = progress.heard.max(Some(event.ts().min(known.unwrap_or(Ms::MAX)).min(now)));
                 let late_at = self.parts.live.push(event, &self.cut.details).unwrap_or(ON_TIME);
-                let logged = LoggedEvent { event, late_at, commit: 0, offset, source: *source, partition: info.partition };
+                let logged =
+                    LoggedEvent { event, late_at, commit: 0, offset, source: *source, partition: info.partition };
                 self.cut.events.push(logged);
                 self.cut.bytes += size_of::<LoggedEvent>();
             }

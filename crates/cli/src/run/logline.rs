@@ -74,5 +74,6 @@ pub(super) fn say(format: LogFormat, line: &Line) {
             json["at"] = Value::String(at);
             terminal::say(&json.to_string());
         }
+        LogFormat::Silent => {}
     }
 }

@@ -80,7 +80,8 @@ pub(crate) fn run(
     let count = lanes.len();
     let bytes_max = usize::try_from(settings.commit_bytes).unwrap_or(usize::MAX) / count;
     for (place, live) in lanes.into_iter().enumerate() {
-        let partitions: Vec<lane::Partition> = partitions.values().filter(|one| one.index % count == place).cloned().collect();
+        let partitions: Vec<lane::Partition> =
+            partitions.values().filter(|one| one.index % count == place).cloned().collect();
         let begun: Vec<(usize, i64)> = partitions.iter().map(|one| (one.index, one.from)).collect();
         let (asks, asked) = mpsc::channel();
         let progress = Arc::new(Mutex::new(BTreeMap::new()));

@@ -120,7 +120,9 @@ impl Owner<'_> {
             match self.happenings.recv_timeout(TICK) {
                 Ok(happening) => self.take(happening)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Problem::bug("All lanes have ended without a word.")),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Problem::bug("All lanes have ended without a word."));
+                }
             }
             self.look()?;
             self.hold_back()?;
@@ -167,7 +169,8 @@ impl Owner<'_> {
             Happening::Written(written) => {
                 self.state.written = written?;
                 self.state.is_writing = false;
-                let next: Vec<(usize, i64)> = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
+                let next: Vec<(usize, i64)> =
+                    self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
                 // For monitoring only: where it fails, the client says so in a notice.
                 let _ = self.kafka.commit_offsets(GROUP, &next);
                 Ok(())
@@ -244,7 +247,14 @@ impl Owner<'_> {
     /// With `--until-end` an open transaction is waited for, and named.
     fn name_holders(&mut self, now: Instant) {
         let is_open = |index: &&usize| self.watermarks.state(**index) == PartitionState::OpenTransaction;
-        let open: Vec<String> = self.state.progress.keys().filter(is_open).filter_map(|index| self.partitions.get(index)).map(name).collect();
+        let open: Vec<String> = self
+            .state
+            .progress
+            .keys()
+            .filter(is_open)
+            .filter_map(|index| self.partitions.get(index))
+            .map(name)
+            .collect();
         if !open.is_empty() && now.duration_since(self.state.named_at) > Duration::from_secs(5) {
             self.state.named_at = now;
             let text = format!("Waiting for an open transaction in {}.", open.join(", "));
@@ -255,9 +265,15 @@ impl Owner<'_> {
     /// Pauses partitions that are far ahead of the watermark, so that what waits for it stays bounded, and resumes them.
     fn hold_back(&mut self) -> Result<(), Problem> {
         let is_awaited = |index: &usize| self.watermarks.state(*index) != PartitionState::Idle;
-        let heard = self.state.progress.iter().filter(|(index, _)| is_awaited(index)).filter_map(|(_, progress)| progress.heard);
+        let heard = self
+            .state
+            .progress
+            .iter()
+            .filter(|(index, _)| is_awaited(index))
+            .filter_map(|(_, progress)| progress.heard);
         let Some(least) = heard.min() else { return Ok(()) };
-        let ahead = |progress: &Progress| progress.heard.is_some_and(|heard| heard - least > self.settings.max_drift_ms);
+        let ahead =
+            |progress: &Progress| progress.heard.is_some_and(|heard| heard - least > self.settings.max_drift_ms);
         let far = self.state.progress.iter().filter(|(_, progress)| !progress.is_done && ahead(progress));
         let far: Vec<usize> = far.map(|(index, _)| *index).collect();
         if far == self.state.paused {
@@ -265,11 +281,14 @@ impl Owner<'_> {
         }
         for (place, lane) in self.lanes.iter().enumerate() {
             let here = |index: &&usize| *index % self.lanes.len() == place;
-            let pause: Vec<usize> = far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
+            let pause: Vec<usize> =
+                far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
             let done = |index: &&usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
             let resume = self.state.paused.iter().filter(here).filter(|index| !far.contains(index) && !done(index));
             let resume: Vec<usize> = resume.copied().collect();
-            for ask in [(!pause.is_empty()).then_some(Ask::Pause(pause)), (!resume.is_empty()).then_some(Ask::Resume(resume))] {
+            for ask in
+                [(!pause.is_empty()).then_some(Ask::Pause(pause)), (!resume.is_empty()).then_some(Ask::Resume(resume))]
+            {
                 let _ = ask.map(|ask| lane.asks.send(ask));
             }
         }
@@ -288,7 +307,11 @@ impl Owner<'_> {
 
     fn is_cut_due(&self) -> bool {
         let interval = Duration::from_millis(self.settings.commit_interval_ms.unsigned_abs());
-        let bytes: usize = self.lanes.iter().filter_map(|lane| lock(&lane.progress).values().next().map(|progress| progress.lane_bytes)).sum();
+        let bytes: usize = self
+            .lanes
+            .iter()
+            .filter_map(|lane| lock(&lane.progress).values().next().map(|progress| progress.lane_bytes))
+            .sum();
         self.state.cut_at.elapsed() >= interval || bytes as u64 >= self.settings.commit_bytes
     }
 
@@ -351,7 +374,10 @@ impl Owner<'_> {
             let Ok(offsets) = self.kafka.offsets(index, ASK_TIMEOUT) else { continue };
             let source = Started::source_of(self.settings, &info.topic);
             let partition = Partition { index, info, from: offsets.low, until: None, source };
-            logline::say(self.settings.log_format, &logline::info(&format!("Reading {}, which was added.", name(&partition))));
+            logline::say(
+                self.settings.log_format,
+                &logline::info(&format!("Reading {}, which was added.", name(&partition))),
+            );
             self.watermarks.add(None);
             let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(partition.clone()));
             self.partitions.insert(index, partition);
@@ -361,7 +387,11 @@ impl Owner<'_> {
 
     /// Says what a client says, but not the same again and again.
     fn notice(&mut self, notice: &Notice) {
-        let again = self.state.noticed.as_ref().is_some_and(|(text, at)| *text == notice.text && at.elapsed() < Duration::from_secs(30));
+        let again = self
+            .state
+            .noticed
+            .as_ref()
+            .is_some_and(|(text, at)| *text == notice.text && at.elapsed() < Duration::from_secs(30));
         if !again {
             let waiting = if notice.waiting { " Waiting for it; reading goes on when it is back." } else { "" };
             logline::say(self.settings.log_format, &logline::warning(&format!("Kafka: {}.{waiting}", notice.text)));

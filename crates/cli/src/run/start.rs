@@ -61,8 +61,14 @@ impl Started {
         let count = settings.lanes.min(partitions.len()).max(1);
         let lanes = (0..count).map(|_| Lane::new(rules(settings))).collect();
         let sources = topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
-        let writer =
-            Writer { owner, keys, registry: Arc::clone(&registry), settings: settings.clone(), sources, give_up: Arc::clone(give_up) };
+        let writer = Writer {
+            owner,
+            keys,
+            registry: Arc::clone(&registry),
+            settings: settings.clone(),
+            sources,
+            give_up: Arc::clone(give_up),
+        };
         let live = Live::new(rules(settings));
         let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes };
         started.rebuild(settings)?;
@@ -147,7 +153,8 @@ impl Started {
             }
             for (rows, details) in batches {
                 for row in rows {
-                    let is_settled = frontiers.get(row.event.broadcast as usize).is_some_and(|frontier| row.event.ts() < *frontier);
+                    let is_settled =
+                        frontiers.get(row.event.broadcast as usize).is_some_and(|frontier| row.event.ts() < *frontier);
                     if is_settled {
                         continue;
                     }
@@ -166,7 +173,8 @@ impl Started {
             let changes = self.lanes.iter_mut().map(|lane| lane.close(&directives)).collect();
             self.live.close(changes);
         }
-        let text = format!("Going on after commit {}: {events} events had not settled.", self.writer.owner.chain().number());
+        let text =
+            format!("Going on after commit {}: {events} events had not settled.", self.writer.owner.chain().number());
         logline::say(settings.log_format, &logline::info(&text));
         Ok(())
     }

@@ -13,8 +13,8 @@ use crate::stored::open_table;
 use aggregator::Due;
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
 use exporter::{
-    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows, Table,
-    minutes_by_date, rejected_by_date, sort_events,
+    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows,
+    Table, minutes_by_date, rejected_by_date, sort_events,
 };
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
@@ -121,7 +121,8 @@ impl Writer {
             match attempt(self) {
                 Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
                     if !said {
-                        let waiting = "Waiting for room on the disk; nothing is lost, reading goes on when there is some.";
+                        let waiting =
+                            "Waiting for room on the disk; nothing is lost, reading goes on when there is some.";
                         logline::say(self.settings.log_format, &logline::warning(&format!("{problem} {waiting}")));
                         said = true;
                     }
@@ -143,9 +144,16 @@ impl Writer {
         let passport = passport::of_topics(&self.settings, commit.number());
         let number = i64::try_from(commit.number()).unwrap_or(i64::MAX);
         if !whole.events.is_empty() {
-            let mut events: Vec<LoggedEvent> = whole.events.iter().map(|row| LoggedEvent { commit: number, ..*row }).collect();
+            let mut events: Vec<LoggedEvent> =
+                whole.events.iter().map(|row| LoggedEvent { commit: number, ..*row }).collect();
             sort_events(&mut events, &names);
-            write_file(&commit, Folder::Writer, Rows::Events(&events, &whole.details, &self.sources), &names, &passport)?;
+            write_file(
+                &commit,
+                Folder::Writer,
+                Rows::Events(&events, &whole.details, &self.sources),
+                &names,
+                &passport,
+            )?;
         }
         let mut rejected = whole.rejected.clone();
         for (day, rows) in rejected_by_date(&mut rejected) {
@@ -174,7 +182,9 @@ impl Writer {
         // Once a manifest may be there, the same commit must be tried again and no other with the same records.
         loop {
             match self.owner.publish(commit, draft) {
-                Err(error) if error.is_disk_full() && !self.give_up.load(Ordering::Relaxed) => std::thread::sleep(FULL_DISK_WAIT),
+                Err(error) if error.is_disk_full() && !self.give_up.load(Ordering::Relaxed) => {
+                    std::thread::sleep(FULL_DISK_WAIT)
+                }
                 done => return done.map(|_| ()).map_err(Problem::from),
             }
         }
@@ -195,13 +205,16 @@ impl Writer {
         for (index, standing) in standings {
             let Some(taken) = whole.partitions.get(index) else { continue };
             let partitions = &mut draft.inputs.partitions;
-            let place = partitions.iter().position(|one| *one.topic == *standing.info.topic && one.partition == standing.info.partition);
+            let place = partitions
+                .iter()
+                .position(|one| *one.topic == *standing.info.topic && one.partition == standing.info.partition);
             let place = match place {
                 Some(place) => place,
                 // A partition of which nothing was read yet is not known yet: it will be read from its log start.
                 None if taken.to == standing.start => continue,
                 None => {
-                    let (topic, partition, from) = (standing.info.topic.to_string(), standing.info.partition, standing.start);
+                    let (topic, partition, from) =
+                        (standing.info.topic.to_string(), standing.info.partition, standing.start);
                     partitions.push(Partition { topic, partition, from, to: from, ..Partition::default() });
                     partitions.len() - 1
                 }
@@ -236,8 +249,13 @@ impl Writer {
         let mut timelines = self.gather_due(settle, &gather)?;
         if !settle.is_end {
             // An event may have come that makes the airing longer: then it is not over after all.
-            let is_over = |last: Option<Ms>| last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark);
-            timelines.iter_mut().filter(|timeline| !is_over(timeline.last_sign())).for_each(|timeline| *timeline = aggregator::Timeline::default());
+            let is_over = |last: Option<Ms>| {
+                last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark)
+            };
+            timelines
+                .iter_mut()
+                .filter(|timeline| !is_over(timeline.last_sign()))
+                .for_each(|timeline| *timeline = aggregator::Timeline::default());
         }
         if timelines.iter().all(|timeline| timeline.events() == 0) {
             return Ok(0);
@@ -283,7 +301,8 @@ impl Writer {
             for batch in table.events(number, |_| 0, fingerprint)? {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
                 for row in &rows {
-                    let is_due = due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
+                    let is_due =
+                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
                     if is_due {
                         feeder.push(&row.event, &details)?;
                     }
@@ -318,7 +337,8 @@ fn join(cuts: Vec<Cut>) -> Whole {
             whole.details = cut.details;
         } else {
             let details = &mut whole.details;
-            let adopted = cut.events.into_iter().map(|row| LoggedEvent { event: details.adopt(row.event, &cut.details), ..row });
+            let adopted =
+                cut.events.into_iter().map(|row| LoggedEvent { event: details.adopt(row.event, &cut.details), ..row });
             whole.events.extend(adopted);
         }
         whole.rejected.extend(cut.rejected);

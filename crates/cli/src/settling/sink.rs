@@ -4,7 +4,8 @@ use super::gather::lock;
 use crate::problem::Problem;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
-    Commit, Folder, Passport, Rows, Table, airings_by_date, minutes_by_date, retweets_by_date, sessions_by_date, write_rows,
+    Commit, Folder, Passport, Rows, Table, airings_by_date, minutes_by_date, retweets_by_date, sessions_by_date,
+    write_rows,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -67,7 +68,8 @@ impl Held {
             self.sessions.push(SessionRow { via, ..row });
         }
         for row in other.retweets {
-            let detail = other.retweets_details.get(row.detail).map_or(NO_DETAIL, |said| self.retweets_details.push(said));
+            let detail =
+                other.retweets_details.get(row.detail).map_or(NO_DETAIL, |said| self.retweets_details.push(said));
             self.retweets.push(RetweetRow { detail, ..row });
         }
     }

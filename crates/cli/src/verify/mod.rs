@@ -18,7 +18,11 @@ use std::path::Path;
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
     let verified = verify(&args.dir, &args.settings.load()?)?;
-    if args.json { terminal::print_json(&verified.as_json()) } else { terminal::print(&verified.told(Look::of_stdout())) }
+    if args.json {
+        terminal::print_json(&verified.as_json())
+    } else {
+        terminal::print(&verified.told(Look::of_stdout()))
+    }
 }
 
 /// What was checked, all of it in order.

@@ -61,7 +61,8 @@ pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Pie
         } else {
             push_lines(&mut pieces, piece_start..line_start);
             let line_end = memchr(b'\n', &bytes[window_end..range.end]).map_or(range.end, |lf| window_end + lf);
-            pieces.push(oversized(line_start, (line_end - line_start) as u64, limits));
+            let is_blank = is_blank(&bytes[line_start..line_end]);
+            pieces.push(oversized(line_start, (line_end - line_start) as u64, is_blank, limits));
             line_start = range.end.min(line_end + 1);
             piece_start = line_start;
         }
@@ -71,8 +72,13 @@ pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Pie
 }
 
 /// The piece for a line of `line_bytes` that begins at `start` of the buffer.
-pub(super) fn oversized(start: usize, line_bytes: u64, limits: &Limits) -> Piece {
-    Piece { range: start..start + limits.head_bytes, kind: BlockKind::Oversized { line_bytes } }
+pub(super) fn oversized(start: usize, line_bytes: u64, is_blank: bool, limits: &Limits) -> Piece {
+    Piece { range: start..start + limits.head_bytes, kind: BlockKind::Oversized { line_bytes, is_blank } }
+}
+
+/// Whether a stretch of a line holds nothing but spaces, tabs and CR.
+pub(super) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
 fn push_lines(pieces: &mut Vec<Piece>, range: Range<usize>) {
@@ -100,7 +106,10 @@ mod tests {
             .iter()
             .map(|piece| match piece.kind {
                 BlockKind::Lines => text[piece.range.clone()].to_owned(),
-                BlockKind::Oversized { line_bytes } => format!("{}…{line_bytes}", &text[piece.range.clone()]),
+                BlockKind::Oversized { line_bytes, is_blank } => {
+                    let blank = if is_blank { " blank" } else { "" };
+                    format!("{}…{line_bytes}{blank}", &text[piece.range.clone()])
+                }
             })
             .collect();
         assert_eq!(drawn, expected, "{text:?}");
@@ -118,5 +127,6 @@ mod tests {
         check("abcdef\nabcdefgh\n", &["ab…6", "ab…8"]);
         check("abcd\nabcd\nabcd\nabcd", &["abcd\nabcd\nabcd\nabcd"]);
         check("abcd\r\nx\r\n", &["ab…5", "x\r\n"]);
+        check("  \t \r\n    a\n", &["  …5 blank", "  …5"]);
     }
 }

@@ -13,7 +13,7 @@ use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use memchr::{memchr, memrchr};
 
 use super::InputError;
-use super::lines::{Limits, Piece, Pieces, cut, grow, oversized};
+use super::lines::{Limits, Piece, Pieces, cut, grow, is_blank, oversized};
 
 /// First step of the search for the end of a range's last line; each next one is twice as long, up to [`STEP_MAX`].
 const STEP: usize = 4 << 10;
@@ -40,8 +40,8 @@ pub(super) struct Plain {
 enum Tail {
     /// Within the buffer, at this length.
     Held(usize),
-    /// Beyond what may be held; the line has so many bytes.
-    Oversized(u64),
+    /// Beyond what may be held; the line has so many bytes, and may be blank.
+    Oversized(u64, bool),
 }
 
 impl Plain {
@@ -120,9 +120,9 @@ impl Plain {
         let last = memrchr(b'\n', &buffer[first..len]).map_or(first, |lf| first + lf + 1);
         let list = match self.tail(file, buffer, last, len, end)? {
             Tail::Held(len) => cut(buffer, first..len, &self.limits),
-            Tail::Oversized(line_bytes) => {
+            Tail::Oversized(line_bytes, is_blank) => {
                 let mut list: Vec<Piece> = cut(buffer, first..last, &self.limits);
-                list.push(oversized(last, line_bytes, &self.limits));
+                list.push(oversized(last, line_bytes, is_blank, &self.limits));
                 list
             }
         };
@@ -143,7 +143,8 @@ impl Plain {
             let room = (last + self.limits.line_bytes_max + 1).saturating_sub(len);
             if room == 0 {
                 let held = (len - last) as u64;
-                return Ok(Tail::Oversized(held + self.to_line_end(file, at)?));
+                let (rest, is_rest_blank) = self.to_line_end(file, at)?;
+                return Ok(Tail::Oversized(held + rest, is_rest_blank && is_blank(&buffer[last..len])));
             }
             let count = room.min(step).min(as_len(self.size - at));
             if count == 0 {
@@ -160,19 +161,21 @@ impl Plain {
         }
     }
 
-    /// How many bytes lie between `at` and the next LF, or the end of the file.
-    fn to_line_end(&self, file: &File, mut at: u64) -> Result<u64, InputError> {
+    /// How many bytes lie between `at` and the next LF, or the end of the file, and whether they are blank.
+    fn to_line_end(&self, file: &File, mut at: u64) -> Result<(u64, bool), InputError> {
         let from = at;
+        let mut blank = true;
         let mut buffer = vec![0; STEP_MAX];
         while at < self.size {
             let count = STEP_MAX.min(as_len(self.size - at));
             self.read_exact(file, &mut buffer[..count], at)?;
             if let Some(lf) = memchr(b'\n', &buffer[..count]) {
-                return Ok(at + lf as u64 - from);
+                return Ok((at + lf as u64 - from, blank && is_blank(&buffer[..lf])));
             }
+            blank = blank && is_blank(&buffer[..count]);
             at += count as u64;
         }
-        Ok(at - from)
+        Ok((at - from, blank))
     }
 
     fn open(&self) -> Result<Arc<File>, InputError> {

@@ -12,7 +12,7 @@ use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::InputError;
-use super::lines::{Limits, Pieces, cut, grow, oversized};
+use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
 use super::raw::{Raw, Tally};
 
 /// How much is asked of a decompressor at once.
@@ -160,7 +160,8 @@ impl Stream {
         let mut line_end = memrchr(b'\n', &buffer[..len]).map(|lf| lf + 1);
         while line_end.is_none() || len < self.limits.block_bytes {
             if line_end.is_none() && len > self.limits.line_bytes_max {
-                return self.skip_line(reader, *format, len, offset, carry);
+                let blank = is_blank(&buffer[..len]);
+                return self.skip_line(reader, *format, (len, blank), offset, carry);
             }
             let wanted = if len < self.limits.block_bytes {
                 self.limits.block_bytes - len
@@ -183,12 +184,13 @@ impl Stream {
         Ok(Pieces::new(base, cut(buffer, 0..line_end, &self.limits)))
     }
 
-    /// The line that begins at the buffer's first byte and fills `len` of it is too long to be held: counts it to its end.
+    /// The line that begins at the buffer's first byte and fills `len` of it, all blank or not, is too long to be held: counts it to its
+    /// end.
     fn skip_line(
         &self,
         reader: &mut dyn Read,
         format: Format,
-        len: usize,
+        (len, mut blank): (usize, bool),
         offset: &mut u64,
         carry: &mut Vec<u8>,
     ) -> Result<Option<Pieces>, InputError> {
@@ -198,18 +200,20 @@ impl Stream {
         loop {
             let count = self.fill(reader, format, &mut step, base + line_bytes)?;
             if let Some(lf) = memchr(b'\n', &step[..count]) {
+                blank = blank && is_blank(&step[..lf]);
                 line_bytes += lf as u64;
                 carry.extend_from_slice(&step[lf + 1..count]);
                 *offset = base + line_bytes + 1;
                 break;
             }
+            blank = blank && is_blank(&step[..count]);
             line_bytes += count as u64;
             if count == 0 {
                 *offset = base + line_bytes;
                 break;
             }
         }
-        Ok(Pieces::new(base, vec![oversized(0, line_bytes, &self.limits)]))
+        Ok(Pieces::new(base, vec![oversized(0, line_bytes, blank, &self.limits)]))
     }
 
     /// Opens the source and looks at its first bytes, if that was not done yet.

@@ -1,0 +1,44 @@
+# What one does here, each in one word; CONTRIBUTING.md says when.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# One profile for demo, tests and benches, so that nothing is built twice.
+TEST := cargo test --release
+# Random scenes that `make soak` tries; a day of them is more than a release needs.
+SEEDS ?= 5000
+
+.PHONY: help
+help: ## this list
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a broadcast before your eyes: simulated, counted, drawn
+	@cargo run --release --quiet --package cli -- demo
+
+.PHONY: check
+check: ## format, lints, layers, documentation, licences: all that needs no test
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --release --workspace --no-deps --document-private-items --quiet
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
+	else echo 'not run: cargo-deny: lacks cargo-deny (the licences are checked by a test, too)'; fi
+
+.PHONY: test
+test: ## all tests, those against a real Kafka and other readers included; what could not run is named
+	@tests/kafka/fetch || echo 'make test: goes on without Apache Kafka' >&2
+	@tests/readers/prepare || echo 'make test: goes on without DuckDB, Polars and pandas' >&2
+	@mkdir -p $(TARGET) && : > $(TARGET)/not-run.txt
+	@JAUGE_TEST_NOT_RUN=$(abspath $(TARGET))/not-run.txt $(TEST) --workspace --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
+	status=$$?; tests/summary $(TARGET)/test.log $(TARGET)/not-run.txt; exit $$status
+
+.PHONY: bench
+bench: ## events a second, memory and sizes, as BENCHMARKS.md tells them
+	@benches/run
+
+.PHONY: soak
+soak: ## the random comparisons over many more seeds (SEEDS=5000)
+	@echo 'soak: random scenes $(SEEDS), each replayed and held against the reference'
+	@JAUGE_SEEDS=$(SEEDS) $(TEST) --package cli --test tests -- replay::random_events replay::files_may_be_many

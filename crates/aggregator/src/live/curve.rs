@@ -1,0 +1,393 @@
+//! The owner's part of the live curve: it finds the silences, adds up the changes of all lanes, and closes the minutes.
+
+use super::onair::{Applied, LateMinutes, OnAir};
+use super::round::{Changes, Directive, Directives, Gathered, Heard};
+use super::state::{LateMinute, LiveState, SignsState, SoFar, StageState, TweetState};
+use crate::Rules;
+use crate::curve::{What, packed};
+use crate::settle::Said;
+use crate::timeline::{Signs, Timeline};
+use audience::time::minute_of;
+use audience::{MinuteRow, Ms};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The live curves of all broadcasts.
+#[derive(Clone, Debug)]
+pub struct Live {
+    rules: Rules,
+    /// `Ms::MIN` before the first round.
+    watermark: Ms,
+    /// The minute that held the watermark when all stages were last looked at.
+    rolled: Ms,
+    stages: BTreeMap<u32, Stage>,
+    /// When to look whether a broadcast has been silent for `broadcast_idle`: one entry a stage with a last sign, no later than that.
+    silences: BTreeSet<(Ms, u32)>,
+    /// Between `advance` and `close`.
+    rounds: BTreeMap<u32, Round>,
+}
+
+/// What is known of one broadcast.
+#[derive(Clone, Debug)]
+struct Stage {
+    /// Unless it has been silent for `broadcast_idle` since.
+    last_sign: Option<Ms>,
+    /// Whether `silences` has it.
+    is_watched: bool,
+    /// The greatest `ts` of its applied ends.
+    ended: Ms,
+    late: LateMinutes,
+    /// Ascending; only the last may be on air, the others are over and wait for their last minute to close.
+    airings: Vec<OnAir>,
+    waiting: i64,
+    unsettled: Timeline,
+}
+
+impl Default for Stage {
+    fn default() -> Stage {
+        Stage {
+            last_sign: None,
+            is_watched: false,
+            ended: Ms::MIN,
+            late: LateMinutes::new(),
+            airings: Vec::new(),
+            waiting: 0,
+            unsettled: Timeline::default(),
+        }
+    }
+}
+
+/// What one round applies to one broadcast besides its sessions.
+#[derive(Clone, Debug, Default)]
+struct Round {
+    /// Ascending.
+    silences: Vec<Ms>,
+    ends: Vec<Ms>,
+    /// Ascending by instant and tweet.
+    retweets: Vec<(Ms, u128, Said)>,
+}
+
+/// An airing that is ready to settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// What lies before it may be settled: the last event + `broadcast_idle`.
+    pub frontier: Ms,
+}
+
+/// An airing on air, at the watermark and now: provisional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Name of the airing, with the broadcast.
+    pub airing_at: Ms,
+    /// C just before the watermark.
+    pub viewers: i64,
+    /// The ±1 of the events that still wait, duplicates not removed: `viewers + waiting` is the number for now.
+    pub waiting: i64,
+    /// What it has had up to the watermark.
+    pub so_far: SoFar,
+}
+
+impl Live {
+    /// No broadcasts yet.
+    pub fn new(rules: Rules) -> Live {
+        let (watermark, rolled) = (Ms::MIN, Ms::MIN);
+        let (stages, silences, rounds) = Default::default();
+        Live { rules, watermark, rolled, stages, silences, rounds }
+    }
+
+    /// Adds up what all lanes gathered for the watermark, and finds the ends and silences that it has passed. [`Live::close`] comes next.
+    pub fn advance(&mut self, watermark: Ms, gathered: Vec<Gathered>) -> Directives {
+        self.watermark = self.watermark.max(watermark);
+        let mut heard = BTreeMap::<u32, Heard>::new();
+        for (broadcast, one) in gathered.into_iter().flat_map(|lane| lane.heard) {
+            match heard.entry(broadcast) {
+                std::collections::btree_map::Entry::Vacant(gap) => {
+                    gap.insert(one);
+                }
+                std::collections::btree_map::Entry::Occupied(known) => known.into_mut().merge(one),
+            }
+        }
+        while let Some((_, broadcast)) = self.silences.first().copied().filter(|(at, _)| *at < self.watermark) {
+            self.silences.pop_first();
+            self.stages.entry(broadcast).or_default().is_watched = false;
+            heard.entry(broadcast).or_default();
+        }
+        let broadcasts = heard.into_iter().filter_map(|(broadcast, heard)| {
+            let has_late_joins = !heard.late_joins.is_empty();
+            let directive = self.hear(broadcast, heard);
+            (has_late_joins || !directive.boundaries.is_empty()).then_some((broadcast, directive))
+        });
+        let broadcasts = broadcasts.collect();
+        Directives { watermark: self.watermark, broadcasts }
+    }
+
+    fn hear(&mut self, broadcast: u32, mut heard: Heard) -> Directive {
+        let idle = self.rules.broadcast_idle;
+        let stage = self.stages.entry(broadcast).or_default();
+        for (minute, late) in heard.late {
+            *stage.late.entry(minute).or_default() += late;
+        }
+        stage.waiting += heard.waiting;
+        stage.unsettled.merge(heard.unsettled);
+
+        heard.ends.sort_unstable();
+        let ends_alone = Directive::new(stage.ended, &heard.ends, &[]);
+        for (at, ts) in heard.late_joins {
+            // A late join from before an applied end is no sign: it changes nothing but the number of late events.
+            if !ends_alone.had_ended(ts, at) {
+                heard.signs.add(Signs { first: at, last: at, first_applied: at });
+            }
+        }
+        let mut silences = Vec::new();
+        for signs in heard.signs.signs() {
+            silences.extend(stage.last_sign.map(|last| last + idle).filter(|silent_at| *silent_at <= signs.first));
+            stage.last_sign = Some(signs.last);
+        }
+        if let Some(silent_at) = stage.last_sign.map(|last| last + idle).filter(|at| *at < self.watermark) {
+            silences.push(silent_at);
+            stage.last_sign = None;
+        }
+        if let Some(last) = stage.last_sign
+            && !std::mem::replace(&mut stage.is_watched, true)
+        {
+            self.silences.insert((last + idle, broadcast));
+        }
+        let directive = Directive::new(stage.ended, &heard.ends, &silences);
+        stage.ended = directive.ended();
+        heard.retweets.sort_unstable_by_key(|(at, tweet, _)| (*at, *tweet));
+        let ends = heard.ends.iter().map(|(at, _)| *at).collect();
+        self.rounds.insert(broadcast, Round { silences, ends, retweets: heard.retweets });
+        directive
+    }
+
+    /// Adds up the changes of all lanes, and gives the minutes that closed: by broadcast, each airing's in order and without gaps.
+    pub fn close(&mut self, changes: Vec<Changes>) -> Vec<MinuteRow> {
+        let mut rows = Vec::new();
+        let mut by_broadcast = BTreeMap::<u32, Vec<u64>>::new();
+        for (broadcast, mut changes) in changes.into_iter().flat_map(|lane| lane.broadcasts) {
+            by_broadcast.entry(broadcast).or_default().append(&mut changes);
+        }
+        let mut rounds = std::mem::take(&mut self.rounds);
+        for broadcast in by_broadcast.keys() {
+            rounds.entry(*broadcast).or_default();
+        }
+        let now = minute_of(self.watermark);
+        for (broadcast, round) in rounds {
+            let mut changes = by_broadcast.remove(&broadcast).unwrap_or_default();
+            changes.sort_unstable();
+            let stage = self.stages.entry(broadcast).or_default();
+            stage.take(broadcast, self.watermark, &changes, &round, &mut rows);
+            stage.roll(self.watermark, now, &mut rows);
+        }
+        // A stage without news has a minute to close only where the watermark has passed one.
+        if std::mem::replace(&mut self.rolled, now) != now {
+            self.stages.retain(|_, stage| {
+                stage.roll(self.watermark, now, &mut rows);
+                !stage.is_blank()
+            });
+        }
+        rows.sort_by_key(|row| (row.broadcast, row.airing_at, row.minute_at));
+        rows
+    }
+
+    /// The watermark of the last round.
+    pub fn watermark(&self) -> Option<Ms> {
+        (self.watermark > Ms::MIN).then_some(self.watermark)
+    }
+
+    /// The provisional number for now: the level at the watermark, and the ±1 of the events that still wait.
+    pub fn now(&self, broadcast: u32) -> i64 {
+        self.stages.get(&broadcast).map_or(0, |stage| stage.viewers() + stage.waiting)
+    }
+
+    /// All airings on air, ascending by broadcast.
+    pub fn standing(&self) -> Vec<Standing> {
+        let on_air = self.stages.iter().filter_map(|(broadcast, stage)| {
+            let airing = stage.airings.last().filter(|airing| !airing.over)?;
+            Some(Standing {
+                broadcast: *broadcast,
+                airing_at: airing.airing_at(),
+                viewers: airing.viewers(),
+                waiting: stage.waiting,
+                so_far: airing.so_far(self.watermark),
+            })
+        });
+        on_air.collect()
+    }
+
+    /// The broadcasts that have something to settle at the watermark, each with the frontier up to which it may be, ascending.
+    pub fn due(&self) -> Vec<Due> {
+        let idle = self.rules.broadcast_idle;
+        let due = self.stages.iter().filter_map(|(broadcast, stage)| {
+            let airings = stage.unsettled.airings(&self.rules).airings;
+            let over = airings.iter().rev().map(|airing| airing.last_sign + idle).find(|at| *at <= self.watermark)?;
+            Some(Due { broadcast: *broadcast, frontier: over })
+        });
+        due.collect()
+    }
+
+    /// Says that what lies before `frontier` is settled. The lanes are told, too: [`Lane::set_frontier`](super::Lane::set_frontier).
+    pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
+        if let Some(stage) = self.stages.get_mut(&broadcast) {
+            stage.unsettled.forget_before(frontier);
+            if stage.ended < frontier {
+                // What came before that end comes before the frontier.
+                stage.ended = Ms::MIN;
+            }
+        }
+    }
+
+    /// The owner's state between two rounds. What the lanes hold is theirs.
+    pub fn snapshot(&self) -> LiveState {
+        let mut state = LiveState { watermark: self.watermark(), ..LiveState::default() };
+        for (broadcast, stage) in &self.stages {
+            let broadcast = *broadcast;
+            let ended = (stage.ended > Ms::MIN).then_some(stage.ended);
+            if ended.is_some() || stage.last_sign.is_some() {
+                state.stages.push(StageState { broadcast, last_sign: stage.last_sign, ended });
+            }
+            state.airings.extend(stage.airings.iter().map(OnAir::state));
+            let on_air = stage.airings.last().filter(|airing| !airing.over);
+            let tweets = on_air.iter().flat_map(|airing| &airing.tweets);
+            state.tweets.extend(tweets.map(|tweet| TweetState { broadcast, tweet: *tweet }));
+            let late = stage.late.iter();
+            state.late.extend(late.map(|(minute_at, late)| LateMinute {
+                broadcast,
+                minute_at: *minute_at,
+                late: *late,
+            }));
+            state.unsettled.extend(stage.unsettled.signs().map(|signs| SignsState {
+                broadcast,
+                first: signs.first,
+                last: signs.last,
+                first_applied: (signs.first_applied < Ms::MAX).then_some(signs.first_applied),
+            }));
+        }
+        state
+    }
+
+    /// The owner's part as it was.
+    pub fn restore(rules: Rules, state: &LiveState) -> Live {
+        let mut live = Live::new(rules);
+        live.watermark = state.watermark.unwrap_or(Ms::MIN);
+        for one in &state.stages {
+            let stage = live.stages.entry(one.broadcast).or_default();
+            (stage.last_sign, stage.ended) = (one.last_sign, one.ended.unwrap_or(Ms::MIN));
+            stage.is_watched = one.last_sign.is_some();
+            live.silences.extend(one.last_sign.map(|last| (last + rules.broadcast_idle, one.broadcast)));
+        }
+        for one in &state.airings {
+            live.stages.entry(one.broadcast).or_default().airings.push(OnAir::restore(one));
+        }
+        for one in &state.tweets {
+            if let Some(airing) = live.stages.entry(one.broadcast).or_default().airings.last_mut() {
+                airing.tweets.insert(one.tweet);
+            }
+        }
+        for one in &state.late {
+            live.stages.entry(one.broadcast).or_default().late.insert(one.minute_at, one.late);
+        }
+        for one in &state.unsettled {
+            let first_applied = one.first_applied.unwrap_or(Ms::MAX);
+            let signs = Signs { first: one.first, last: one.last, first_applied };
+            live.stages.entry(one.broadcast).or_default().unsettled.add(signs);
+        }
+        live
+    }
+}
+
+impl Stage {
+    /// Applies a round, stretch by stretch between the silences.
+    fn take(&mut self, broadcast: u32, watermark: Ms, changes: &[u64], round: &Round, rows: &mut Vec<MinuteRow>) {
+        let (mut changes, mut ends, mut retweets) = (changes, &round.ends[..], &round.retweets[..]);
+        self.roll_over(watermark, rows);
+        for silent_at in &round.silences {
+            // A lapse by silence or time-out at that ms is the old airing's, all else is the new one's.
+            let first_new = packed(*silent_at, What::Join, 0);
+            let (old_changes, new_changes) = changes.split_at(changes.partition_point(|change| *change < first_new));
+            let (old_ends, new_ends) = ends.split_at(ends.partition_point(|at| at < silent_at));
+            let (old, new) = retweets.split_at(retweets.partition_point(|(at, _, _)| at < silent_at));
+            self.stretch(broadcast, old_changes, old_ends, old, rows);
+            if let Some(airing) = self.airings.last_mut() {
+                airing.over = true;
+                airing.tweets.clear();
+            }
+            self.roll_over(watermark, rows);
+            (changes, ends, retweets) = (new_changes, new_ends, new);
+        }
+        self.stretch(broadcast, changes, ends, retweets, rows);
+    }
+
+    fn stretch(
+        &mut self,
+        broadcast: u32,
+        changes: &[u64],
+        ends: &[Ms],
+        retweets: &[(Ms, u128, Said)],
+        rows: &mut Vec<MinuteRow>,
+    ) {
+        let on_air = self.airings.last().filter(|airing| !airing.over);
+        let known = on_air.map(|airing| &airing.tweets);
+        let mut tweets = BTreeSet::new();
+        let mut counted = Vec::new();
+        // Of one tweet the earliest counts; of those at its instant the smallest.
+        for same in retweets.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (at, tweet, _) = same[0];
+            if known.is_some_and(|known| known.contains(&tweet)) || !tweets.insert(tweet) {
+                continue;
+            }
+            let said = same[1..].iter().fold(same[0].2.clone(), |said, other| said.or_smaller(&other.2.detail()));
+            counted.push((at, said.followers.unwrap_or(0)));
+        }
+        let applied = Applied { changes, ends, retweets: &counted };
+        let Some(first) = applied.first() else { return };
+        if on_air.is_none() {
+            self.airings.push(OnAir::new(broadcast, first));
+        }
+        let Stage { airings, late, .. } = self;
+        if let Some(airing) = airings.last_mut() {
+            airing.tweets.append(&mut tweets);
+            airing.take(applied, late, rows);
+        }
+    }
+
+    /// Closes the last minutes of the airings that are over. Where two airings meet in a minute, the late events of that minute are counted with
+    /// the first: so it comes first, however many rounds there are.
+    fn roll_over(&mut self, watermark: Ms, rows: &mut Vec<MinuteRow>) {
+        for airing in self.airings.iter_mut().filter(|airing| airing.over) {
+            airing.roll(watermark, &mut self.late, rows);
+        }
+    }
+
+    /// Closes the minutes that the watermark has passed; `now` is the minute it stands in.
+    fn roll(&mut self, watermark: Ms, now: Ms, rows: &mut Vec<MinuteRow>) {
+        let Stage { airings, late, .. } = self;
+        for airing in airings.iter_mut() {
+            airing.roll(watermark, late, rows);
+        }
+        airings.retain(|airing| !airing.is_done());
+        if !late.is_empty() {
+            // Late events of minutes that no row will be written for any more.
+            let first = airings.iter().map(OnAir::unwritten_from).min().unwrap_or(now);
+            *late = late.split_off(&first);
+        }
+    }
+
+    fn viewers(&self) -> i64 {
+        self.airings.last().filter(|airing| !airing.over).map_or(0, OnAir::viewers)
+    }
+
+    /// Whether nothing is known of it, so that it can be forgotten.
+    fn is_blank(&self) -> bool {
+        self.last_sign.is_none()
+            && !self.is_watched
+            && self.ended == Ms::MIN
+            && self.late.is_empty()
+            && self.airings.is_empty()
+            && self.waiting == 0
+            && self.unsettled.is_blank()
+    }
+}

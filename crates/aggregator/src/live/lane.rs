@@ -1,0 +1,321 @@
+//! A lane: what one thread owns. It holds the events of its partitions until the watermark has passed them, and keeps their open sessions.
+
+use super::crowd::{Crowd, Pass, Wakes};
+use super::held::{Held, kept};
+use super::round::{Changes, Directives, Gathered, Heard};
+use super::state::{HeldEvent, LaneState, LateMinute, OpenSession, ViewerState};
+use crate::machine::Open;
+use crate::settle::{Said, TieKey, tie_key};
+use crate::{Rules, Timeline};
+use audience::time::minute_of;
+use audience::{Details, Event, Kind, Ms};
+use std::collections::BTreeMap;
+
+/// The live part of one thread. A viewer's events lie in one lane wherever the partitions are keyed by viewer.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    rules: Rules,
+    /// The watermark last gathered; `Ms::MIN` before the first.
+    watermark: Ms,
+    held: Held,
+    /// Events that the watermark passed, at their instants of effect, between `gather` and `close`.
+    due: Vec<Event>,
+    /// Late joins and heartbeats among them, with their instants of effect: whether they count, the owner knows.
+    due_late: Vec<(Ms, Event)>,
+    /// By number of the broadcast.
+    places: Vec<Place>,
+    /// Broadcasts that a `Heard` is due for, in any order.
+    touched: Vec<u32>,
+    wakes: Wakes,
+    sessions: usize,
+}
+
+/// What a lane knows of one broadcast.
+#[derive(Clone, Debug)]
+struct Place {
+    frontier: Ms,
+    /// ±1 of what is held.
+    waiting: i64,
+    is_touched: bool,
+    /// Since the last round.
+    news: Option<Box<News>>,
+    crowd: Option<Box<Crowd>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct News {
+    waiting: i64,
+    late: BTreeMap<Ms, i64>,
+    unsettled: Timeline,
+}
+
+impl Lane {
+    /// A lane without events.
+    pub fn new(rules: Rules) -> Lane {
+        Lane {
+            rules,
+            watermark: Ms::MIN,
+            held: Held::default(),
+            due: Vec::new(),
+            due_late: Vec::new(),
+            places: Vec::new(),
+            touched: Vec::new(),
+            wakes: Wakes::default(),
+            sessions: 0,
+        }
+    }
+
+    /// Takes an accepted event whose strings are in `details`. Where the watermark has passed it, it is late: gives the instant at which it
+    /// takes effect, to be kept in the log.
+    pub fn push(&mut self, event: Event, details: &Details) -> Option<Ms> {
+        let late_at = (event.ts() < self.watermark).then_some(self.watermark);
+        self.push_logged(event, details, late_at);
+        late_at
+    }
+
+    /// Takes an event of the log, with the `late_at` it was given when it came. The order does not matter; frontiers are set before.
+    pub fn push_logged(&mut self, event: Event, details: &Details, late_at: Option<Ms>) {
+        let place = touch(&mut self.places, &mut self.touched, event.broadcast);
+        let news = place.news.get_or_insert_default();
+        if let Some(at) = late_at {
+            *news.late.entry(minute_of(at)).or_default() += 1;
+        }
+        if event.ts() < place.frontier {
+            return;
+        }
+        news.unsettled.hear(&event);
+        news.waiting += change_of(&event);
+        place.waiting += change_of(&event);
+        self.held.push(event, late_at, details);
+    }
+
+    /// Says that what lies before `frontier` is settled: events of the broadcast with a smaller `ts` that come from now on change nothing here
+    /// but the number of late ones.
+    pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
+        let place = place_of(&mut self.places, broadcast);
+        place.frontier = place.frontier.max(frontier);
+    }
+
+    /// Sets the lane's watermark, and tells what it has passed. [`Lane::close`] comes next, before any other `gather`.
+    pub fn gather(&mut self, watermark: Ms) -> Gathered {
+        debug_assert!(self.due.is_empty() && self.due_late.is_empty(), "each gather is followed by its close");
+        self.watermark = self.watermark.max(watermark);
+        let Lane { held, due, due_late, places, touched, .. } = self;
+        let mut heard = BTreeMap::<u32, Heard>::new();
+        held.take(self.watermark, |at, event, details| {
+            let place = touch(places, touched, event.broadcast);
+            let change = change_of(&event);
+            place.waiting -= change;
+            place.news.get_or_insert_default().waiting -= change;
+            let is_late = at != event.ts();
+            match event.kind() {
+                Kind::Retweet | Kind::End => {
+                    let heard = heard.entry(event.broadcast).or_default();
+                    heard.signs.hear(&event.at(at));
+                    if let Some(detail) = details.retweet(&event) {
+                        heard.retweets.push((at, event.viewer, Said::of(&detail)));
+                    } else if event.kind() == Kind::End {
+                        heard.ends.push((at, event.ts()));
+                    }
+                }
+                Kind::Join | Kind::Heartbeat if is_late => {
+                    let late = heard.entry(event.broadcast).or_default().late_joins.entry(at).or_insert(Ms::MIN);
+                    *late = event.ts().max(*late);
+                    due_late.push((at, event));
+                }
+                _ => due.push(event.at(at)),
+            }
+        });
+        due.sort_unstable();
+        for events in due.chunk_by(|a, b| a.broadcast == b.broadcast) {
+            let signs = &mut heard.entry(events[0].broadcast).or_default().signs;
+            events.iter().for_each(|event| signs.hear(event));
+        }
+        for broadcast in touched.drain(..) {
+            let place = &mut places[broadcast as usize];
+            place.is_touched = false;
+            if let Some(news) = place.news.take() {
+                let heard = heard.entry(broadcast).or_default();
+                (heard.waiting, heard.late, heard.unsettled) = (news.waiting, news.late, news.unsettled);
+            }
+        }
+        Gathered { heard }
+    }
+
+    /// Applies what was gathered, with the ends and silences of all lanes, and gives the changes.
+    pub fn close(&mut self, directives: &Directives) -> Changes {
+        let mut due = std::mem::take(&mut self.due);
+        let on_time = due.len();
+        for (at, event) in self.due_late.drain(..) {
+            let directive = directives.broadcasts.get(&event.broadcast);
+            if !directive.is_some_and(|directive| directive.had_ended(event.ts(), at)) {
+                due.push(event.at(at));
+            }
+        }
+        if due.len() > on_time {
+            due.sort_unstable();
+        }
+        let mut changes = BTreeMap::<u32, Vec<u64>>::new();
+        for events in due.chunk_by(|a, b| a.broadcast == b.broadcast) {
+            let broadcast = events[0].broadcast;
+            let boundaries = directives.broadcasts.get(&broadcast).map_or(&[][..], |one| &one.boundaries);
+            self.pass(broadcast, &mut changes, |crowd, pass| crowd.take(events, boundaries, pass));
+        }
+        for (broadcast, directive) in &directives.broadcasts {
+            let had_events = due.binary_search_by_key(broadcast, |event| event.broadcast).is_ok();
+            let has_crowd = self.places.get(*broadcast as usize).is_some_and(|place| place.crowd.is_some());
+            if !had_events && has_crowd && !directive.boundaries.is_empty() {
+                self.pass(*broadcast, &mut changes, |crowd, pass| crowd.take(&[], &directive.boundaries, pass));
+            }
+        }
+        for wake in self.wakes.take(self.watermark) {
+            self.pass(wake.broadcast, &mut changes, |crowd, pass| crowd.wake(&wake, directives.watermark, pass));
+        }
+        // The buffer is used again, unless one round was far greater than others are.
+        due.clear();
+        due.shrink_to(1 << 16);
+        self.due = due;
+        Changes { broadcasts: changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect() }
+    }
+
+    fn pass(
+        &mut self,
+        broadcast: u32,
+        changes: &mut BTreeMap<u32, Vec<u64>>,
+        act: impl FnOnce(&mut Crowd, &mut Pass<'_>),
+    ) {
+        let place = place_of(&mut self.places, broadcast);
+        let crowd = place.crowd.get_or_insert_default();
+        let before = crowd.seats.len();
+        let changes = changes.entry(broadcast).or_default();
+        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes: &mut self.wakes, changes });
+        self.sessions = self.sessions + crowd.seats.len() - before;
+        if crowd.is_empty() {
+            place.crowd = None;
+        }
+    }
+
+    /// The watermark last gathered.
+    pub fn watermark(&self) -> Option<Ms> {
+        (self.watermark > Ms::MIN).then_some(self.watermark)
+    }
+
+    /// The ±1 of the events of a broadcast that are held: what they would add to the level, duplicates not removed.
+    pub fn waiting(&self, broadcast: u32) -> i64 {
+        self.places.get(broadcast as usize).map_or(0, |place| place.waiting)
+    }
+
+    /// Sessions open at the watermark.
+    pub fn open_sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// Events held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Bytes held, nearly.
+    pub fn bytes(&self) -> usize {
+        let crowds = self.places.iter().filter_map(|place| place.crowd.as_deref());
+        self.held.bytes()
+            + self.places.capacity() * size_of::<Place>()
+            + crowds.map(|crowd| crowd.seats.bytes() + crowd.viewers.bytes()).sum::<usize>()
+    }
+
+    /// The lane's state between two rounds.
+    pub fn snapshot(&self) -> LaneState {
+        let mut state = LaneState { watermark: self.watermark(), ..LaneState::default() };
+        let mut held: Vec<(Option<Ms>, Event, &Details)> = self.held.iter().collect();
+        held.sort_unstable_by(|a, b| order_of(a).cmp(&order_of(b)));
+        for (late_at, event, details) in held {
+            state.held.push(HeldEvent { event: kept(event, details, &mut state.details), late_at });
+        }
+        for (broadcast, place) in (0..).zip(&self.places) {
+            if place.frontier > Ms::MIN {
+                state.frontiers.push((broadcast, place.frontier));
+            }
+            for (minute_at, late) in place.news.iter().flat_map(|news| &news.late) {
+                state.late.push(LateMinute { broadcast, minute_at: *minute_at, late: *late });
+            }
+            let Some(crowd) = &place.crowd else { continue };
+            let sessions = crowd.seats.iter();
+            state.sessions.extend(sessions.map(|(key, Open { joined_at, seen_at })| OpenSession {
+                broadcast,
+                key,
+                joined_at,
+                seen_at,
+            }));
+            state.viewers.extend(crowd.viewers.iter().map(|key| ViewerState { broadcast, key }));
+        }
+        state
+    }
+
+    /// A lane as it was. What is held is told to the owner again, who has forgotten it.
+    pub fn restore(rules: Rules, state: &LaneState) -> Lane {
+        let mut lane = Lane::new(rules);
+        for (broadcast, frontier) in &state.frontiers {
+            lane.set_frontier(*broadcast, *frontier);
+        }
+        for one in &state.held {
+            let place = touch(&mut lane.places, &mut lane.touched, one.event.broadcast);
+            let news = place.news.get_or_insert_default();
+            if one.event.ts() >= place.frontier {
+                news.unsettled.hear(&one.event);
+            }
+            news.waiting += change_of(&one.event);
+            place.waiting += change_of(&one.event);
+            lane.held.push(one.event, one.late_at, &state.details);
+        }
+        for one in &state.late {
+            let place = touch(&mut lane.places, &mut lane.touched, one.broadcast);
+            *place.news.get_or_insert_default().late.entry(one.minute_at).or_default() += one.late;
+        }
+        for one in &state.sessions {
+            let open = Open { joined_at: one.joined_at, seen_at: one.seen_at };
+            let crowd = place_of(&mut lane.places, one.broadcast).crowd.get_or_insert_default();
+            crowd.seats.put(&one.key, open);
+            lane.wakes.add(one.broadcast, one.key, &open, &rules);
+        }
+        for one in &state.viewers {
+            place_of(&mut lane.places, one.broadcast).crowd.get_or_insert_default().viewers.insert(&one.key);
+        }
+        lane.sessions = state.sessions.len();
+        lane.watermark = state.watermark.unwrap_or(Ms::MIN);
+        lane
+    }
+}
+
+fn place_of(places: &mut Vec<Place>, broadcast: u32) -> &mut Place {
+    let number = broadcast as usize;
+    if number >= places.len() {
+        let none = Place { frontier: Ms::MIN, waiting: 0, is_touched: false, news: None, crowd: None };
+        places.resize(number + 1, none);
+    }
+    &mut places[number]
+}
+
+/// The place of a broadcast that has something to tell in the next round.
+fn touch<'a>(places: &'a mut Vec<Place>, touched: &mut Vec<u32>, broadcast: u32) -> &'a mut Place {
+    let place = place_of(places, broadcast);
+    if !std::mem::replace(&mut place.is_touched, true) {
+        touched.push(broadcast);
+    }
+    place
+}
+
+/// What an event that waits is taken to do to the level.
+fn change_of(event: &Event) -> i64 {
+    match event.kind() {
+        Kind::Join => 1,
+        Kind::Leave => -1,
+        _ => 0,
+    }
+}
+
+/// The order of held events in a snapshot. Where their strings happen to lie is not part of it.
+fn order_of<'a>((late_at, event, details): &(Option<Ms>, Event, &'a Details)) -> impl Ord + use<'a> {
+    let said: Option<(TieKey<'a>, &[u8])> =
+        details.retweet(event).map(|detail| (tie_key(&detail), detail.tweet_id.as_bytes()));
+    (*event, *late_at, said)
+}

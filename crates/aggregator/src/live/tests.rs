@@ -1,0 +1,87 @@
+//! The live curve, drawn and by chance: against the settled curve where nothing was late and nothing lapsed, against the identities for any
+//! disorder, and against itself for any split into lanes, rounds, snapshots and rebuilds.
+
+mod chance;
+mod drawn;
+mod owner;
+mod plain;
+
+use super::LiveAlone;
+use crate::{Rules, Sorted, Timeline, curve, settle};
+use audience::{Detail, Details, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
+use std::collections::BTreeMap;
+
+/// 2016-04-03T19:31:00Z, a whole minute.
+const T: Ms = 1_459_711_860_000;
+
+/// Events with their strings.
+#[derive(Clone, Debug, Default)]
+struct Script {
+    events: Vec<Event>,
+    details: Details,
+}
+
+impl Script {
+    fn add(&mut self, kind: Kind, broadcast: u32, viewer: u128, session: u128, ts: Ms) {
+        self.events.push(Event::new(kind, broadcast, viewer, session, ts, NO_DETAIL));
+    }
+
+    fn retweet(&mut self, broadcast: u32, tweet: u128, user: u8, followers: Option<i64>, ts: Ms) {
+        let (tweet_id, user_id) = (tweet.to_string(), user.to_string());
+        let detail = RetweetDetail { tweet_id: &tweet_id, user_id: &user_id, followers, retweet_of: None };
+        let place = self.details.push(Detail::Retweet(detail));
+        self.events.push(Event::new(Kind::Retweet, broadcast, tweet, 0, ts, place));
+    }
+
+    /// The settled minutes, by broadcast and airing.
+    fn settled(&self, rules: &Rules) -> Vec<MinuteRow> {
+        let mut timelines = BTreeMap::<u32, Timeline>::new();
+        for event in &self.events {
+            timelines.entry(event.broadcast).or_default().hear(event);
+        }
+        let mut sorted = self.clone();
+        sorted.events.sort_unstable();
+        sorted.events.reverse();
+        let mut minutes = Vec::new();
+        for (broadcast, timeline) in timelines {
+            let airings = timeline.airings(rules);
+            let flows = settle(broadcast, &airings, rules, &mut sorted, &mut Nowhere);
+            for (airing, flow) in airings.airings.iter().zip(flows) {
+                curve(broadcast, airing, flow, |row| minutes.push(row));
+            }
+        }
+        minutes
+    }
+}
+
+impl Sorted for Script {
+    fn peek(&mut self) -> Option<Event> {
+        self.events.last().copied()
+    }
+    fn advance(&mut self) {
+        self.events.pop();
+    }
+    fn details(&self) -> &Details {
+        &self.details
+    }
+}
+
+struct Nowhere;
+
+impl crate::Rows for Nowhere {
+    fn session(&mut self, _: SessionRow, _: Option<&str>) {}
+    fn retweet(&mut self, _: RetweetRow, _: RetweetDetail<'_>) {}
+}
+
+fn sorted(mut rows: Vec<MinuteRow>) -> Vec<MinuteRow> {
+    rows.sort_by_key(|row| (row.broadcast, row.airing_at, row.minute_at));
+    rows
+}
+
+/// Checks the identities of every airing, and that all are empty at the end.
+fn audit(rows: &[MinuteRow]) {
+    for airing in rows.chunk_by(|a, b| (a.broadcast, a.airing_at) == (b.broadcast, b.airing_at)) {
+        crate::audit_minutes(airing, true).expect("the identities hold");
+        assert_eq!(airing.last().map(|row| row.viewers_end), Some(0));
+    }
+}

@@ -1,0 +1,252 @@
+//! The live curve on events drawn by chance from a domain so small that everything collides.
+
+use super::*;
+use proptest::prelude::*;
+
+/// One event that may come: kind, broadcast, viewer, session, a step of 10 s and a ms, and how long it takes to come.
+#[derive(Clone, Debug)]
+struct Draw {
+    kind: Kind,
+    broadcast: u32,
+    viewer: u128,
+    session: u128,
+    ts: Ms,
+    delay: Ms,
+    /// Rounds: none, to the lateness behind the greatest `ts`, or to the `ts` itself.
+    round: u8,
+    salt: u8,
+}
+
+const LATENESS: Ms = 30_000;
+
+fn draws(most: usize) -> impl Strategy<Value = Vec<Draw>> {
+    let kind = prop_oneof![
+        5 => Just(Kind::Join),
+        3 => Just(Kind::Heartbeat),
+        4 => Just(Kind::Leave),
+        2 => Just(Kind::Retweet),
+        1 => Just(Kind::End)
+    ];
+    let draw = (kind, 0..2u32, 1..4u128, 0..2u128, (0..60i64, 0..3i64), 0..=LATENESS, 0..4u8, any::<u8>());
+    let draw = draw.prop_map(|(kind, broadcast, viewer, session, (step, ms), delay, round, salt)| {
+        let ts = T + step * 10_000 + ms;
+        Draw { kind, broadcast, viewer, session: viewer + 8 * session, ts, delay, round, salt }
+    });
+    proptest::collection::vec(draw, 1..most)
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let timeouts = prop_oneof![
+        Just((None, 0)),
+        Just((Some(10_000), 10_000)),
+        Just((Some(25_001), 25_001)),
+        Just((Some(60_000), 60_000))
+    ];
+    (timeouts, prop_oneof![Just(60_000), Just(90_000), Just(200_000), Just(600_000)]).prop_map(
+        |((session_timeout, timeout_grace), broadcast_idle)| Rules { session_timeout, timeout_grace, broadcast_idle },
+    )
+}
+
+fn script_of(draws: &[Draw]) -> Script {
+    let mut script = Script::default();
+    for draw in draws {
+        match draw.kind {
+            Kind::Retweet => {
+                let followers = (draw.salt % 5 > 0).then_some(i64::from(draw.salt % 5));
+                script.retweet(draw.broadcast, draw.viewer, draw.salt % 3, followers, draw.ts);
+            }
+            Kind::End => script.add(Kind::End, draw.broadcast, 0, 0, draw.ts),
+            kind => script.add(kind, draw.broadcast, draw.viewer, draw.session, draw.ts),
+        }
+    }
+    script
+}
+
+/// Adds an end at the last event of each airing, so that no session is open after it.
+fn ended(mut draws: Vec<Draw>, rules: &Rules) -> Vec<Draw> {
+    for broadcast in 0..2 {
+        let mut timeline = Timeline::default();
+        let events = script_of(&draws).events;
+        events.iter().filter(|event| event.broadcast == broadcast).for_each(|event| timeline.hear(event));
+        for airing in timeline.airings(rules).airings {
+            let ts = airing.last_sign;
+            let end = Draw { kind: Kind::End, broadcast, viewer: 0, session: 0, ts, delay: 0, round: 0, salt: 0 };
+            draws.push(end);
+        }
+    }
+    draws
+}
+
+fn lane_of(draw: &Draw, lanes: usize) -> usize {
+    let lane = if draw.kind <= Kind::Leave { draw.viewer } else { u128::from(draw.salt) };
+    usize::try_from(lane).unwrap_or(0) % lanes
+}
+
+/// One thing at a time, as it would come: an event to push, then perhaps a round. Gives what `each` saw of it.
+struct Play {
+    rules: Rules,
+    alone: LiveAlone,
+    rows: Vec<MinuteRow>,
+    watermark: Ms,
+    newest: Ms,
+    /// What the log keeps: lane, event, `late_at`.
+    log: Vec<(usize, Event, Option<Ms>)>,
+}
+
+impl Play {
+    fn new(rules: Rules, lanes: usize) -> Play {
+        let alone = LiveAlone::new(rules, lanes);
+        Play { rules, alone, rows: Vec::new(), watermark: 0, newest: 0, log: Vec::new() }
+    }
+
+    fn step(&mut self, draw: &Draw, event: Event, details: &Details, is_orderly: bool) {
+        let lane = lane_of(draw, self.alone.lanes.len());
+        let late_at = self.alone.lanes[lane].push(event, details);
+        self.log.push((lane, event, late_at));
+        self.newest = self.newest.max(draw.ts);
+        match draw.round {
+            0 => self.round(self.newest - LATENESS),
+            // A watermark that runs ahead of what is still to come, so that it comes late.
+            1 if !is_orderly => self.round(self.newest + draw.delay - 1_000),
+            _ => {}
+        }
+    }
+
+    fn round(&mut self, watermark: Ms) {
+        self.watermark = self.watermark.max(watermark);
+        self.rows.extend(self.alone.advance(self.watermark));
+    }
+
+    fn all(mut self, draws: &[Draw], script: &Script, is_orderly: bool) -> Vec<MinuteRow> {
+        for (draw, event) in draws.iter().zip(&script.events) {
+            self.step(draw, *event, &script.details, is_orderly);
+        }
+        self.rows.extend(self.alone.finish());
+        assert_eq!(self.alone.lanes.iter().map(|lane| lane.open_sessions() + lane.held()).sum::<usize>(), 0);
+        for broadcast in 0..2 {
+            assert_eq!(self.alone.live.now(broadcast), 0);
+        }
+        sorted(self.rows)
+    }
+
+    fn states(&self) -> String {
+        format!("{:#?}", self.alone.snapshot())
+    }
+}
+
+fn backdated(mut rules: Rules, grace: bool) -> Rules {
+    if grace {
+        rules.timeout_grace = 0;
+    }
+    rules
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Where nothing was late and nothing lapsed but by a time-out with its whole grace, live and settled are equal, for any order within the
+    /// lateness, any split over lanes, any rounds.
+    #[test]
+    fn live_equals_settled(rules in rules(), draws in draws(40), lanes in 1..4usize) {
+        let mut draws = ended(draws, &rules);
+        draws.sort_by_key(|draw| draw.ts + draw.delay);
+        let script = script_of(&draws);
+        let live = Play::new(rules, lanes).all(&draws, &script, true);
+        audit(&live);
+        prop_assert_eq!(live, script.settled(&rules));
+    }
+
+    /// Whatever comes, however late: the identities hold, and lanes and a second run make no difference.
+    #[test]
+    fn identities_hold_for_any_disorder(rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 2..4usize) {
+        let rules = backdated(rules, grace);
+        let script = script_of(&draws);
+        let rows = Play::new(rules, lanes).all(&draws, &script, false);
+        audit(&rows);
+        prop_assert_eq!(&rows, &Play::new(rules, lanes).all(&draws, &script, false));
+        prop_assert_eq!(&rows, &Play::new(rules, 1).all(&draws, &script, false));
+    }
+
+    /// What came late, and what lapsed, is as the plainest reading of the contract has it.
+    #[test]
+    fn live_is_what_the_contract_says(rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize) {
+        let rules = backdated(rules, grace);
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, lanes);
+        for (draw, event) in draws.iter().zip(&script.events) {
+            play.step(draw, *event, &script.details, false);
+        }
+        play.rows.extend(play.alone.finish());
+        let log: Vec<_> = play.log.iter().map(|(_, event, late_at)| (*event, *late_at)).collect();
+        prop_assert_eq!(sorted(play.rows), plain::rows(&rules, &log, &script.details));
+    }
+
+    /// Snapshots taken anywhere, also between rounds, change nothing.
+    #[test]
+    fn a_snapshot_goes_on_as_if_nothing_had_happened(
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, at in proptest::collection::vec(0..40usize, 1..4)
+    ) {
+        let rules = backdated(rules, grace);
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, lanes);
+        for (place, (draw, event)) in draws.iter().zip(&script.events).enumerate() {
+            if at.contains(&place) {
+                let (lanes, live) = play.alone.snapshot();
+                play.alone = LiveAlone::restore(rules, &lanes, &live);
+                prop_assert_eq!(play.states(), format!("{:#?}", (lanes, live)));
+            }
+            play.step(draw, *event, &script.details, false);
+        }
+        play.rows.extend(play.alone.finish());
+        prop_assert_eq!(sorted(play.rows), Play::new(rules, lanes).all(&draws, &script, false));
+    }
+
+    /// The log with its `late_at`, in any order and in one round, gives the state that many rounds gave.
+    #[test]
+    fn the_log_rebuilds_the_state(
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, order in any::<u64>()
+    ) {
+        let rules = backdated(rules, grace);
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, lanes);
+        for (draw, event) in draws.iter().zip(&script.events) {
+            play.step(draw, *event, &script.details, false);
+        }
+        play.round(T - LATENESS);
+        let mut log = play.log.clone();
+        log.sort_by_key(|(_, event, _)| (event.when() ^ order).wrapping_mul(order | 1));
+        let mut again = Play::new(play.rules, lanes);
+        for (lane, event, late_at) in log {
+            again.alone.lanes[lane].push_logged(event, &script.details, late_at);
+        }
+        again.round(play.watermark);
+        prop_assert_eq!(again.states(), play.states());
+        prop_assert_eq!(sorted(again.rows), sorted(play.rows));
+    }
+
+    /// What is settled comes no more: behind a frontier an event changes nothing but the number of late ones.
+    #[test]
+    fn behind_the_frontier_only_late_changes(rules in rules(), draws in draws(30), late in draws(10)) {
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, 2);
+        for (draw, event) in draws.iter().zip(&script.events) {
+            play.step(draw, *event, &script.details, true);
+        }
+        play.round(play.newest + 1);
+        for due in play.alone.live.due() {
+            play.alone.set_frontier(due.broadcast, due.frontier);
+            let behind = script_of(&late);
+            let mut other = play.alone.clone();
+            let mut came = 0;
+            for event in behind.events.iter().filter(|event| event.broadcast == due.broadcast && event.ts() < due.frontier) {
+                came += i64::from(other.lanes[0].push(*event, &behind.details).is_some());
+            }
+            let told = other.finish();
+            let blank = |rows: &[MinuteRow]| rows.iter().map(|row| MinuteRow { late: 0, ..row.clone() }).collect::<Vec<_>>();
+            let before = play.alone.clone().finish();
+            prop_assert_eq!(blank(&told), blank(&before));
+            let count = |rows: &[MinuteRow]| rows.iter().map(|row| row.late).sum::<i64>();
+            prop_assert!(count(&told) - count(&before) <= came);
+        }
+    }
+}

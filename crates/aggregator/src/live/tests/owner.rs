@@ -1,0 +1,60 @@
+//! What the owner tells beside closed minutes: the number for now, what stands, what is due to settle.
+
+use super::*;
+use crate::{Due, SoFar, Standing};
+
+fn joined(alone: &mut LiveAlone, viewer: u128, at: Ms) -> Option<Ms> {
+    alone.lanes[0].push(Event::new(Kind::Join, 3, viewer, viewer, T + at, NO_DETAIL), &Details::new())
+}
+
+fn left(alone: &mut LiveAlone, viewer: u128, at: Ms) -> Option<Ms> {
+    alone.lanes[1].push(Event::new(Kind::Leave, 3, viewer, viewer, T + at, NO_DETAIL), &Details::new())
+}
+
+#[test]
+fn the_number_for_now_is_the_level_and_what_waits() {
+    let mut alone = LiveAlone::new(Rules::default(), 2);
+    joined(&mut alone, 1, 0);
+    joined(&mut alone, 2, 1_000);
+    joined(&mut alone, 2, 1_500);
+    joined(&mut alone, 4, 2_000);
+    left(&mut alone, 9, 3_000);
+    assert_eq!((alone.lanes[0].waiting(3), alone.lanes[1].waiting(3)), (4, -1));
+    assert_eq!(alone.advance(T + 2_000), []);
+    let so_far = SoFar { joins: 2, reach: 2, viewer_ms: 3_000, peak: Some((2, T + 1_000)), ..SoFar::default() };
+    let standing = Standing { broadcast: 3, airing_at: T, viewers: 2, waiting: 0, so_far };
+    assert_eq!(alone.live.standing(), [standing], "an event at the watermark waits");
+    assert_eq!(alone.live.now(3), 2);
+    assert_eq!(alone.lanes.iter().map(crate::Lane::held).collect::<Vec<_>>(), [1, 1]);
+
+    let (lanes, live) = alone.snapshot();
+    let mut again = LiveAlone::restore(Rules::default(), &lanes, &live);
+    assert_eq!(again.advance(T + 3_000), []);
+    assert_eq!((again.live.now(3), again.live.standing()[0].viewers, again.live.standing()[0].waiting), (2, 3, -1));
+    assert_eq!(again.lanes[0].open_sessions(), 3);
+}
+
+#[test]
+fn an_airing_is_due_at_its_frontier_which_is_not_behind_it() {
+    let rules = Rules { broadcast_idle: 60_000, ..Rules::default() };
+    let mut alone = LiveAlone::new(rules, 2);
+    joined(&mut alone, 1, 0);
+    joined(&mut alone, 1, 40_000);
+    alone.advance(T + 99_999);
+    assert_eq!(alone.live.due(), []);
+    alone.advance(T + 100_000);
+    let frontier = T + 100_000;
+    assert_eq!(alone.live.due(), [Due { broadcast: 3, frontier }]);
+    alone.set_frontier(3, frontier);
+    assert_eq!(alone.live.due(), []);
+    alone.advance(T + 100_001);
+    assert_eq!(joined(&mut alone, 2, 99_999), Some(T + 100_001));
+    assert_eq!(alone.lanes[0].held(), 0, "behind the frontier");
+    assert_eq!(joined(&mut alone, 2, 100_000), Some(T + 100_001));
+    assert_eq!(alone.lanes[0].held(), 1, "at the frontier, so it is of the next airing");
+    let rows = alone.finish();
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.airing_at - T, row.minute_at - T, row.joins, row.lapses, row.late)).collect();
+    // Where two airings meet in a minute, its late events are counted with the first.
+    assert_eq!(told, [(0, 60_000, 0, 1, 2), (100_001, 60_000, 1, 0, 0), (100_001, 120_000, 0, 1, 0)]);
+}

@@ -1,0 +1,202 @@
+//! A real Apache Kafka: one broker for all tests of a run, on ports of its own, gone with the run however that ends.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ingester::kafka::{Item, Kafka, KafkaOptions};
+use ingester::producer::{Producer, Target, create_topic};
+
+use crate::support::{Need, cache, finish, have, kill, program};
+
+/// How long a broker may take until it listens: 3 to 12 s were seen.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long it may take to answer once it listens.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A broker that listens on `address`. The process ends, and its folder goes, when this is dropped or when the test process
+/// ends, even by a signal.
+#[derive(Debug)]
+pub(crate) struct RealKafka {
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+    broker: Mutex<Child>,
+    watchdog: Child,
+}
+
+impl RealKafka {
+    /// The broker that all tests of this run share, started by the first that asks.
+    pub(crate) fn shared() -> Need<&'static RealKafka> {
+        static SHARED: OnceLock<Need<RealKafka>> = OnceLock::new();
+        SHARED.get_or_init(RealKafka::start).as_ref().map_err(String::clone)
+    }
+
+    /// Formats a log folder and starts a broker on it. `Err` where Java or the jars are lacking; panics where they are there
+    /// and the broker does not come up.
+    pub(crate) fn start() -> Need<RealKafka> {
+        let (java, jars) = (program("java")?, jars()?);
+        let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        let (port, controller_port) = (free_port(), free_port());
+        let properties = folder.join("server.properties");
+        fs::write(&properties, server_properties(&folder, port, controller_port)).unwrap();
+        let command = |options: &[&str], class: &str| {
+            let mut command = Command::new(&java);
+            command.args(options).arg("-cp").arg(jars.join("*")).arg(class);
+            command
+        };
+        let mut new_id = command(&[], "kafka.tools.StorageTool");
+        new_id.arg("random-uuid");
+        let id = finish(new_id, &[]).exits(0).stdout;
+        let mut format = command(&[], "kafka.tools.StorageTool");
+        format.args(["format", "-t", id.trim(), "-c"]).arg(&properties);
+        finish(format, &[]).exits(0);
+
+        let mut broker = command(&["-Xmx512m"], "kafka.Kafka");
+        broker.arg(&properties).stdin(Stdio::null());
+        broker.stdout(fs::File::create(folder.join("stdout")).unwrap());
+        broker.stderr(fs::File::create(folder.join("stderr")).unwrap());
+        let broker = broker.spawn().unwrap();
+        let watchdog = watchdog(broker.id(), &folder);
+        let kafka = RealKafka { address: format!("127.0.0.1:{port}"), broker: Mutex::new(broker), watchdog };
+        kafka.wait_until_it_listens(&folder);
+        Ok(kafka)
+    }
+
+    /// Whether the process that we started is still there. A broker whose port is taken ends, while the port answers.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        broker.try_wait().unwrap().is_none()
+    }
+
+    /// Makes a topic that is not there yet.
+    pub(crate) fn make_topic(&self, name: &str, partitions: i32) {
+        let made = create_topic(&self.address, &[], name, partitions, &[], ANSWER_DEADLINE).unwrap();
+        assert!(made, "another test uses the topic {name}");
+    }
+
+    /// Puts records, each with its partition, into a topic; returns when the broker has all of them.
+    pub(crate) fn send<'a>(&self, topic: &str, records: impl IntoIterator<Item = (i32, Option<&'a [u8]>)>) {
+        let producer = Producer::connect(&self.address, &[]).unwrap();
+        for (partition, value) in records {
+            producer.send(topic, Target::Partition(partition), value, None).unwrap();
+        }
+        producer.flush(ANSWER_DEADLINE).unwrap();
+    }
+
+    /// The values of all records of a topic, partition by partition.
+    pub(crate) fn read(&self, topic: &str) -> Vec<Vec<Option<Vec<u8>>>> {
+        let cluster = Kafka::connect(KafkaOptions::new(&self.address, &[topic])).unwrap();
+        let partitions = cluster.partitions().len();
+        let from_start: Vec<(usize, i64)> = (0..partitions).map(|partition| (partition, 0)).collect();
+        let mut lane = cluster.lane(&from_start).unwrap();
+        let (mut values, mut ended) = (vec![Vec::new(); partitions], vec![false; partitions]);
+        let deadline = Instant::now() + ANSWER_DEADLINE;
+        while ended.contains(&false) {
+            assert!(Instant::now() < deadline, "no end of {topic} after {ANSWER_DEADLINE:?}");
+            for item in lane.next_batch(Duration::from_secs(1), 10_000).unwrap().items() {
+                match item {
+                    Item::Record { partition, value, .. } => values[partition].push(value.map(<[u8]>::to_vec)),
+                    Item::End { partition, .. } => ended[partition] = true,
+                }
+            }
+        }
+        values
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nothing tells when a port is opened, so this asks again and again")]
+    fn wait_until_it_listens(&self, folder: &Path) {
+        let deadline = Instant::now() + START_DEADLINE;
+        while TcpStream::connect(&self.address).is_err() {
+            let alive = self.is_alive();
+            let said = fs::read_to_string(folder.join("stdout")).unwrap_or_default();
+            assert!(alive, "Kafka ended at its start: {said}");
+            assert!(Instant::now() < deadline, "Kafka does not listen after {START_DEADLINE:?}: {said}");
+            // Without a pause the asking would slow the start.
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert!(self.is_alive(), "another process listens on {}", self.address);
+    }
+}
+
+impl Drop for RealKafka {
+    fn drop(&mut self) {
+        let broker = self.broker.get_mut().unwrap_or_else(PoisonError::into_inner);
+        kill(broker);
+        // The end of its input is the watchdog's sign to tidy up.
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// A shell that waits for the end of its input, which comes when this process ends, however it does; then it ends the broker,
+/// waits until it is gone, and removes its folder. A static is never dropped, and a killed process drops nothing.
+fn watchdog(broker: u32, folder: &Path) -> Child {
+    let script = r#"cat >/dev/null; kill -9 "$1" 2>/dev/null
+        for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$1" 2>/dev/null && sleep 0.1; done
+        rm -rf "$2""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", &broker.to_string()]).arg(folder);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Where `tests/kafka/fetch` put the jars.
+fn jars() -> Need<PathBuf> {
+    let jars = cache().join("kafka-4.3.1");
+    let whole = jars.join("kafka_2.13-4.3.1.jar").is_file();
+    if whole { Ok(jars) } else { Err("the jars of Apache Kafka: tests/kafka/fetch brings them".into()) }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// One node, both broker and controller; messages large enough for tests of events that are too large.
+fn server_properties(folder: &Path, port: u16, controller_port: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+message.max.bytes=8388608
+replica.fetch.max.bytes=8388608
+",
+        folder.join("log").display()
+    )
+}
+
+#[test]
+fn a_real_kafka_keeps_what_it_is_given() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    kafka.make_topic("kept", 2);
+    let many: Vec<String> = (0..1_000).map(|n| format!("record {n}")).collect();
+    kafka
+        .send("kept", many.iter().enumerate().map(|(n, text)| (i32::from(n.is_multiple_of(3)), Some(text.as_bytes()))));
+    kafka.send("kept", [(1, None), (1, Some(&b""[..])), (0, Some(&[0, 255, b'\n'][..]))]);
+
+    let found = kafka.read("kept");
+    let place = |n: usize| usize::from(n.is_multiple_of(3));
+    let expected = |partition: usize, last: &[Option<&[u8]>]| -> Vec<Option<Vec<u8>>> {
+        let of_it = many.iter().enumerate().filter(|(n, _)| place(*n) == partition);
+        let of_it = of_it.map(|(_, text)| Some(text.as_bytes().to_vec()));
+        of_it.chain(last.iter().map(|value| value.map(<[u8]>::to_vec))).collect()
+    };
+    assert_eq!(found[0], expected(0, &[Some(&[0, 255, b'\n'])]));
+    assert_eq!(found[1], expected(1, &[None, Some(&[])]));
+    assert!(kafka.is_alive());
+}

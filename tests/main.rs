@@ -1,0 +1,27 @@
+//! The tests of the whole: one binary, so that the workspace is linked once for all of them, and the real `jauge` beside it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+// What tests share: running the binary, temporary folders, and what a test lacks.
+mod support;
+// A table as a test sees it, and the first difference between two.
+mod tables;
+// The tables of a data directory, read with the parquet crate alone.
+mod data_directory;
+// The settled tables from their definitions, slowly: sharing nothing with the product.
+mod reference;
+// Random events made to collide.
+mod random_events;
+// The contract's own oracle, where a folder with it is at hand, and the reference against it.
+mod oracle;
+// Lines that are no events, each with the reason that the contract gives.
+mod bad_events;
+// `jauge replay`: equal to the reference and the oracle, however the events come.
+mod replay;
+// `jauge replay` refuses: exit codes, one sentence, nothing half written.
+mod refusals;
+// A real Apache Kafka, one for all tests of a run.
+mod kafka;
+// DuckDB, Polars and pandas read what we write.
+mod readers;
+// The rules of the house that a machine can hold: layers, lengths, lints, and that no file here is forgotten.
+mod house;
