@@ -16,7 +16,7 @@ help: ## this list
 
 .PHONY: demo
 demo: ## a broadcast before your eyes: simulated, counted, drawn
-	@cargo run --release --quiet --package cli -- demo
+	@cargo run --release --package cli -- demo
 
 .PHONY: check
 check: ## format, lints, layers, documentation, licences: all that needs no test
@@ -35,7 +35,7 @@ test: ## all tests, those against a real Kafka and other readers included; what 
 	status=$$?; tests/summary $(TARGET)/test.log $(TARGET)/not-run.txt; exit $$status
 
 .PHONY: bench
-bench: ## events a second, memory and sizes, as BENCHMARKS.md tells them
+bench: ## events a second, memory and sizes, as docs/benchmarks.md tells them
 	@benches/run
 
 .PHONY: soak

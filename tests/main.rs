@@ -21,7 +21,11 @@ mod replay;
 mod refusals;
 // A real Apache Kafka, one for all tests of a run.
 mod kafka;
+// `jauge run`: the path through Kafka, with the real binary.
+mod run;
 // DuckDB, Polars and pandas read what we write.
 mod readers;
+// The documents: their commands are run, their lists compared with the code.
+mod docs;
 // The rules of the house that a machine can hold: layers, lengths, lints, and that no file here is forgotten.
 mod house;

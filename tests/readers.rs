@@ -11,7 +11,7 @@ use crate::support::{Need, cache, finish, folder, have, replay, root};
 use crate::tables::Table;
 
 /// A Python that has all readers, made by `tests/readers/prepare`.
-fn python() -> Need<PathBuf> {
+pub(crate) fn python() -> Need<PathBuf> {
     let home = cache().join("readers");
     let list = |folder: &Path| fs::read(folder.join("requirements.txt")).ok();
     let whole = list(&home).is_some() && list(&home) == list(&root().join("tests/readers"));

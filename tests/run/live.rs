@@ -11,13 +11,14 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use super::{
-    RULES, Running, SOON, T, Topic, event, join, leave, ledger, line, live_is_settled, live_rows, newest_manifest, settled_rows,
-    strs, verified, wait_until, with_rules,
+    RULES, Running, SOON, T, Topic, event, join, leave, ledger, line, live_is_settled, live_rows, newest_manifest,
+    place, settled_rows, strs, verified, wait_until, with_rules,
 };
 use crate::data_directory;
 use crate::kafka::RealKafka;
+use crate::random_events::Chance;
 use crate::reference::{self, Kind, NaiveEvent, Rules};
-use crate::support::{folder, have, run};
+use crate::support::{folder, have, run, seeds};
 use crate::tables::{Ledger, Tables};
 
 /// The watermark of the newest manifest, in ms after [`T`].
@@ -39,7 +40,8 @@ fn late_at(out: &Path) -> BTreeMap<(i32, i64), Option<i64>> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
         for batch in reader.build().unwrap() {
             let batch = batch.unwrap();
-            let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no {name} in {path}")).clone();
+            let column =
+                |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no {name} in {path}")).clone();
             let (partition, offset, late) = (column("partition"), column("offset"), column("late_at"));
             let late = late.as_primitive::<TimestampMillisecondType>();
             for row in 0..batch.num_rows() {
@@ -139,6 +141,41 @@ fn a_partition_held_back_is_read_again_when_the_others_are_silent() {
     verified(&out);
 }
 
+/// Airings settle all the time while events come that are later than a silence is long, in the very commits in which airings settle,
+/// too. What settled is what the log said when it did; `verify` computes it again.
+#[test]
+fn airings_that_settle_amid_late_events_are_what_the_log_said_then() {
+    for seed in seeds(4) {
+        let (_broker, topic) = Topic::embedded(2);
+        let (folder, mut chance) = (folder(), Chance::new(seed));
+        let out = folder.path().join("run");
+        let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };
+        let more =
+            ["--lateness=0s", "--idle-after=1h", "--settle-interval=0s", "--commit-interval=1ms", "--log-format=json"];
+        let count: usize = 6_000;
+        for n in 0..count {
+            let after = i64::try_from(n).unwrap() * 1_000;
+            let late = if chance.one_in(4) { i64::try_from(chance.below(200_000)).unwrap() } else { 0 };
+            let (viewer, kind) =
+                (chance.below(8).to_string(), *chance.pick(&[Kind::Join, Kind::Leave, Kind::Heartbeat]));
+            let mut event = event(kind, &viewer, (after - late).max(0));
+            event.broadcast = chance.below(40).to_string();
+            topic.send(place(&event, 2), Some(line(&event).as_bytes()));
+            if chance.one_in(50) {
+                topic.flush();
+            }
+        }
+        topic.flush();
+        let mut running = Running::start(topic.command(&out, &strs(&with_rules(rules, &more))));
+        running.wait_until_read(i64::try_from(count).unwrap());
+        running.stop();
+        verified(&out);
+        topic.until_end(&out, &strs(&with_rules(rules, &[]))).exits(0);
+        assert_eq!(ledger(&out, "not_yet_settled"), 0, "seed {seed}");
+        verified(&out);
+    }
+}
+
 /// The one test that waits for a real minute: no rule lets a broadcast be over sooner.
 #[test]
 fn a_broadcast_after_which_nothing_comes_settles_by_itself() {
@@ -149,7 +186,8 @@ fn a_broadcast_after_which_nothing_comes_settles_by_itself() {
     let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };
     let events = [join("a", 0), join("b", 10_000), leave("a", 61_000), leave("b", 62_000)];
     topic.send_events(&events);
-    let more = ["--idle-after=1s", "--settle-interval=1s", "--commit-interval=1s", "--lateness=1s", "--log-format=json"];
+    let more =
+        ["--idle-after=1s", "--settle-interval=1s", "--commit-interval=1s", "--lateness=1s", "--log-format=json"];
     let running = Running::start(topic.command(&out, &strs(&with_rules(rules, &more))));
     let airing = |out: &Path| -> Option<Value> {
         let shown = run(["show".into(), out.into(), "--json".into()]);

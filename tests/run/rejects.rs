@@ -1,5 +1,6 @@
 //! Records that are no events: each is kept with its partition, offset and reason, and stops nothing.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{RULES, Topic, join, leave, ledger, line, settled_rows, verified};
@@ -30,7 +31,7 @@ fn rejected_records_are_kept_with_their_places() {
         (1, Some(line(&good[0]).into_bytes()), "", ""),
         (1, Some(vec![]), "empty", ""),
         (0, Some(b" \t\r ".to_vec()), "empty", ""),
-        (0, Some(b"\n".to_vec()), "not_json", ""),
+        (0, Some(b"\n".to_vec()), "empty", ""),
         (0, Some(padded(mebibyte)), "", ""),
         (0, Some(padded(mebibyte + 1)), "too_large", ""),
         (1, Some(vec![b'x'; 3_000_000]), "too_large", ""),
@@ -62,9 +63,16 @@ fn rejected_records_are_kept_with_their_places() {
     expected.sort();
 
     let columns = ["source", "partition", "offset", "reason", "field", "payload", "payload_bytes"].map(str::to_owned);
+    // Payloads are too long to be shown where all is well with the rest.
+    let rows_are = |out: &Path, expected: &[Vec<String>]| {
+        let found = data_directory::table(out, "rejected").unwrap().sorted(&columns);
+        let short = |rows: &[Vec<String>]| rows.iter().map(|row| row[..5].to_vec()).collect::<Vec<_>>();
+        assert_eq!(short(&found), short(expected));
+        assert!(found == expected, "the bytes that were rejected");
+    };
     let out = folder.path().join("run");
     topic.until_end(&out, &[]).exits(0);
-    assert!(data_directory::table(&out, "rejected").unwrap().sorted(&columns) == expected, "places, reasons and bytes");
+    rows_are(&out, &expected);
     let events = [good[0].clone(), join("padded", 1_000), good[1].clone()];
     let settled = Tables { ledger: Ledger::default(), ..reference::settled(&events, RULES) };
     Tables::assert_equal(&settled, &settled_rows(&out), "rejected records");
@@ -75,7 +83,7 @@ fn rejected_records_are_kept_with_their_places() {
     let redacted = folder.path().join("redacted");
     topic.until_end(&redacted, &["--rejected-payload=redact"]).exits(0);
     expected.iter_mut().for_each(|row| row[5].clear());
-    assert!(data_directory::table(&redacted, "rejected").unwrap().sorted(&columns) == expected, "no bytes");
+    rows_are(&redacted, &expected);
     verified(&redacted);
 
     // The first of them ends a strict run, which names it.
