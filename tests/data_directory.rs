@@ -178,7 +178,7 @@ fn in_its_folder(table: &Table, promise: &Promise, path: &Path) {
     }
 }
 
-fn days_since_1970(date: &str) -> i64 {
+pub(crate) fn days_since_1970(date: &str) -> i64 {
     let numbers: Vec<i64> = date.split('-').map(|n| n.parse().unwrap()).collect();
     let [year, month, day] = numbers[..] else { panic!("{date} is no date") };
     // Julian day numbers of the Gregorian calendar (Fliegel and van Flandern).

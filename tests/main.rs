@@ -23,6 +23,16 @@ mod refusals;
 mod kafka;
 // `jauge run`: the path through Kafka, with the real binary.
 mod run;
+// Simulated nights: as files, as records, counted.
+mod nights;
+// `jauge verify`: what passes, what was damaged, what lies.
+mod verify;
+// `jauge show`: the same numbers as the tables, and before they are there.
+mod show;
+// `jauge simulate`: the same events for the same seed, and their truth.
+mod simulate;
+// `jauge demo`: the whole path at once.
+mod demo;
 // DuckDB, Polars and pandas read what we write.
 mod readers;
 // The documents: their commands are run, their lists compared with the code.

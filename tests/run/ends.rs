@@ -10,7 +10,7 @@ use super::{RULES, Running, SOON, Topic, join, leave, ledger, line, newest_manif
 use crate::data_directory;
 use crate::kafka::RealKafka;
 use crate::reference::{self, NaiveEvent};
-use crate::support::{folder, have};
+use crate::support::{finish, folder, have, jauge};
 use crate::tables::{Ledger, Tables};
 
 #[test]
@@ -159,4 +159,29 @@ fn what_comes_after_the_start_is_not_awaited() {
     let expected = Tables { ledger: Ledger::default(), ..expected };
     Tables::assert_equal(&expected, &settled_rows(&out), "what came after the end");
     verified(&out);
+}
+
+/// Topics may be added to a directory and left out again: each partition goes on where it was.
+#[test]
+fn a_directory_may_be_fed_from_other_topics_later() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let (first, second) = (Topic::of(kafka, "fed-z", 2), Topic::of(kafka, "fed-a", 1));
+    let folder = folder();
+    let out = folder.path().join("run");
+    let day = 24 * 3_600_000;
+    let pair = |n: i64| [join(&n.to_string(), n * day), leave(&n.to_string(), n * day + 60_000)];
+    let flags = |names: &'static str| ["--topic".to_owned(), names.to_owned()];
+    let mut all = Vec::new();
+    for (n, (topic, read)) in
+        (0..).zip([(&first, "fed-z"), (&second, "fed-a,fed-z"), (&second, "fed-a"), (&first, "fed-z,fed-a")])
+    {
+        topic.send_events(&pair(n));
+        all.extend(pair(n));
+        let mut command = jauge();
+        command.args(["run", "--until-end", "--brokers", &kafka.address]).args(flags(read)).arg("--out").arg(&out);
+        finish(command, &[]).exits(0);
+        let expected = reference::settled(&all, RULES);
+        Tables::assert_equal(&expected, &data_directory::read(&out), &format!("round {n}, {read}"));
+        verified(&out);
+    }
 }

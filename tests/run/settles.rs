@@ -59,7 +59,7 @@ fn parse(line: &[u8]) -> NaiveEvent {
 }
 
 /// A rough night: disorder, duplicates, lost leaves, late events, signs of life.
-fn rough() -> simulator::Options {
+pub(super) fn rough() -> simulator::Options {
     simulator::Options {
         seed: 5,
         broadcasts: 3,

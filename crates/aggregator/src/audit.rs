@@ -13,29 +13,39 @@ pub struct Breach(pub String);
 pub fn audit_minute(row: &MinuteRow) -> Result<(), Breach> {
     let claim = |holds: bool, what: &str| claim_of(row, holds, what);
     claim(row.minute_at.rem_euclid(MINUTE_MS) == 0, "it starts at a whole minute")?;
-    claim(
-        row.viewers_end - row.viewers_start == row.joins - row.leaves - row.lapses,
-        "viewers_end − viewers_start = joins − leaves − lapses",
-    )?;
+    // What is audited may say anything: sums are made where nothing overflows.
+    let [start, end, joins, leaves, lapses] =
+        [row.viewers_start, row.viewers_end, row.joins, row.leaves, row.lapses].map(i128::from);
+    claim(end - start == joins - leaves - lapses, "viewers_end − viewers_start = joins − leaves − lapses")?;
+    claim(joins >= 0 && leaves >= 0 && lapses >= 0, "joins, leaves and lapses are not negative")?;
     claim(row.viewers_min >= 0 && row.viewers_start >= 0 && row.viewers_end >= 0, "C is not negative")?;
     claim(row.viewers_min <= row.viewers_max, "min ≤ max")?;
     claim(row.viewers_end >= row.viewers_min && row.viewers_end <= row.viewers_max, "min ≤ end ≤ max")?;
-    claim((row.minute_at..row.minute_at + MINUTE_MS).contains(&row.viewers_max_at), "the maximum lies in the minute")?;
-    let bounds = row.viewers_min * MINUTE_MS..=row.viewers_max * MINUTE_MS;
-    claim(bounds.contains(&row.viewer_ms), "min × 60,000 ≤ viewer_ms ≤ max × 60,000")?;
+    let into = i128::from(row.viewers_max_at) - i128::from(row.minute_at);
+    claim((0..i128::from(MINUTE_MS)).contains(&into), "the maximum lies in the minute")?;
+    let all_of_it = |viewers: i64| i128::from(viewers) * i128::from(MINUTE_MS);
+    let bounds = all_of_it(row.viewers_min)..=all_of_it(row.viewers_max);
+    claim(bounds.contains(&i128::from(row.viewer_ms)), "min × 60,000 ≤ viewer_ms ≤ max × 60,000")?;
     claim(
-        row.stays.iter().map(|stay| stay.sessions).sum::<i64>() == row.leaves + row.lapses,
+        row.stays.iter().map(|stay| i128::from(stay.sessions)).sum::<i128>() == leaves + lapses,
         "stays add up to leaves + lapses",
     )?;
-    claim(row.new_viewers <= row.joins, "new viewers ≤ joins")
+    claim((0..=row.joins).contains(&row.new_viewers), "0 ≤ new viewers ≤ joins")
 }
 
 fn claim_of(row: &MinuteRow, holds: bool, what: &str) -> Result<(), Breach> {
     if holds {
-        Ok(())
-    } else {
-        Err(Breach(format!("minute {}: {what}: {row:?}", audience::time::rfc3339(row.minute_at))))
+        return Ok(());
     }
+    let MinuteRow { joins, leaves, lapses, new_viewers, viewer_ms, .. } = row;
+    let (start, end, min, max) = (row.viewers_start, row.viewers_end, row.viewers_min, row.viewers_max);
+    let at = audience::time::rfc3339;
+    Err(Breach(format!(
+        "minute {}: {what} does not hold: joins {joins}, leaves {leaves}, lapses {lapses}, new viewers {new_viewers}, viewers from {start} to \
+         {end}, min {min}, max {max} at {}, viewer_ms {viewer_ms}",
+        at(row.minute_at),
+        at(row.viewers_max_at)
+    )))
 }
 
 /// Checks minutes of one airing, in order, whether settled or live: L4, L7, the bounds of each row, and that none is missing between two of

@@ -117,9 +117,6 @@ pub(crate) struct RunArgs {
     /// Read to where the partitions end now, settle all, and exit 0
     #[arg(long, help_heading = "Input")]
     pub(crate) until_end: bool,
-    /// Go on although Kafka no longer has some records; the minutes they touch are marked incomplete
-    #[arg(long, help_heading = "Input")]
-    pub(crate) accept_gap: bool,
     /// Print the final ledger as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -41,8 +41,9 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
         )));
     }
     let done = play(args, &dir);
-    if done.is_err() {
-        // What is left of a demo that failed is of no use to anybody.
+    // What is left of a demo that could not be played is of no use. A reader of stdout that went away is no reason to take anything away, and
+    // what does not verify is evidence.
+    if done.as_ref().is_err_and(|problem| matches!(problem.code, 2 | 3)) {
         let _ = std::fs::remove_dir_all(&dir);
     }
     done
@@ -84,8 +85,22 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \
          duckdb -c \"SELECT minute_at, viewers_max, joins, retweets\n             FROM '{}'\n             ORDER BY viewers_max DESC LIMIT 5\"\n",
         dir.display(),
-        glob.display()
+        quoted(&glob.to_string_lossy())
     ))
+}
+
+/// A path as it stands in single quotes of SQL within double quotes of a shell.
+fn quoted(path: &str) -> String {
+    let mut quoted = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '\'' => quoted.push('\''),
+            '"' | '\\' | '$' | '`' => quoted.push('\\'),
+            _ => {}
+        }
+        quoted.push(c);
+    }
+    quoted
 }
 
 /// The settings of the demo's runs.
@@ -112,9 +127,9 @@ struct Feed {
 impl Feed {
     /// Plays the night, waits until all of it has been read, and stops the run. Gives the number of events.
     fn produce(&self, options: &Options) -> Result<i64, Problem> {
-        let done = self.feed(options);
-        self.stop.store(true, Ordering::Relaxed);
-        done
+        // However this ends, a panic included, the run must not wait for more.
+        let _stops = Stops(&self.stop);
+        self.feed(options)
     }
 
     fn feed(&self, options: &Options) -> Result<i64, Problem> {
@@ -141,6 +156,15 @@ impl Feed {
         producer.flush(Duration::from_secs(30))?;
         self.positions.reach(|read| (0..PARTITIONS).all(|partition| read(partition) >= sent[partition]), &self.stop);
         Ok(sent.iter().sum())
+    }
+}
+
+/// Stops the run when it is dropped.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -234,4 +258,15 @@ impl Ticker {
 fn standing(live: &Live) -> Option<(Ms, i64)> {
     let at = live.watermark()?;
     Some((at, live.standing().iter().map(|one| one.viewers + one.waiting).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_for_sql_and_shell() {
+        assert_eq!(quoted("/tmp/a b/*.parquet"), "/tmp/a b/*.parquet");
+        assert_eq!(quoted("it's $5 \"`\\"), "it''s \\$5 \\\"\\`\\\\");
+    }
 }

@@ -5,10 +5,10 @@ use crate::args::ShowArgs;
 use crate::curve;
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, lock, settle_all};
-use crate::stored::Stored;
+use crate::stored::{Stored, path_of};
 use crate::terminal::{self, Look};
 use aggregator::Rules;
-use audience::time::{MINUTE_MS, minute_of, rfc3339};
+use audience::time::rfc3339;
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::Table;
 use std::collections::BTreeMap;
@@ -22,10 +22,9 @@ const MEMORY: usize = 512 << 20;
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
     let stored = Stored::open(&args.dir)?;
     if let Some(table) = &args.files {
-        let files = stored.chain.files_of(table).map(|file| format!("{}\n", stored.store.path(&file.path).display()));
-        return terminal::print(&files.collect::<String>());
+        return print_files(&stored, table, args.json);
     }
-    let shown = Shown::load(&stored, args.broadcast.as_deref())?;
+    let shown = Shown::load(stored, args.broadcast.as_deref())?;
     let look = Look::of_stdout();
     match &args.broadcast {
         None if args.json => terminal::print_json(&shown.lines().map(|one| one.line.as_json()).collect::<Vec<_>>()),
@@ -44,9 +43,18 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
     }
 }
 
+/// Prints the paths of a table's files as of the last commit, one a line or as a list of JSON.
+fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> {
+    let files = stored.chain.files_of(table).map(|file| path_of(&stored.store, file).display().to_string());
+    if json {
+        return terminal::print_json(&files.collect::<Vec<_>>());
+    }
+    terminal::print(&files.map(|file| file + "\n").collect::<String>())
+}
+
 /// Prints the curve of a broadcast's last airing.
 pub(crate) fn curve_of(dir: &Path, id: &str) -> Result<(), Problem> {
-    let shown = Shown::load(&Stored::open(dir)?, Some(id))?;
+    let shown = Shown::load(Stored::open(dir)?, Some(id))?;
     let one = shown.pick(id, None)?;
     terminal::print(&curve::airing(&one.line, &one.retweets, Look::of_stdout()))
 }
@@ -67,6 +75,7 @@ impl One {
                 "viewers_start": row.viewers_start,
                 "viewers_end": row.viewers_end,
                 "viewers_max": row.viewers_max,
+                "viewers_max_at": rfc3339(row.viewers_max_at),
                 "viewers_min": row.viewers_min,
                 "viewers_mean": row.viewers_mean(),
                 "viewer_ms": row.viewer_ms,
@@ -75,6 +84,7 @@ impl One {
                 "lapses": row.lapses,
                 "new_viewers": row.new_viewers,
                 "retweets": row.retweets,
+                "retweet_followers": row.retweet_followers,
                 "complete": row.complete,
             })
         });
@@ -92,25 +102,35 @@ struct Shown {
 
 impl Shown {
     /// Everything, or all of one broadcast with its retweets.
-    fn load(stored: &Stored, only: Option<&str>) -> Result<Shown, Problem> {
+    fn load(stored: Stored, only: Option<&str>) -> Result<Shown, Problem> {
+        let stored = match only {
+            Some(id) => stored.of_broadcast(id),
+            None => stored,
+        };
+        if !stored.keeps(Table::Airings) {
+            return Err(Problem::usage(format!(
+                "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
+                stored.store.root().display()
+            )));
+        }
         let mut found = Found::default();
-        let wanted = only.map(|id| stored.number_of(id));
-        let wants = |broadcast: u32| wanted.is_none_or(|wanted| wanted == broadcast);
         stored.airings(|rows| {
-            found.airings.extend(rows.into_iter().filter(|row| wants(row.broadcast)).map(|row| (row, false)));
+            found.airings.extend(rows.into_iter().map(|row| (row, false)));
             Ok(())
         })?;
         stored.minutes(Table::Minutes, |rows| {
-            found.minutes.extend(rows.into_iter().filter(|row| wants(row.broadcast)).map(light(only.is_some())));
+            found.minutes.extend(rows.into_iter().map(light));
             Ok(())
         })?;
-        stored.retweets(|(rows, _)| {
-            found.retweets.extend(rows.into_iter().filter(|row| only.is_some() && wants(row.broadcast)));
-            Ok(())
-        })?;
-        let provisional = provisional(stored, &wants)?;
+        if only.is_some() {
+            stored.retweets(|(rows, _)| {
+                found.retweets.extend(rows);
+                Ok(())
+            })?;
+        }
+        let provisional = provisional(&stored)?;
         found.airings.extend(provisional.airings);
-        found.minutes.extend(provisional.minutes.into_iter().map(light(only.is_some())));
+        found.minutes.extend(provisional.minutes.into_iter().map(light));
         found.retweets.extend(provisional.retweets);
         Ok(found.sorted(&stored.broadcast_ids()))
     }
@@ -140,8 +160,9 @@ impl Shown {
 }
 
 /// Without its stays, which are not shown, the table of many airings is small.
-fn light(whole: bool) -> impl Fn(MinuteRow) -> MinuteRow {
-    move |row| if whole { row } else { MinuteRow { stays: Vec::new(), ..row } }
+fn light(mut row: MinuteRow) -> MinuteRow {
+    row.stays = Vec::new();
+    row
 }
 
 /// Rows as they were found, each airing with whether it is provisional.
@@ -174,18 +195,6 @@ impl Found {
 }
 
 fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> AiringLine {
-    // A table that is not kept leaves the curve empty; a part of one is drawn where it belongs.
-    let first = minute_of(row.airing_at);
-    let length =
-        minutes.last().map_or(0, |last| usize::try_from((last.minute_at - first) / MINUTE_MS + 1).unwrap_or(0));
-    let mut curve = vec![0; length];
-    for minute in minutes {
-        if let Some(value) =
-            usize::try_from((minute.minute_at - first) / MINUTE_MS).ok().and_then(|at| curve.get_mut(at))
-        {
-            *value = minute.viewers_max;
-        }
-    }
     AiringLine {
         broadcast_id: id.to_owned(),
         airing_at: row.airing_at,
@@ -197,13 +206,14 @@ fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> 
         viewers_mean: row.viewers_mean(),
         viewer_ms: row.viewer_ms,
         retweets: row.retweets,
-        minutes: curve,
+        // There are no gaps in it; a table that is not kept leaves it empty.
+        minutes: minutes.iter().map(|minute| minute.viewers_max).collect(),
         provisional,
     }
 }
 
 /// The airings that have not settled, from the log, by the rules of the last commit.
-fn provisional(stored: &Stored, wants: &dyn Fn(u32) -> bool) -> Result<Found, Problem> {
+fn provisional(stored: &Stored) -> Result<Found, Problem> {
     if !stored.keeps(Table::Events) {
         return Ok(Found::default());
     }
@@ -214,7 +224,7 @@ fn provisional(stored: &Stored, wants: &dyn Fn(u32) -> bool) -> Result<Found, Pr
     stored.events(|rows, details| {
         for row in rows {
             let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
-            if !is_settled && wants(row.event.broadcast) {
+            if !is_settled {
                 feeder.push(&row.event, details)?;
             }
         }

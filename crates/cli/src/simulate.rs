@@ -4,6 +4,7 @@ use crate::args::SimulateArgs;
 use crate::draw;
 use crate::problem::Problem;
 use crate::terminal;
+use ingester::kafka::{Kafka, KafkaError, KafkaOptions};
 use ingester::producer::{Producer, Target, create_topic};
 use simulator::{Arrival, Night, generate};
 use std::fs::File;
@@ -16,7 +17,12 @@ const BROKER_WAIT: Duration = Duration::from_secs(30);
 
 /// `jauge simulate`
 pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
-    let mut night = generate(&args.options()).map_err(Problem::usage)?;
+    let mut night = generate(&args.options()).map_err(|what| Problem::usage(as_flag(&what)))?;
+    if args.truth.is_some() && args.truth == args.out {
+        return Err(Problem::usage("--out and --truth name the same file: give each its own."));
+    }
+    // Made first: what cannot be written is told before any event goes anywhere.
+    let truth = args.truth.as_deref().map(|path| Ok::<_, Problem>((path, create(path)?))).transpose()?;
     let mut pace = Pace::new(args.rate);
     let mut made = 0u64;
     let mut take =
@@ -31,7 +37,7 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
     match (&args.brokers, &args.out) {
         (Some(brokers), _) => {
             let topic = args.topic.as_deref().unwrap_or_default();
-            create_topic(brokers, &[], topic, args.partitions, &[], BROKER_WAIT)?;
+            find_or_create(brokers, topic, args.partitions)?;
             let producer = Producer::connect(brokers, &[])?;
             take(&mut night, &mut |arrival| produce(&producer, topic, arrival))?;
             producer.flush(BROKER_WAIT)?;
@@ -48,16 +54,38 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
             out.flush().map_err(|error| terminal::refused(&error))?;
         }
     }
-    if let Some(path) = &args.truth {
+    if let Some((path, mut out)) = truth {
         let mut truth = Vec::new();
         night.truth().write_json(&mut truth);
-        let mut out = create(path)?;
         out.write_all(&truth).and_then(|()| out.flush()).map_err(|error| cannot_write(path, &error))?;
     }
     if args.brokers.is_some() || args.out.is_some() {
         terminal::say(&format!("{} events.", draw::thousands(i64::try_from(made).unwrap_or(i64::MAX))));
     }
     Ok(())
+}
+
+/// A topic that is there needs no right to make one.
+fn find_or_create(brokers: &str, topic: &str, partitions: i32) -> Result<(), Problem> {
+    match Kafka::connect(KafkaOptions::new(brokers, &[topic])) {
+        Ok(_) => Ok(()),
+        Err(KafkaError::UnknownTopic { .. }) => {
+            create_topic(brokers, &[], topic, partitions, &[], BROKER_WAIT)?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The simulator's sentence about an option, which begins with the option's name, as one about the flag.
+fn as_flag(what: &str) -> String {
+    let (option, rest) = what.split_once(' ').unwrap_or((what, ""));
+    let flag = match option {
+        "late_ms" => "--late-by".to_owned(),
+        option => format!("--{}", option.trim_end_matches("_ms").replace('_', "-")),
+    };
+    let unit = if option.ends_with("_ms") { " (ms)" } else { "" };
+    format!("{flag}{unit} {rest}.")
 }
 
 /// One line of NDJSON.

@@ -3,11 +3,12 @@
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
 use audience::fingerprint;
-use exporter::{Chain, FileEntry, LoggedEvent, Store, Table, TableFile};
+use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, Table, TableFile, refuse_data};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A data directory that is read.
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Stored {
     pub(crate) store: Store,
     pub(crate) chain: Chain,
+    /// Rows of other broadcasts are passed over.
+    only: Option<String>,
     broadcasts: RefCell<Names>,
     sources: RefCell<Names>,
 }
@@ -40,11 +43,22 @@ impl Names {
     }
 }
 
+/// Where a file of the last commit lies: after a crash just behind the commit it has not got its name yet.
+pub(crate) fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
+    let (named, part) = (store.path(&file.path), store.path(&format!("{}.part", file.path)));
+    if !named.exists() && part.exists() { part } else { named }
+}
+
 /// Opens one file of a table.
 pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
-    let path = store.path(&file.path);
-    let opened = File::open(&path);
-    let opened = opened.map_err(|error| Problem::world(format!("{} cannot be read: {error}.", path.display())))?;
+    let path = path_of(store, file);
+    let opened = File::open(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Problem::data(format!(
+            "{} is missing, though a commit names it. Restore it from a copy of the data directory.",
+            path.display()
+        )),
+        _ => Problem::world(format!("{} cannot be read: {error}.", path.display())),
+    })?;
     Ok(TableFile::open(table, &path.display().to_string(), opened)?)
 }
 
@@ -70,17 +84,23 @@ impl Stored {
         let store = directory::open(dir)?;
         let chain = Chain::open(&store, WRITER)?;
         if chain.newest().is_none() {
-            return Err(Problem::world(format!(
-                "{} holds no commit: it is no data directory, or nothing was committed yet. \
-                 `jauge replay` and `jauge run` make one.",
-                dir.display()
-            )));
+            return Err(no_commit(dir, &store));
         }
-        Ok(Stored { store, chain, broadcasts: RefCell::default(), sources: RefCell::default() })
+        Ok(Stored { store, chain, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
+    }
+
+    /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected events have none.
+    #[must_use]
+    pub(crate) fn of_broadcast(self, broadcast_id: &str) -> Stored {
+        Stored { only: Some(broadcast_id.to_owned()), ..self }
     }
 
     fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
-        open_table(&self.store, table, file)
+        let opened = open_table(&self.store, table, file)?;
+        match &self.only {
+            Some(id) if table != Table::Rejected => Ok(opened.of_broadcast(id)),
+            _ => Ok(opened),
+        }
     }
 
     tables! {
@@ -151,8 +171,31 @@ impl Stored {
         self.sources.borrow_mut().number(source)
     }
 
+    /// The names of the sources met so far, by number.
+    pub(crate) fn sources(&self) -> Vec<Arc<str>> {
+        self.sources.borrow().names.clone()
+    }
+
     /// The ids of the broadcasts met so far, by number.
     pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
         self.broadcasts.borrow().names.clone()
+    }
+}
+
+/// Why a folder without a commit cannot be read: it lost its commits, or never was a data directory.
+fn no_commit(dir: &Path, store: &Store) -> Problem {
+    let dir = dir.display();
+    let ours = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        name.ends_with(".parquet") && name.len() > 20 && name.bytes().take(20).all(|digit| digit.is_ascii_digit())
+    };
+    match refuse_data(store) {
+        Err(StoreError::HoldsData { found, .. }) if ours(&found) => Problem::data(format!(
+            "{dir} holds {found}, but the folder commits that says what it is has no commit. Restore that folder from a copy."
+        )),
+        _ => Problem::world(format!(
+            "{dir} holds no commit: it is no data directory, or nothing was committed yet. \
+             `jauge replay` and `jauge run` make one."
+        )),
     }
 }

@@ -322,7 +322,7 @@ impl Kafka {
 }
 
 impl Drop for Kafka {
-    /// A commit that is under way gets [`FAREWELL`] to arrive. librdkafka itself would wait for minutes where the coordinator
+    /// A commit that is under way gets a second (`FAREWELL`) to arrive. librdkafka itself would wait for minutes where the coordinator
     /// is away, so the rest of the waiting is left to a thread that nobody waits for.
     fn drop(&mut self) {
         let monitored = self.monitored.get_mut().unwrap_or_else(PoisonError::into_inner).take();

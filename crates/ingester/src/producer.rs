@@ -39,7 +39,7 @@ pub enum Target<'a> {
     Key(&'a [u8]),
 }
 
-/// Sends records to topics. May be used by several threads.
+/// Sends records to topics. May be used by several threads. What was not flushed when it is dropped is lost.
 pub struct Producer {
     inner: ThreadedProducer<Reports>,
 }
@@ -201,6 +201,8 @@ fn transaction(asked: &str, error: &ClientError) -> KafkaError {
 
 /// Makes a topic of `partitions` partitions with the broker's default replication and these topic settings (such as
 /// `cleanup.policy`). `false` where the topic was there already; it is left as it is then.
+///
+/// A broker deletes by the records' own time, so records of last year are gone within minutes without `retention.ms` = −1.
 pub fn create_topic(
     brokers: &str,
     properties: &[(String, String)],

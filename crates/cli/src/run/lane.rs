@@ -26,6 +26,8 @@ pub(super) enum Ask {
     Gather(Ms),
     /// Apply it.
     Close(Arc<Directives>),
+    /// Read nothing until the next cut.
+    Stand,
     /// Hand over what was read since the last cut.
     Cut,
     /// Stop reading these partitions for now.
@@ -102,6 +104,8 @@ pub(super) struct LaneParts {
     pub(super) tells: Sender<Happening>,
     pub(super) future_max: Ms,
     pub(super) redact: bool,
+    /// The first rejected event ends the run.
+    pub(super) strict: bool,
     /// Beyond so many bytes since the last cut the lane reads no further until the next.
     pub(super) bytes_max: usize,
 }
@@ -121,14 +125,21 @@ struct LaneThread {
     partitions: BTreeMap<usize, Partition>,
     cut: Cut,
     is_over: bool,
+    stands: bool,
 }
 
 impl LaneThread {
     fn new(mut parts: LaneParts) -> LaneThread {
         let decoder = Decoder::new(Arc::clone(&parts.registry));
         let owned = std::mem::take(&mut parts.partitions);
-        let mut thread =
-            LaneThread { parts, decoder, partitions: BTreeMap::new(), cut: Cut::default(), is_over: false };
+        let mut thread = LaneThread {
+            parts,
+            decoder,
+            partitions: BTreeMap::new(),
+            cut: Cut::default(),
+            is_over: false,
+            stands: false,
+        };
         for partition in owned {
             thread.own(partition);
         }
@@ -154,7 +165,7 @@ impl LaneThread {
     fn work(mut self) -> Result<(), Problem> {
         while !self.is_over {
             self.answer()?;
-            if self.cut.bytes > self.parts.bytes_max {
+            if self.stands || self.cut.bytes > self.parts.bytes_max {
                 // Back-pressure: the next batch is not asked for until the writer has taken this one.
                 match self.parts.asks.recv_timeout(WAIT) {
                     Ok(ask) => self.obey(ask)?,
@@ -192,7 +203,9 @@ impl LaneThread {
                 let changes = self.parts.live.close(&directives);
                 self.tell(Happening::Closed(changes));
             }
+            Ask::Stand => self.stands = true,
             Ask::Cut => {
+                self.stands = false;
                 let partitions = self.cut.partitions.iter();
                 let next = partitions
                     .map(|(index, taken)| (*index, Taken { accepted: 0, rejected: 0, ..taken.clone() }))
@@ -245,7 +258,7 @@ impl LaneThread {
                         progress.next = offset + 1;
                         progress.is_at_end = false;
                         progress.last_at = at;
-                        self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress);
+                        self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress)?;
                     }
                 }
                 Item::End { next_offset, .. } => {
@@ -270,7 +283,15 @@ impl LaneThread {
         Ok(())
     }
 
-    fn record(&mut self, index: usize, offset: i64, time: Option<Ms>, value: &[u8], now: Ms, progress: &mut Progress) {
+    fn record(
+        &mut self,
+        index: usize,
+        offset: i64,
+        time: Option<Ms>,
+        value: &[u8],
+        now: Ms,
+        progress: &mut Progress,
+    ) -> Result<(), Problem> {
         let decoded = self.decoder.decode(value, &mut self.cut.details);
         let decoded = decoded.and_then(|event| {
             let is_possible = event.ts() <= now.saturating_add(self.parts.future_max);
@@ -293,6 +314,9 @@ impl LaneThread {
                 self.cut.bytes += size_of::<LoggedEvent>();
             }
             Err(rejection) => {
+                if self.parts.strict {
+                    return Err(refused(info, offset, rejection));
+                }
                 taken.rejected += 1;
                 let payload = (!self.parts.redact).then(|| value[..value.len().min(PAYLOAD_MAX)].to_vec());
                 self.cut.bytes += size_of::<RejectedRow>() + payload.as_ref().map_or(0, Vec::len);
@@ -307,10 +331,22 @@ impl LaneThread {
                 });
             }
         }
+        Ok(())
     }
 
     fn show_bytes(&self) {
         let bytes = self.cut.bytes + self.cut.details.len();
         lock(&self.parts.progress).values_mut().for_each(|progress| progress.lane_bytes = bytes);
     }
+}
+
+/// What a strict run says of the first rejected event.
+fn refused(info: &PartitionInfo, offset: i64, rejection: Rejection) -> Problem {
+    let (PartitionInfo { topic, partition }, field) = (info, rejection.field.word());
+    let of = if field.is_empty() { String::new() } else { format!(" ({field})") };
+    Problem::data(format!(
+        "{topic}/{partition}: the event at offset {offset} is rejected: {}{of}; --strict publishes nothing more then. Leave --strict \
+         out: then it is kept in the table rejected.",
+        rejection.reason.word()
+    ))
 }

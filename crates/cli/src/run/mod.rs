@@ -4,6 +4,7 @@
 mod lane;
 mod logline;
 mod owner;
+mod rebuild;
 mod start;
 mod writer;
 
@@ -15,7 +16,7 @@ use exporter::Ledger;
 use owner::{Happening, LaneHandle, Owner, State};
 use start::Started;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
@@ -95,6 +96,7 @@ pub(crate) fn run(
             tells: tell.clone(),
             future_max: settings.future_max_ms,
             redact: settings.rejected_redact,
+            strict: settings.strict,
             bytes_max,
         };
         threads.push(std::thread::spawn(move || lane::run(parts)));
@@ -108,7 +110,6 @@ pub(crate) fn run(
         lanes: handles,
         happenings,
         writer: give,
-        registry,
         live,
         watermarks,
         partitions,
@@ -129,9 +130,4 @@ fn join(threads: Vec<JoinHandle<()>>) -> Result<(), Problem> {
         thread.join().map_err(|_| Problem::bug("A thread of the run has panicked."))?;
     }
     Ok(())
-}
-
-/// Whether a run was stopped by a signal.
-pub(crate) fn is_stopped(stop: &AtomicBool) -> bool {
-    stop.load(Ordering::Relaxed)
 }

@@ -8,8 +8,8 @@ use super::writer::{Settle, Standing, Work, Written};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::lock;
-use aggregator::{Changes, END_OF_DATA, Gathered, Live, PartitionState, Watermarks};
-use audience::{MinuteRow, Ms, Registry};
+use aggregator::{Changes, END_OF_DATA, Gathered, Live, PartitionState, Watermarks, Why};
+use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,12 @@ const TICK: Duration = Duration::from_millis(50);
 const REFRESH: Duration = Duration::from_secs(30);
 /// How long one question to the broker may hold the loop.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long after the start a partition may be unread before it is named.
+const UNREAD_AFTER: Duration = Duration::from_secs(15);
+/// Of a broker that is away it is enough to hear so often.
+const NOTICE_EVERY: Duration = Duration::from_secs(30);
+/// How long a transaction is open before it is named, and until it is named again.
+const NAME_AFTER: Duration = Duration::from_secs(3);
 /// The group whose offsets tell monitoring tools how far the commits are. Nobody reads from it.
 const GROUP: &str = "jauge";
 
@@ -47,7 +53,6 @@ pub(super) enum Happening {
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     pub(crate) live: &'a Live,
-    pub(crate) registry: &'a Registry,
     /// Next offsets, by index of the partition.
     pub(crate) positions: &'a BTreeMap<usize, i64>,
 }
@@ -65,7 +70,6 @@ pub(super) struct Owner<'a> {
     pub(super) lanes: Vec<LaneHandle>,
     pub(super) happenings: Receiver<Happening>,
     pub(super) writer: SyncSender<Work>,
-    pub(super) registry: Arc<Registry>,
     pub(super) live: Live,
     pub(super) watermarks: Watermarks,
     pub(super) partitions: BTreeMap<usize, Partition>,
@@ -86,11 +90,16 @@ pub(super) struct State {
     pub(super) is_writing: bool,
     pub(super) written: Written,
     pub(super) cut_at: Instant,
+    /// Next offsets as of the last cut, by index of the partition.
+    pub(super) cut_to: Vec<(usize, i64)>,
     pub(super) settled_at: Option<Instant>,
     pub(super) ticked_at: Instant,
     pub(super) refreshed_at: Instant,
     pub(super) noticed: Option<(String, Instant)>,
     pub(super) named_at: Instant,
+    pub(super) began_at: Instant,
+    /// Since when a transaction seems open, by index of the partition.
+    pub(super) open_since: BTreeMap<usize, Instant>,
 }
 
 impl State {
@@ -104,11 +113,14 @@ impl State {
             is_writing: false,
             written,
             cut_at: now,
+            cut_to: Vec::new(),
             settled_at: None,
             ticked_at: now,
             refreshed_at: now,
             noticed: None,
             named_at: now,
+            began_at: now,
+            open_since: BTreeMap::new(),
         }
     }
 }
@@ -169,10 +181,8 @@ impl Owner<'_> {
             Happening::Written(written) => {
                 self.state.written = written?;
                 self.state.is_writing = false;
-                let next: Vec<(usize, i64)> =
-                    self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
                 // For monitoring only: where it fails, the client says so in a notice.
-                let _ = self.kafka.commit_offsets(GROUP, &next);
+                let _ = self.kafka.commit_offsets(GROUP, &self.state.cut_to);
                 Ok(())
             }
             Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {
@@ -235,29 +245,42 @@ impl Owner<'_> {
             };
             self.watermarks.set(*index, state);
         }
-        let elapsed = now.duration_since(self.state.ticked_at);
-        self.state.ticked_at = now;
+        // Whole milliseconds: the rest counts next time.
+        let elapsed = now.duration_since(self.state.ticked_at).as_millis();
+        self.state.ticked_at += Duration::from_millis(u64::try_from(elapsed).unwrap_or(0));
         if !self.is_until_end {
-            self.watermarks.run_on(Ms::try_from(elapsed.as_millis()).unwrap_or(0));
+            self.watermarks.run_on(Ms::try_from(elapsed).unwrap_or(0));
         }
         self.name_holders(now);
         Ok(())
     }
 
-    /// With `--until-end` an open transaction is waited for, and named.
+    /// An open transaction is waited for, and named. What is on its way looks like one for an instant.
     fn name_holders(&mut self, now: Instant) {
-        let is_open = |index: &&usize| self.watermarks.state(**index) == PartitionState::OpenTransaction;
-        let open: Vec<String> = self
-            .state
-            .progress
-            .keys()
-            .filter(is_open)
-            .filter_map(|index| self.partitions.get(index))
-            .map(name)
-            .collect();
-        if !open.is_empty() && now.duration_since(self.state.named_at) > Duration::from_secs(5) {
+        let watermarks = &self.watermarks;
+        let is_open = |index: usize| watermarks.state(index) == PartitionState::OpenTransaction;
+        self.state.open_since.retain(|index, _| is_open(*index));
+        for index in self.state.progress.keys().filter(|index| is_open(**index)) {
+            self.state.open_since.entry(*index).or_insert(now);
+        }
+        let is_long = |since: Instant| now.duration_since(since) >= NAME_AFTER;
+        let names = |indices: Vec<usize>| -> Vec<String> {
+            indices.iter().filter_map(|index| self.partitions.get(index)).map(name).collect()
+        };
+        let open = self.state.open_since.iter().filter(|(_, since)| is_long(**since)).map(|(index, _)| *index);
+        let open = names(open.collect());
+        let unread =
+            watermarks.holders().into_iter().filter(|holder| holder.why == Why::Unread).map(|holder| holder.partition);
+        let unread = names(unread.collect());
+        let text = if !open.is_empty() {
+            format!("Waiting for an open transaction in {}.", open.join(", "))
+        } else if !unread.is_empty() && now.duration_since(self.state.began_at) >= UNREAD_AFTER {
+            format!("The live curve waits for {}, of which nothing could be read yet.", unread.join(", "))
+        } else {
+            return;
+        };
+        if is_long(self.state.named_at) {
             self.state.named_at = now;
-            let text = format!("Waiting for an open transaction in {}.", open.join(", "));
             logline::say(self.settings.log_format, &logline::info(&text));
         }
     }
@@ -271,9 +294,11 @@ impl Owner<'_> {
             .iter()
             .filter(|(index, _)| is_awaited(index))
             .filter_map(|(_, progress)| progress.heard);
-        let Some(least) = heard.min() else { return Ok(()) };
-        let ahead =
-            |progress: &Progress| progress.heard.is_some_and(|heard| heard - least > self.settings.max_drift_ms);
+        // Where none is awaited nobody is ahead of anybody: one that is idle and still paused would never be read again.
+        let least = heard.min().unwrap_or(Ms::MAX);
+        let ahead = |progress: &Progress| {
+            progress.heard.is_some_and(|heard| heard.saturating_sub(least) > self.settings.max_drift_ms)
+        };
         let far = self.state.progress.iter().filter(|(_, progress)| !progress.is_done && ahead(progress));
         let far: Vec<usize> = far.map(|(index, _)| *index).collect();
         if far == self.state.paused {
@@ -298,7 +323,7 @@ impl Owner<'_> {
 
     fn show(&mut self) {
         let positions = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
-        (self.watch)(&View { live: &self.live, registry: &self.registry, positions: &positions });
+        (self.watch)(&View { live: &self.live, positions: &positions });
     }
 
     fn is_at_end(&self) -> bool {
@@ -317,7 +342,7 @@ impl Owner<'_> {
 
     /// Cuts what the lanes have read and hands it to the writer, with what is due to settle.
     fn cut(&mut self, is_end: bool) -> Result<(), Problem> {
-        let settle = self.settle(is_end);
+        let settle = self.settle(is_end)?;
         if let Some(settle) = &settle {
             // From here on events of these airings come too late for them; the lanes learn it with the cut, so the log agrees.
             let frontiers: Vec<(u32, Ms)> = settle.due.iter().map(|due| (due.broadcast, due.frontier)).collect();
@@ -327,6 +352,8 @@ impl Owner<'_> {
         }
         self.ask(&Ask::Cut);
         let cuts = self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
+        let taken = cuts.iter().flat_map(|cut| &cut.partitions);
+        self.state.cut_to = taken.map(|(index, taken)| (*index, taken.to)).collect();
         let standing = |(index, partition): (&usize, &Partition)| {
             let standing = Standing {
                 info: partition.info.clone(),
@@ -344,14 +371,22 @@ impl Owner<'_> {
         self.writer.send(work).map_err(|_| Problem::bug("The writer has ended without a word."))
     }
 
-    fn settle(&self, is_end: bool) -> Option<Settle> {
+    /// What settles with this cut, if anything: with `--until-end` all at the end, else what is due.
+    fn settle(&mut self, is_end: bool) -> Result<Option<Settle>, Problem> {
+        if is_end || self.is_until_end {
+            return Ok(is_end.then(|| Settle { due: Vec::new(), is_end }));
+        }
         let interval = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs());
         let is_time = self.state.settled_at.is_none_or(|at| at.elapsed() >= interval);
-        if is_end {
-            return Some(Settle { due: Vec::new(), is_end });
-        }
-        let due = if is_time { self.live.due() } else { Vec::new() };
-        (!due.is_empty()).then_some(Settle { due, is_end })
+        let Some(watermark) = self.state.watermark.filter(|_| is_time && !self.live.due().is_empty()) else {
+            return Ok(None);
+        };
+        // The lanes stand still until the cut, and one more round tells what they have read so far: so what is due is so by the very events
+        // that this cut commits, and no event can come in between and make an airing longer.
+        self.ask(&Ask::Stand);
+        self.round(watermark)?;
+        let due = self.live.due();
+        Ok((!due.is_empty()).then_some(Settle { due, is_end }))
     }
 
     fn wait_for_writer(&mut self) -> Result<(), Problem> {
@@ -385,16 +420,16 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Says what a client says, but not the same again and again.
+    /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that is said now and then.
     fn notice(&mut self, notice: &Notice) {
-        let again = self
-            .state
-            .noticed
+        let noticed = &self.state.noticed;
+        let again = noticed
             .as_ref()
-            .is_some_and(|(text, at)| *text == notice.text && at.elapsed() < Duration::from_secs(30));
+            .is_some_and(|(text, at)| at.elapsed() < NOTICE_EVERY && (notice.waiting || *text == notice.text));
         if !again {
             let waiting = if notice.waiting { " Waiting for it; reading goes on when it is back." } else { "" };
-            logline::say(self.settings.log_format, &logline::warning(&format!("Kafka: {}.{waiting}", notice.text)));
+            let text = notice.text.trim_end_matches('.');
+            logline::say(self.settings.log_format, &logline::warning(&format!("Kafka: {text}.{waiting}")));
             self.state.noticed = Some((notice.text.clone(), Instant::now()));
         }
     }

@@ -2,24 +2,25 @@
 //! commit left it, from the log.
 
 use super::lane::Partition;
-use super::logline;
+use super::rebuild;
 use super::writer::{Writer, Written};
 use crate::directory::{self, Keys};
 use crate::problem::Problem;
 use crate::replay::rules;
 use crate::settings::Settings;
-use crate::stored::open_table;
 use aggregator::{Lane, Live, Watermarks};
-use audience::{Ms, Registry, fingerprint};
-use exporter::{FileEntry, ON_TIME, Owner as DirectoryOwner, Table};
-use ingester::kafka::{Kafka, KafkaOptions, PartitionInfo};
+use audience::{Ms, Registry};
+use exporter::{Owner as DirectoryOwner, Table};
+use ingester::kafka::{Kafka, KafkaError, KafkaOptions, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How long a broker may take for one answer at the start.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long one attempt to reach a broker takes: between two the start looks whether it is to stop.
+const CONNECT_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// All that a run begins with.
 pub(super) struct Started {
@@ -43,10 +44,16 @@ impl Started {
         topics.dedup();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let properties = settings.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let kafka = Kafka::connect(KafkaOptions { properties, ..KafkaOptions::new(&brokers.join(","), &names) })?;
+        let options = KafkaOptions { properties, ..KafkaOptions::new(&brokers.join(","), &names) };
+        let kafka = connect(&options, give_up)?;
 
         let store = directory::create_or_open(out)?;
         let owner = DirectoryOwner::take(&store, directory::identity(settings)?, directory::now())?;
+        if owner.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
+            return Err(Problem::world(format!(
+                "{out} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder."
+            )));
+        }
         let mut keys = Keys::open(settings)?;
         let registry = keys.registry()?;
         let partitions = Started::partitions(settings, &kafka, &owner, is_until_end)?;
@@ -71,7 +78,7 @@ impl Started {
         };
         let live = Live::new(rules(settings));
         let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes };
-        started.rebuild(settings)?;
+        rebuild::rebuild(&mut started, settings)?;
         Ok(started)
     }
 
@@ -117,73 +124,29 @@ impl Started {
         Ok(partitions)
     }
 
-    /// Brings lanes and live curve to the watermark of the last commit, from the events that have not settled. The minutes that close on the
-    /// way are in the table `live` already.
-    fn rebuild(&mut self, settings: &Settings) -> Result<(), Problem> {
-        let chain = self.writer.owner.chain();
-        for (id, frontier) in chain.frontiers() {
-            let (broadcast, _) = self.registry.number(id);
-            self.live.set_frontier(broadcast, *frontier);
-            self.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, *frontier));
-        }
-        let files: Vec<FileEntry> = chain.files_of(Table::Events.name()).cloned().collect();
-        if files.is_empty() {
-            return Ok(());
-        }
-        let places: BTreeMap<(String, i32), usize> =
-            self.partitions.values().map(|one| ((one.info.topic.to_string(), one.info.partition), one.index)).collect();
-        let frontiers: Vec<Ms> = {
-            let ids = self.registry.ids();
-            ids.iter().map(|id| chain.frontiers().get(&**id).copied().unwrap_or(Ms::MIN)).collect()
-        };
-        let store = self.writer.owner.store();
-        let lanes = self.lanes.len();
-        let mut events = 0u64;
-        for file in &files {
-            let number = |id: &str| self.registry.number(id).0;
-            let mut topics = Vec::new();
-            let mut source = |name: &str| {
-                topics.push(name.to_owned());
-                u32::try_from(topics.len() - 1).unwrap_or(0)
-            };
-            let table = open_table(store, Table::Events, file)?;
-            let mut batches = Vec::new();
-            for batch in table.events(number, &mut source, fingerprint)? {
-                batches.push(batch?);
-            }
-            for (rows, details) in batches {
-                for row in rows {
-                    let is_settled =
-                        frontiers.get(row.event.broadcast as usize).is_some_and(|frontier| row.event.ts() < *frontier);
-                    if is_settled {
-                        continue;
-                    }
-                    let place = (topics[row.source as usize].clone(), row.partition);
-                    // A partition that is no longer read still has its events in the curve.
-                    let lane = places.get(&place).map_or(0, |index| index % lanes);
-                    let late_at = (row.late_at != ON_TIME).then_some(row.late_at);
-                    self.lanes[lane].push_logged(row.event, &details, late_at);
-                    events += 1;
-                }
-            }
-        }
-        if let Some(watermark) = self.watermark {
-            let gathered = self.lanes.iter_mut().map(|lane| lane.gather(watermark)).collect();
-            let directives = self.live.advance(watermark, gathered);
-            let changes = self.lanes.iter_mut().map(|lane| lane.close(&directives)).collect();
-            self.live.close(changes);
-        }
-        let text =
-            format!("Going on after commit {}: {events} events had not settled.", self.writer.owner.chain().number());
-        logline::say(settings.log_format, &logline::info(&text));
-        Ok(())
-    }
-
     /// How the writer stands before its first commit.
     pub(super) fn written(&self) -> Written {
         let chain = self.writer.owner.chain();
         let ledger = chain.newest().map(|newest| newest.ledger).unwrap_or_default();
         Written { commit: chain.number(), ledger, airings: 0 }
+    }
+}
+
+/// Asks for the brokers until one answers, the time is up, or a signal says stop.
+fn connect(options: &KafkaOptions, stop: &AtomicBool) -> Result<Kafka, Problem> {
+    let (whole, began) = (options.start_timeout, Instant::now());
+    loop {
+        let attempt = KafkaOptions { start_timeout: CONNECT_ATTEMPT, ..options.clone() };
+        match Kafka::connect(attempt) {
+            Err(KafkaError::NoBroker { .. }) if stop.load(Ordering::Relaxed) => {
+                return Err(Problem::world("Stopped before any broker answered; nothing was read."));
+            }
+            Err(KafkaError::NoBroker { .. }) if began.elapsed() + CONNECT_ATTEMPT < whole => {}
+            Err(KafkaError::NoBroker { brokers, reason, .. }) => {
+                return Err(KafkaError::NoBroker { brokers, reason, seconds: whole.as_secs() }.into());
+            }
+            done => return Ok(done?),
+        }
     }
 }
 

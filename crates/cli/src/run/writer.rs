@@ -7,7 +7,7 @@ use crate::directory::{self, Keys};
 use crate::passport;
 use crate::problem::Problem;
 use crate::replay::{rules, settlement};
-use crate::settings::{LogFormat, Settings};
+use crate::settings::Settings;
 use crate::settling::{Gather, Output, Settled, settle_all, write_file};
 use crate::stored::open_table;
 use aggregator::Due;
@@ -73,7 +73,7 @@ pub(super) struct Writer {
     pub(super) settings: Settings,
     /// Names of topics, by number of the source.
     pub(super) sources: Vec<Arc<str>>,
-    /// Set by a second signal, or where the owner is gone: do not wait for a disk.
+    /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
 }
 
@@ -81,7 +81,9 @@ impl Writer {
     /// Commits `work`, and then what it settles.
     pub(super) fn write(&mut self, mut work: Work) -> Result<Written, Problem> {
         let mut written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
-        if !work.is_empty() {
+        // Data that end before they began are data: the directory says that there were none.
+        let is_all = work.settle.as_ref().is_some_and(|settle| settle.is_end) && self.owner.chain().newest().is_none();
+        if is_all || !work.is_empty() {
             let began = Instant::now();
             let counts = counts_of(&work.cuts);
             let whole = join(std::mem::take(&mut work.cuts));
@@ -93,7 +95,7 @@ impl Writer {
             let began = Instant::now();
             let watermark = work.watermark;
             let airings = self.until_it_fits(|writer| writer.settle(settle, watermark))?;
-            if airings > 0 {
+            if let Some(airings) = airings {
                 written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings };
                 self.say(&Counts::default(), written, began.elapsed());
             }
@@ -121,12 +123,11 @@ impl Writer {
             match attempt(self) {
                 Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
                     if !said {
-                        let waiting =
-                            "Waiting for room on the disk; nothing is lost, reading goes on when there is some.";
-                        logline::say(self.settings.log_format, &logline::warning(&format!("{problem} {waiting}")));
+                        let text = format!("Waiting for room on the disk; nothing is lost. ({problem})");
+                        logline::say(self.settings.log_format, &logline::warning(&text));
                         said = true;
                     }
-                    std::thread::sleep(FULL_DISK_WAIT);
+                    std::thread::park_timeout(FULL_DISK_WAIT);
                 }
                 done => {
                     if said && done.is_ok() {
@@ -183,7 +184,7 @@ impl Writer {
         loop {
             match self.owner.publish(commit, draft) {
                 Err(error) if error.is_disk_full() && !self.give_up.load(Ordering::Relaxed) => {
-                    std::thread::sleep(FULL_DISK_WAIT)
+                    std::thread::park_timeout(FULL_DISK_WAIT);
                 }
                 done => return done.map(|_| ()).map_err(Problem::from),
             }
@@ -240,8 +241,8 @@ impl Writer {
         events.iter().filter(|row| row.event.ts() < of_broadcast[row.event.broadcast as usize]).count() as u64
     }
 
-    /// Settles in a commit of its own, from the events of the commits before it. Gives the number of airings.
-    fn settle(&mut self, settle: &Settle, watermark: Option<Ms>) -> Result<usize, Problem> {
+    /// Settles in a commit of its own, from the events of the commits before it. Gives the number of named airings; `None` where nothing was due.
+    fn settle(&mut self, settle: &Settle, watermark: Option<Ms>) -> Result<Option<usize>, Problem> {
         let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
         let threads = self.settings.lanes;
         let rules = rules(&self.settings);
@@ -258,7 +259,7 @@ impl Writer {
                 .for_each(|timeline| *timeline = aggregator::Timeline::default());
         }
         if timelines.iter().all(|timeline| timeline.events() == 0) {
-            return Ok(0);
+            return Ok(None);
         }
         let commit = self.owner.begin();
         let names = self.registry.ids();
@@ -276,7 +277,7 @@ impl Writer {
         ledger.not_yet_settled -= sum(|one| one.tally.total());
         draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
         self.publish(&commit, &draft)?;
-        Ok(settled.len())
+        Ok(Some(settled.iter().filter(|one| one.airing_at.is_some()).count()))
     }
 
     /// Feeds the unsettled events of what is due.
@@ -358,9 +359,4 @@ fn counts_of(cuts: &[Cut]) -> Counts {
     }
     counts.read = counts.accepted + counts.rejected;
     counts
-}
-
-/// Whether the log is text: then progress may be drawn beside it.
-pub(super) fn is_text(settings: &Settings) -> bool {
-    settings.log_format == LogFormat::Text
 }

@@ -1,7 +1,7 @@
 //! The digest of rows: a sum of hashes that does not depend on their order, so that two tables can be compared airing by airing in one pass
 //! over each and little memory. Equal rows give equal digests; other rows, but for chance of 2^-128, do not.
 
-use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, Stay};
+use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, Stay};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
@@ -102,12 +102,6 @@ impl Digest {
             text(&mut hasher, id);
         }
         self.add(&hasher);
-    }
-
-    pub(super) fn add_stored_retweet(&mut self, row: &RetweetRow, details: &Details) {
-        if let Some(audience::Detail::Retweet(said)) = details.get(row.detail) {
-            self.add_retweet(row, said);
-        }
     }
 }
 

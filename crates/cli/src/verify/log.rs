@@ -1,84 +1,124 @@
 //! The log against everything else: every offset once, and every settlement computed again from `events`.
 
 use super::digest::Digest;
-use super::tables::{Airing, Digests, Known};
+use super::history::{History, Settlement, Told};
+use super::line::{Late, LateMinutes};
+use super::offsets::{Offsets, Place};
+use super::tables::{Airing, Digests, Known, named};
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, lock, settle_all};
 use crate::stored::Stored;
-use aggregator::{Rules, Timeline};
-use audience::time::rfc3339;
+use aggregator::Timeline;
+use audience::time::{MINUTE_MS, minute_of, rfc3339};
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
-use exporter::{Manifest, Partition, Table};
+use exporter::{LoggedEvent, ON_TIME, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Mutex;
-
-/// One settlement of one broadcast: the events of commits up to `read_to`, before `frontier` and not before the one before it.
-#[derive(Clone, Copy, Debug)]
-struct Settlement {
-    broadcast: u32,
-    frontier: Ms,
-    read_to: i64,
-    rules: Rules,
-}
+use std::sync::{Mutex, PoisonError};
 
 /// What checking the log gave.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Logged {
     pub(super) events: u64,
     pub(super) after_settle: u64,
-    pub(super) not_yet_settled: u64,
+    /// Events that have not settled, by number of the broadcast.
+    pub(super) unsettled: BTreeMap<u32, u64>,
+    pub(super) late: LateMinutes,
+}
+
+/// What a check may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Means<'a> {
+    /// Bytes of events in memory; the rest spills.
+    pub(super) budget: usize,
+    pub(super) spill: &'a Path,
+    pub(super) threads: usize,
 }
 
 /// Checks the log against offsets, settled tables and ledger.
 pub(super) fn check(
     stored: &Stored,
-    manifests: &[Manifest],
+    history: &History,
     known: &BTreeMap<Airing, Known>,
-    budget: usize,
-    spill: &Path,
-    threads: usize,
+    means: Means<'_>,
 ) -> Result<Logged, Problem> {
-    let settlements = settlements(stored, manifests);
+    let settlements = &history.settlements;
     let mut by_broadcast = HashMap::<u32, Vec<usize>>::new();
     for (place, one) in settlements.iter().enumerate() {
         by_broadcast.entry(one.broadcast).or_default().push(place);
     }
-    let gather = Gather::new(budget, spill.to_path_buf());
+    let gather = Gather::new(means.budget, means.spill.to_path_buf());
     let mut feeder = gather.feeder();
-    let mut offsets = Offsets::of(stored, manifests);
+    let mut offsets = Offsets::of(history);
     let mut logged = Logged::default();
     stored.events(|rows, details| {
+        let sources = stored.sources();
         for row in &rows {
             logged.events += 1;
-            offsets.see(row.source, row.partition, row.offset, "events")?;
+            let (source, partition, offset) = (row.source, row.partition, row.offset);
+            let topic = &*sources[source as usize];
+            offsets.see(Place { table: "events", source, topic, partition, offset, commit: Some(row.commit) })?;
             let mut event = row.event;
             // Settlements of a broadcast come in the order of their frontiers.
             let places = by_broadcast.get(&event.broadcast).map_or(&[][..], Vec::as_slice);
             let next = places.partition_point(|place| settlements[*place].frontier <= event.ts());
-            match places.get(next) {
-                None => logged.not_yet_settled += 1,
-                Some(place) if row.commit > settlements[*place].read_to => logged.after_settle += 1,
-                Some(place) => {
-                    event.broadcast = u32::try_from(*place).unwrap_or(u32::MAX);
+            let settlement = places.get(next).map(|place| (*place, &settlements[*place]));
+            logged.hear_late(row, settlement.map(|(_, one)| one));
+            match settlement {
+                None => *logged.unsettled.entry(event.broadcast).or_default() += 1,
+                Some((_, one)) if row.commit > one.read_to => logged.after_settle += 1,
+                Some((place, _)) => {
+                    event.broadcast = u32::try_from(place).unwrap_or(u32::MAX);
                     feeder.push(&event, details)?;
                 }
             }
         }
         Ok(())
     })?;
-    stored.rejected(|rows| {
-        rows.iter()
-            .try_for_each(|row| offsets.see(stored.source_of(&row.source), row.partition, row.offset, "rejected"))
-    })?;
+    see_rejected(stored, &mut offsets)?;
     offsets.complete()?;
     let timelines = feeder.finish()?;
-    let again = settle_again(&settlements, gather, &timelines, threads)?;
-    compare(stored, known, &again)?;
+    let again = settle_again(settlements, gather, &timelines, means.threads)?;
+    compare(stored, known, &again.digests)?;
+    compare_told(stored, settlements, again.told)?;
+    check_ledger(stored, &logged)?;
+    Ok(logged)
+}
+
+impl Logged {
+    /// Events that have not settled.
+    pub(super) fn not_yet_settled(&self) -> u64 {
+        self.unsettled.values().sum()
+    }
+
+    /// Counts a late event to the minute in which it took effect; `settlement` is the one in whose time it lies.
+    fn hear_late(&mut self, row: &LoggedEvent, settlement: Option<&Settlement>) {
+        if row.late_at == ON_TIME {
+            return;
+        }
+        let minute = minute_of(row.late_at);
+        let is_sure = settlement.is_none_or(|one| row.commit <= one.read_to && minute + MINUTE_MS <= one.frontier);
+        let late: &mut Late = self.late.entry((row.event.broadcast, minute)).or_default();
+        late.all += 1;
+        late.sure += i64::from(is_sure);
+    }
+}
+
+fn see_rejected(stored: &Stored, offsets: &mut Offsets<'_>) -> Result<(), Problem> {
+    stored.rejected(|rows| {
+        rows.iter().try_for_each(|row| {
+            let source = stored.source_of(&row.source);
+            let (partition, offset) = (row.partition, row.offset);
+            offsets.see(Place { table: "rejected", source, topic: &row.source, partition, offset, commit: None })
+        })
+    })
+}
+
+fn check_ledger(stored: &Stored, logged: &Logged) -> Result<(), Problem> {
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
     for (what, log, ledger) in [
         ("events that came after their airing had settled", logged.after_settle, ledger.after_settle),
-        ("events not yet settled", logged.not_yet_settled, ledger.not_yet_settled),
+        ("events not yet settled", logged.not_yet_settled(), ledger.not_yet_settled),
     ] {
         if log != ledger {
             return Err(Problem::data(format!(
@@ -86,59 +126,68 @@ pub(super) fn check(
             )));
         }
     }
-    Ok(logged)
+    Ok(())
 }
 
-fn settlements(stored: &Stored, manifests: &[Manifest]) -> Vec<Settlement> {
-    let mut all = Vec::new();
-    for settlement in manifests.iter().flat_map(|manifest| &manifest.settled) {
-        let rules = Rules {
-            session_timeout: settlement.rules.session_timeout_ms,
-            timeout_grace: settlement.rules.timeout_grace_ms,
-            broadcast_idle: settlement.rules.broadcast_idle_ms,
-        };
-        let read_to = settlement.read_to.values().max().map_or(0, |number| i64::try_from(*number).unwrap_or(i64::MAX));
-        let mut frontiers = BTreeMap::<&str, Ms>::new();
-        for airing in &settlement.airings {
-            let frontier = frontiers.entry(&airing.broadcast_id).or_insert(airing.frontier);
-            *frontier = airing.frontier.max(*frontier);
-        }
-        all.extend(frontiers.into_iter().map(|(id, frontier)| Settlement {
-            broadcast: stored.number_of(id),
-            frontier,
-            read_to,
-            rules,
-        }));
-    }
-    all
+/// What the log gives.
+struct Again {
+    /// The rows by airing.
+    digests: BTreeMap<Airing, Digests>,
+    /// By settlement: its airings, and what became of their events.
+    told: Vec<Vec<Told>>,
 }
 
-/// The digests of what the log gives, by airing.
 fn settle_again(
     settlements: &[Settlement],
     gather: Gather,
     timelines: &[Timeline],
     threads: usize,
-) -> Result<BTreeMap<Airing, Digests>, Problem> {
+) -> Result<Again, Problem> {
     let gathered = gather.finish()?;
-    let again = Mutex::new(BTreeMap::<Airing, Digests>::new());
+    let digests = Mutex::new(BTreeMap::<Airing, Digests>::new());
+    let mut told = vec![Vec::new(); settlements.len()];
     // Consecutive settlements by the same rules go together; the shards are read in that order, too.
     let mut first = 0;
     for group in settlements.chunk_by(|a, b| a.rules == b.rules) {
-        let end = (first + group.len()).min(timelines.len());
-        if first < end {
-            let mut part: Vec<Timeline> = timelines[..end].to_vec();
-            part[..first].fill_with(Timeline::default);
-            let receiver = || Digester { all: &again, settlements, waiting: HashMap::new() };
-            settle_all(&gathered, &part, &group[0].rules, threads, receiver)?;
-        }
+        let (begin, end) = (first, first + group.len());
         first = end;
+        // Without an event of theirs the last settlements have no timeline.
+        let mut part: Vec<Timeline> = timelines[..end.min(timelines.len())].to_vec();
+        part.iter_mut().take(begin).for_each(|before| *before = Timeline::default());
+        let receiver = || Digester { all: &digests, settlements, waiting: HashMap::new() };
+        for one in settle_all(&gathered, &part, &group[0].rules, threads, receiver)? {
+            told[one.broadcast as usize].push(Told {
+                frontier: one.last_sign + group[0].rules.broadcast_idle,
+                airing_at: one.airing_at,
+                tally: [one.tally.applied, one.tally.repeated, one.tally.orphaned].map(i64::unsigned_abs),
+            });
+        }
     }
-    Ok(again.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    Ok(Again { digests: digests.into_inner().unwrap_or_else(PoisonError::into_inner), told })
 }
 
-fn compare(stored: &Stored, known: &BTreeMap<Airing, Known>, again: &BTreeMap<Airing, Digests>) -> Result<(), Problem> {
-    let ids = stored.broadcast_ids();
+/// The settled airings, and what became of their events, against what the commits say.
+fn compare_told(stored: &Stored, settlements: &[Settlement], told: Vec<Vec<Told>>) -> Result<(), Problem> {
+    for (one, mut again) in settlements.iter().zip(told) {
+        again.sort_unstable();
+        if one.airings != again {
+            let other = one.airings.iter().zip(&again).find(|(told, again)| told != again);
+            let at = other.and_then(|(told, _)| told.airing_at);
+            return Err(Problem::data(format!(
+                "broadcast {:?}{}: what a commit says of its settled airings and of what became of their events is not what events give.",
+                stored.broadcast_ids()[one.broadcast as usize],
+                at.map_or(String::new(), |at| format!(", airing {}", rfc3339(at)))
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn compare(
+    directory: &Stored,
+    known: &BTreeMap<Airing, Known>,
+    again: &BTreeMap<Airing, Digests>,
+) -> Result<(), Problem> {
     let nothing = Digests::default();
     let airings = known.keys().chain(again.keys().filter(|airing| !known.contains_key(airing)));
     for airing in airings {
@@ -153,9 +202,8 @@ fn compare(stored: &Stored, known: &BTreeMap<Airing, Known>, again: &BTreeMap<Ai
         for (table, stored, log) in tables {
             if stored != log {
                 return Err(Problem::data(format!(
-                    "broadcast {:?}, airing {}: its rows in {table} ({}) are not those that events give ({}).",
-                    ids[airing.0 as usize],
-                    rfc3339(airing.1),
+                    "{}, table {table}: its rows ({}) are not those that events give ({}).",
+                    named(directory, airing),
                     stored.rows,
                     log.rows
                 )));
@@ -206,77 +254,6 @@ impl Receiver for Digester<'_> {
         let mut all = lock(self.all);
         for (airing, part) in self.waiting {
             all.entry(airing).or_default().add(&part);
-        }
-        Ok(())
-    }
-}
-
-/// Which offsets were seen, a bit each.
-struct Offsets {
-    partitions: BTreeMap<(u32, i32), Seen>,
-    topics: Vec<String>,
-}
-
-struct Seen {
-    topic: usize,
-    from: i64,
-    bits: Vec<u64>,
-    seen: u64,
-    records: u64,
-}
-
-impl Offsets {
-    /// The offsets that the commits have read.
-    fn of(stored: &Stored, manifests: &[Manifest]) -> Offsets {
-        let mut offsets = Offsets { partitions: BTreeMap::new(), topics: Vec::new() };
-        for Partition { topic, partition, from, to, accepted, rejected, .. } in
-            manifests.iter().flat_map(|manifest| &manifest.inputs.partitions)
-        {
-            let key = (stored.source_of(topic), *partition);
-            let seen = offsets.partitions.entry(key).or_insert_with(|| {
-                offsets.topics.push(topic.clone());
-                Seen { topic: offsets.topics.len() - 1, from: *from, bits: Vec::new(), seen: 0, records: 0 }
-            });
-            let length = usize::try_from(to - seen.from).unwrap_or(0);
-            seen.bits.resize(length.div_ceil(64).max(seen.bits.len()), 0);
-            seen.records += accepted + rejected;
-        }
-        offsets
-    }
-
-    fn see(&mut self, source: u32, partition: i32, offset: i64, table: &str) -> Result<(), Problem> {
-        let topics = &self.topics;
-        let Some(seen) = self.partitions.get_mut(&(source, partition)) else {
-            return Err(Problem::data(format!(
-                "A row of {table} is of partition {partition}, of which no commit read anything."
-            )));
-        };
-        let place = usize::try_from(offset - seen.from).unwrap_or(usize::MAX);
-        let wrong = |what: &str| {
-            Problem::data(format!(
-                "Offset {offset} of partition {partition} of {} {what} ({table}).",
-                topics[seen.topic]
-            ))
-        };
-        let Some(word) = seen.bits.get_mut(place / 64) else {
-            return Err(wrong("stands in the tables, but no commit read it"));
-        };
-        if *word & 1 << (place % 64) != 0 {
-            return Err(wrong("stands twice in the tables"));
-        }
-        *word |= 1 << (place % 64);
-        seen.seen += 1;
-        Ok(())
-    }
-
-    fn complete(&self) -> Result<(), Problem> {
-        for ((_, partition), seen) in &self.partitions {
-            if seen.seen != seen.records {
-                return Err(Problem::data(format!(
-                    "Partition {partition} of {}: the commits read {} records, events and rejected hold {}.",
-                    self.topics[seen.topic], seen.records, seen.seen
-                )));
-            }
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 //! kept, every offset once and every settlement computed again from it.
 
 mod digest;
+mod history;
+mod line;
 mod log;
+mod offsets;
 mod tables;
 
 use crate::args::VerifyArgs;
@@ -12,7 +15,9 @@ use crate::settings::Settings;
 use crate::settling::Gather;
 use crate::stored::Stored;
 use crate::terminal::{self, Look};
-use exporter::{ChainReport, Ledger, Manifest, Table, audit_chain, read_manifest};
+use exporter::{ChainReport, Ledger, Table, audit_chain};
+use history::History;
+use log::{Logged, Means};
 use std::path::Path;
 
 /// `jauge verify`
@@ -107,35 +112,64 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let chain = audit_chain(&stored.store)?;
     let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
     let spill = std::env::temp_dir();
-    let mut notes: Vec<String> =
-        chain.leftovers.iter().map(|file| format!("{file} is named by no commit, so it is no data.")).collect();
+    let means = Means { budget: memory / 2, spill: &spill, threads: settings.lanes };
 
-    let manifests = manifests(&stored)?;
-    let gather = Gather::new(memory / 2, spill.clone());
+    let history = History::read(&stored)?;
+    let gather = Gather::new(means.budget, spill.clone());
     let tables = tables::read(&stored, &gather)?;
     tables::check(&stored, &tables, gather, settings.lanes)?;
     let known = &tables.known;
-    tables::check_tallies(&stored, known, &manifests)?;
-    let live_minutes = tables::check_live(&stored)?;
-    let events = if stored.keeps(Table::Events) {
-        Some(log::check(&stored, &manifests, known, memory / 2, &spill, settings.lanes)?.events)
-    } else {
-        notes.push(
-            "No events are kept here: the settled tables were checked against each other, not computed again."
-                .to_owned(),
-        );
-        None
-    };
-    let missing = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets]
-        .into_iter()
-        .filter(|table| !stored.keeps(*table));
-    notes
-        .extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
+    history::check_tallies(&history, &stored, known)?;
+    history::check_rejected(&history, &stored)?;
+    let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
+    let live_minutes = line::check_live(&stored, logged.as_ref().map(|logged| &logged.late))?;
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    let notes = notes(&stored, &chain, logged.as_ref());
+    let events = logged.map(|logged| logged.events);
     Ok(Verified { chain, ledger, airings: known.len() as u64, events, live_minutes, notes })
 }
 
-fn manifests(stored: &Stored) -> Result<Vec<Manifest>, Problem> {
-    let chain = &stored.chain;
-    (1..=chain.number()).map(|number| Ok(read_manifest(&stored.store, chain.writer(), number)?)).collect()
+/// What there is to say beside that all holds.
+fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !chain.leftovers.is_empty() {
+        notes.push(format!("No commit names these files, so they are no data: {}.", few(&chain.leftovers)));
+    }
+    if !chain.unnamed.is_empty() {
+        notes.push(format!(
+            "These files of the last commit still end in .part; the next start names them: {}.",
+            few(&chain.unnamed)
+        ));
+    }
+    match logged {
+        Some(logged) if !logged.unsettled.is_empty() => notes.push(unsettled(stored, logged)),
+        Some(_) => {}
+        None => notes.push(
+            "No events are kept here: the settled tables were checked against each other, not computed again."
+                .to_owned(),
+        ),
+    }
+    let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets, Table::Rejected];
+    let missing = tables.into_iter().filter(|table| !stored.keeps(*table));
+    notes
+        .extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
+    notes
+}
+
+fn unsettled(stored: &Stored, logged: &Logged) -> String {
+    let ids = stored.broadcast_ids();
+    let names: Vec<String> =
+        logged.unsettled.keys().map(|broadcast| format!("{:?}", ids[*broadcast as usize])).collect();
+    let events = draw::thousands(i64::try_from(logged.not_yet_settled()).unwrap_or(i64::MAX));
+    format!(
+        "{events} events have not settled yet, so there is no table to hold them against. `jauge show` computes them. They are of {}.",
+        few(&names)
+    )
+}
+
+/// The first names of a list, and how many more there are.
+fn few(names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named = names[..names.len().min(NAMED)].join(", ");
+    if names.len() > NAMED { format!("{named} and {} more", names.len() - NAMED) } else { named }
 }

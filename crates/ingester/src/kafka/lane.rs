@@ -52,7 +52,7 @@ impl Lane {
         Ok(lane)
     }
 
-    /// What has arrived: at most `records_max` records and ends. Returns at once where there is something, else as soon as
+    /// What has arrived: at most `records_max` (≥ 1) records and ends. Returns at once where there is something, else as soon as
     /// there is, and after `wait_max` with an empty batch.
     ///
     /// # Errors
@@ -62,13 +62,14 @@ impl Lane {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        let records_max = records_max.max(1);
         let mut messages = Messages::new(&self.consumer);
         messages.drain(Duration::ZERO, records_max);
         if messages.len() == 0 && !wait_max.is_zero() {
             // The batch call waits for the last place to be filled, so it is asked for one, and then for what came with it.
             messages.drain(wait_max, 1);
             if messages.len() == 1 {
-                messages.drain(Duration::ZERO, records_max.saturating_sub(1));
+                messages.drain(Duration::ZERO, records_max - 1);
             }
         }
         let mut places = Vec::with_capacity(messages.len());

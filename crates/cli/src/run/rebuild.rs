@@ -1,0 +1,145 @@
+//! The rebuilding of the live state: at the start of a run, lanes and live curve are brought from the log to where the last commit left them. The
+//! minutes that close on the way are in the table `live` already.
+
+use super::logline;
+use super::start::Started;
+use crate::directory::WRITER;
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::stored::open_table;
+use audience::{Details, Ms, fingerprint};
+use exporter::{FileEntry, LoggedEvent, ON_TIME, Table, read_manifest};
+use std::collections::BTreeMap;
+
+/// Rebuilds the live state of `started`.
+///
+/// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or later: then the live airing
+/// went on while the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
+pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
+    let frontiers = frontiers(started);
+    let mut overhang = BTreeMap::<u32, History>::new();
+    if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
+        read_log(started, |row, _, _| {
+            let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+            let is_settled = row.event.ts() < frontier;
+            if is_settled && row.late_at != ON_TIME && row.late_at > frontier - settings.broadcast_idle_ms {
+                overhang.entry(row.event.broadcast).or_default();
+            }
+        })?;
+    }
+    if !overhang.is_empty() {
+        read_histories(started, &mut overhang)?;
+    }
+    set_frontiers(started, &frontiers, |broadcast| !overhang.contains_key(&broadcast));
+    let events = feed(started, &frontiers, &overhang)?;
+    if let Some(watermark) = started.watermark {
+        let gathered = started.lanes.iter_mut().map(|lane| lane.gather(watermark)).collect();
+        let directives = started.live.advance(watermark, gathered);
+        let changes = started.lanes.iter_mut().map(|lane| lane.close(&directives)).collect();
+        started.live.close(changes);
+    }
+    set_frontiers(started, &frontiers, |broadcast| overhang.contains_key(&broadcast));
+    let commit = started.writer.owner.chain().number();
+    if commit > 0 {
+        let text = format!("Going on after commit {commit}: {events} events had not settled.");
+        logline::say(settings.log_format, &logline::info(&text));
+    }
+    Ok(())
+}
+
+/// The settlements of one broadcast: up to which commit they read, and the frontier they set.
+type History = Vec<(i64, Ms)>;
+
+/// Whether an event was applied to the live curve when it came: whether it lay before no frontier that was set by then.
+fn was_applied(row: &LoggedEvent, history: &History) -> bool {
+    history.iter().all(|(read_to, frontier)| row.commit <= *read_to || row.event.ts() >= *frontier)
+}
+
+/// By number of the broadcast.
+fn frontiers(started: &Started) -> Vec<Ms> {
+    let known = started.writer.owner.chain().frontiers();
+    for id in known.keys() {
+        started.registry.number(id);
+    }
+    // Broadcasts of the log that have no key any more get their numbers while it is read, after these.
+    let of = |id: &std::sync::Arc<str>| known.get(&**id).copied().unwrap_or(Ms::MIN);
+    started.registry.ids().iter().map(of).collect()
+}
+
+fn set_frontiers(started: &mut Started, frontiers: &[Ms], which: impl Fn(u32) -> bool) {
+    for (broadcast, frontier) in (0..).zip(frontiers) {
+        if *frontier > Ms::MIN && which(broadcast) {
+            started.live.set_frontier(broadcast, *frontier);
+            started.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, *frontier));
+        }
+    }
+}
+
+/// Gives the lanes all events that the live curve had, and their number.
+fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, History>) -> Result<u64, Problem> {
+    let partitions = started.partitions.values();
+    let places: BTreeMap<(String, i32), usize> =
+        partitions.map(|one| ((one.info.topic.to_string(), one.info.partition), one.index)).collect();
+    let mut lanes = std::mem::take(&mut started.lanes);
+    let count = lanes.len();
+    let mut events = 0;
+    let read = read_log(started, |row, topic, details| {
+        let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+        let is_live = match overhang.get(&row.event.broadcast) {
+            Some(history) => was_applied(row, history),
+            None => row.event.ts() >= frontier,
+        };
+        if is_live {
+            // A partition that is no longer read still has its events in the curve.
+            let lane = places.get(&(topic.to_owned(), row.partition)).map_or(0, |index| index % count);
+            let late_at = (row.late_at != ON_TIME).then_some(row.late_at);
+            lanes[lane].push_logged(row.event, details, late_at);
+            events += u64::from(row.event.ts() >= frontier);
+        }
+    });
+    started.lanes = lanes;
+    read.map(|()| events)
+}
+
+/// Reads the log: each event with its topic and the arena of its strings.
+fn read_log(started: &Started, mut take: impl FnMut(&LoggedEvent, &str, &Details)) -> Result<(), Problem> {
+    let owner = &started.writer.owner;
+    let files: Vec<&FileEntry> = owner.chain().files_of(Table::Events.name()).collect();
+    let topics = std::cell::RefCell::new(Vec::<String>::new());
+    let source = |name: &str| {
+        let mut topics = topics.borrow_mut();
+        let place = topics.iter().position(|known| known == name).unwrap_or_else(|| {
+            topics.push(name.to_owned());
+            topics.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
+    };
+    for file in files {
+        let number = |id: &str| started.registry.number(id).0;
+        for batch in open_table(owner.store(), Table::Events, file)?.events(number, source, fingerprint)? {
+            let (rows, details) = batch?;
+            let topics = topics.borrow();
+            rows.iter().for_each(|row| take(row, &topics[row.source as usize], &details));
+        }
+    }
+    Ok(())
+}
+
+/// Fills in the settlements of the broadcasts of `histories`, from all commits.
+fn read_histories(started: &Started, histories: &mut BTreeMap<u32, History>) -> Result<(), Problem> {
+    let owner = &started.writer.owner;
+    for number in 1..=owner.chain().number() {
+        let manifest = read_manifest(owner.store(), WRITER, number)?;
+        for settlement in &manifest.settled {
+            let read_to =
+                settlement.read_to.values().max().map_or(0, |number| i64::try_from(*number).unwrap_or(i64::MAX));
+            for airing in &settlement.airings {
+                let broadcast = started.registry.number(&airing.broadcast_id).0;
+                if let Some(history) = histories.get_mut(&broadcast) {
+                    history.push((read_to, airing.frontier));
+                }
+            }
+        }
+    }
+    Ok(())
+}
