@@ -2,11 +2,10 @@
 //! in one ms happens at once.
 
 use crate::Tally;
-use crate::stays::{bucket_of, listed, lowest_of};
+use crate::stays::{bucket_of, listed};
 use crate::timeline::Airing;
 use audience::time::minute_of;
-use audience::{AiringRow, Ended, MINUTE_MS, MinuteRow, Ms, Stay};
-use std::collections::BTreeMap;
+use audience::{AiringRow, Ended, MINUTE_MS, MinuteRow, Ms};
 
 /// What a shard of viewers adds to one airing's curve.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +38,15 @@ pub(crate) enum What {
     Leave = 5,
     /// A session closes otherwise.
     Lapse = 6,
+    /// Settled: a session opens, its viewer's first of the airing.
+    NewJoin = 7,
 }
 
 const BACKDATED: u64 = What::BackdatedTimeout as u64;
 const JOIN: u64 = What::Join as u64;
 const FIRST_JOIN: u64 = What::FirstJoin as u64;
 const LEAVE: u64 = What::Leave as u64;
+const NEW_JOIN: u64 = What::NewJoin as u64;
 const AT: u32 = 19;
 const WHAT: u32 = 16;
 
@@ -64,16 +66,15 @@ impl Flow {
         Flow { airing_at, ..Flow::default() }
     }
 
-    /// Takes note of a session, [joined_at, left_at).
-    pub(crate) fn session(&mut self, joined_at: Ms, left_at: Ms, ended: Ended) {
-        let what = if ended == Ended::Leave { What::Leave } else { What::Lapse };
-        self.push(joined_at, What::Join, 0);
-        self.push(left_at, what, bucket_of(left_at - joined_at));
+    /// Takes note of a session that opens; `is_first` where it is its viewer's first of the airing.
+    pub(crate) fn join(&mut self, at: Ms, is_first: bool) {
+        self.push(at, if is_first { What::NewJoin } else { What::Join }, 0);
     }
 
-    /// Takes note of a viewer, who first joined the airing at `first_joined_at`.
-    pub(crate) fn viewer(&mut self, first_joined_at: Ms) {
-        self.push(first_joined_at, What::FirstJoin, 0);
+    /// Takes note of a session that closes, `stay` ms after it opened.
+    pub(crate) fn leave(&mut self, at: Ms, stay: Ms, ended: Ended) {
+        let what = if ended == Ended::Leave { What::Leave } else { What::Lapse };
+        self.push(at, what, bucket_of(stay));
     }
 
     /// Takes note of a retweet that counts.
@@ -109,7 +110,7 @@ pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut
         return None;
     }
     let Flow { mut changes, mut retweets, tally, .. } = flow;
-    changes.sort_unstable();
+    sort(&mut changes);
     retweets.sort_unstable();
     let at_of = |change: &u64| airing.airing_at + packed_at(*change);
     let last_at = changes.last().map(at_of).into_iter().chain(airing.ends.last().map(|(at, _)| *at));
@@ -118,7 +119,6 @@ pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut
     row.first_joined_at = changes.first().map(at_of);
     row.airtime_ms = row.first_joined_at.map(|first| last_at - first);
 
-    let mut stays = BTreeMap::<u16, i64>::new();
     let mut buckets = Vec::new();
     let (mut next, mut next_retweet, mut viewers) = (0, 0, 0);
     let mut minute_at = minute_of(airing.airing_at);
@@ -127,7 +127,7 @@ pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut
         let rest = &changes[next..];
         let here = &rest[..rest.partition_point(|change| at_of(change) < end)];
         next += here.len();
-        buckets.clear();
+        let ended_before = buckets.len();
         let mut open = OpenMinute::new(minute_at, viewers);
         open.take(here, airing.airing_at, &mut buckets);
         let mut one = open.close();
@@ -138,17 +138,47 @@ pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut
             one.retweet_followers += followers.unwrap_or(0);
             next_retweet += 1;
         }
-        for bucket in &buckets {
-            *stays.entry(*bucket).or_default() += 1;
-        }
-        one.stays = listed(&mut buckets);
+        one.stays = listed(&mut buckets[ended_before..]);
         viewers = one.viewers_end;
         add_minute(&mut row, &one);
         minute(one);
         minute_at = end;
     }
-    row.stays = stays.into_iter().map(|(bucket, sessions)| Stay { ms: lowest_of(bucket), sessions }).collect();
+    row.stays = listed(&mut buckets);
     Some(row)
+}
+
+/// Changes that are copied to be sorted; more are sorted where they are, so that the largest broadcasts do not need twice their memory.
+const COPIED_MAX: usize = 1 << 22;
+
+/// Sorts packed changes: first by minutes of their own time, which are few, then inside each.
+fn sort(changes: &mut Vec<u64>) {
+    let minute_of = |change: &u64| usize::try_from(packed_at(*change) / MINUTE_MS).unwrap_or(usize::MAX);
+    let minutes = changes.iter().map(minute_of).max().unwrap_or(0);
+    if minutes > changes.len() / 16 || changes.len() > COPIED_MAX {
+        changes.sort_unstable();
+        return;
+    }
+    let mut next = vec![0; minutes + 1];
+    for change in &*changes {
+        next[minute_of(change)] += 1;
+    }
+    let mut start = 0;
+    for place in &mut next {
+        start += std::mem::replace(place, start);
+    }
+    let mut sorted = vec![0; changes.len()];
+    for change in &*changes {
+        let place = &mut next[minute_of(change)];
+        sorted[*place] = *change;
+        *place += 1;
+    }
+    let mut start = 0;
+    for end in next {
+        sorted[start..end].sort_unstable();
+        start = end;
+    }
+    *changes = sorted;
 }
 
 fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, mut tally: Tally) -> AiringRow {
@@ -218,8 +248,9 @@ impl OpenMinute {
             let mut change = 0;
             for one in group {
                 match one >> WHAT & 7 {
-                    JOIN => {
+                    what @ (JOIN | NEW_JOIN) => {
                         self.joins += 1;
+                        self.new_viewers += i64::from(what == NEW_JOIN);
                         change += 1;
                     }
                     FIRST_JOIN => self.new_viewers += 1,

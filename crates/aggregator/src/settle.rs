@@ -42,7 +42,7 @@ pub fn settle(
         return Vec::new();
     }
     let flows = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
-    let mut shard = Shard { broadcast, airings, rules, flows, firsts: Vec::new(), rows };
+    let mut shard = Shard { broadcast, airings, rules, flows, joins: Vec::new(), rows };
     let mut viewer = None;
     while let Some(event) = events.peek().filter(|event| event.broadcast == broadcast) {
         match event.kind() {
@@ -68,8 +68,8 @@ struct Shard<'a, R> {
     rules: &'a Rules,
     /// By place of the airing.
     flows: Vec<Flow>,
-    /// Of the viewer at hand: the first join in each airing, ascending by airing.
-    firsts: Vec<(usize, Ms)>,
+    /// Of the viewer at hand: the place of the airing and `joined_at` of each session.
+    joins: Vec<(usize, Ms)>,
     rows: &'a mut R,
 }
 
@@ -139,11 +139,8 @@ impl<R: Rows> Shard<'_, R> {
 
     fn close(&mut self, viewer: u128, session: u128, open: Open, via: Option<&str>, left_at: Ms, ended: Ended) {
         let place = self.airings.place_of(open.joined_at);
-        self.flows[place].session(open.joined_at, left_at, ended);
-        match self.firsts.binary_search_by_key(&place, |(place, _)| *place) {
-            Ok(known) => self.firsts[known].1 = self.firsts[known].1.min(open.joined_at),
-            Err(gap) => self.firsts.insert(gap, (place, open.joined_at)),
-        }
+        self.flows[place].leave(left_at, left_at - open.joined_at, ended);
+        self.joins.push((place, open.joined_at));
         let row = SessionRow {
             broadcast: self.broadcast,
             via: NO_DETAIL,
@@ -158,8 +155,12 @@ impl<R: Rows> Shard<'_, R> {
     }
 
     fn close_viewer(&mut self) {
-        for (place, first_joined_at) in self.firsts.drain(..) {
-            self.flows[place].viewer(first_joined_at);
+        // Which of a viewer's sessions is the first, is known when all are.
+        self.joins.sort_unstable();
+        let mut last = None;
+        for (place, joined_at) in self.joins.drain(..) {
+            self.flows[place].join(joined_at, last != Some(place));
+            last = Some(place);
         }
     }
 

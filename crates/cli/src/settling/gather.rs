@@ -1,12 +1,12 @@
 //! The gathering: events by shard of viewers, in memory up to a budget and in sorted runs on disk beyond it.
 
-use super::SHARDS;
 use super::source::ShardSource;
+use super::{SHARDS, order};
 use crate::problem::Problem;
 use aggregator::Timeline;
 use audience::{Details, Event, NO_DETAIL};
 use exporter::{Run, RunWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,8 @@ pub(crate) struct Gather {
     /// Bytes of events and strings in the shards.
     held: AtomicUsize,
     budget: usize,
+    /// How many feed it, and so how many threads there are to spill with.
+    feeders: AtomicUsize,
     spill: Mutex<Spill>,
 }
 
@@ -60,12 +62,14 @@ impl Gather {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             held: AtomicUsize::new(0),
             budget,
+            feeders: AtomicUsize::new(0),
             spill: Mutex::new(Spill { folder: spill_to, runs: Vec::new() }),
         }
     }
 
     /// A way in for one thread.
     pub(crate) fn feeder(&self) -> Feeder<'_> {
+        self.feeders.fetch_add(1, Ordering::Relaxed);
         Feeder { gather: self, timelines: Vec::new(), feeds: (0..SHARDS).map(|_| Heap::default()).collect() }
     }
 
@@ -80,22 +84,24 @@ impl Gather {
         Ok(())
     }
 
-    /// Writes what the shards hold as one sorted run. Others wait here, so the memory stays bounded.
+    /// Writes what the shards hold as sorted runs. Others wait here, so the memory stays bounded.
     fn spill(&self) -> Result<(), Problem> {
         let mut spill = lock(&self.spill);
         if self.held.load(Ordering::Relaxed) <= self.budget {
             return Ok(());
         }
-        spill.write(&self.shards, &self.held)
+        spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))
     }
 
     /// All events are in: the shards, each to be read in order.
     pub(crate) fn finish(self) -> Result<Gathered, Problem> {
         let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !spill.runs.is_empty() && self.held.load(Ordering::Relaxed) > 0 {
-            spill.write(&self.shards, &self.held)?;
+            spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))?;
         }
-        let buffer = (self.budget / (4 * SHARDS * spill.runs.len().max(1))).clamp(4 << 10, 256 << 10);
+        // A shard lies in one of the runs that are written at a time, one by each thread.
+        let runs = spill.runs.len().div_ceil(self.feeders.load(Ordering::Relaxed).clamp(1, SHARDS)).max(1);
+        let buffer = (self.budget / (4 * SHARDS * runs)).clamp(4 << 10, 256 << 10);
         let mut shards = Vec::with_capacity(SHARDS);
         for (number, heap) in self.shards.into_iter().enumerate() {
             let heap = heap.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -110,22 +116,47 @@ impl Gather {
 }
 
 impl Spill {
-    fn write(&mut self, shards: &[Mutex<Heap>], held: &AtomicUsize) -> Result<(), Problem> {
-        let mut writer = RunWriter::create(&self.folder)?;
-        for shard in shards {
+    /// Each of `threads` threads writes a run with its share of the shards; the sections of the others are empty there.
+    fn write(&mut self, shards: &[Mutex<Heap>], held: &AtomicUsize, threads: usize) -> Result<(), Problem> {
+        let threads = threads.clamp(1, SHARDS);
+        let write = |thread: usize| write_run(&self.folder, shards, held, |shard| shard % threads == thread);
+        let runs: Vec<Result<Run, Problem>> = std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|thread| scope.spawn(move || write(thread))).collect();
+            let first = write(0);
+            let others = helpers
+                .into_iter()
+                .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            std::iter::once(first).chain(others).collect()
+        });
+        for run in runs {
+            self.runs.push(run?);
+        }
+        Ok(())
+    }
+}
+
+fn write_run(
+    folder: &Path,
+    shards: &[Mutex<Heap>],
+    held: &AtomicUsize,
+    is_ours: impl Fn(usize) -> bool,
+) -> Result<Run, Problem> {
+    let mut writer = RunWriter::create(folder)?;
+    let mut spare = Vec::new();
+    for (number, shard) in shards.iter().enumerate() {
+        if is_ours(number) {
             let mut heap = lock(shard);
-            heap.events.sort_unstable();
+            order::sort(&mut heap.events, &mut spare);
             for event in &heap.events {
                 writer.push(event, heap.details.get(event.detail))?;
             }
-            writer.end_section();
             held.fetch_sub(heap.bytes(), Ordering::Relaxed);
             heap.events.clear();
             heap.details.clear();
         }
-        self.runs.push(writer.finish()?);
-        Ok(())
+        writer.end_section();
     }
+    Ok(writer.finish()?)
 }
 
 /// One thread's way into a [`Gather`].

@@ -4,6 +4,7 @@
 
 mod engine;
 mod gather;
+mod order;
 mod sink;
 mod source;
 

@@ -1,5 +1,6 @@
 //! A shard's events in order: sorted in memory, or merged from sorted runs.
 
+use super::order;
 use crate::problem::Problem;
 use aggregator::Sorted;
 use audience::{Details, Event};
@@ -29,7 +30,8 @@ impl ShardSource {
     }
 
     pub(super) fn runs(runs: &[Run], section: usize, buffer: usize) -> Result<ShardSource, Problem> {
-        let pieces = runs.iter().map(|run| Piece::Run(run.section(section, buffer))).collect();
+        let full = runs.iter().filter(|run| run.sections().get(section).is_some_and(|section| section.records > 0));
+        let pieces = full.map(|run| Piece::Run(run.section(section, buffer))).collect();
         let merge = Merge::new(pieces)?;
         Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None })
     }
@@ -48,7 +50,7 @@ impl Sorted for ShardSource {
         match self {
             ShardSource::Memory { events, at, is_sorted, .. } => {
                 if !*is_sorted {
-                    events.sort_unstable();
+                    order::sort(events, &mut Vec::new());
                     *is_sorted = true;
                 }
                 events.get(*at).copied()
