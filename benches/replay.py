@@ -14,6 +14,7 @@ for name in ("jauge", "events", "work"):
     parser.add_argument(f"--{name}", required=True)
 parser.add_argument("--runs", type=int, required=True)
 parser.add_argument("--peers")
+parser.add_argument("--memory-only", metavar="TITLE", help="only the peak of memory, under this title")
 args = parser.parse_args()
 
 MEMORY = ["64MiB", "256MiB", "1GiB"]
@@ -28,7 +29,11 @@ def replay(measured, *more):
 
 def main():
     events = warm(args.events)
-    print(f"\n## replay of {events:,} events, {os.path.getsize(args.events) / 1e6:,.0f} MB of NDJSON\n")
+    size = f"{events:,} events, {os.path.getsize(args.events) / 1e6:,.0f} MB of NDJSON"
+    if args.memory_only:
+        print(f"\n## {args.memory_only}: {size}\n")
+        return memory(events)
+    print(f"\n## replay of {size}\n")
     minutes, whole = Measured("jauge, `--tables minutes`"), Measured("jauge, all tables")
     peer = Measured("chDB") if args.peers else None
     curve = os.path.join(args.work, "chdb.parquet")
@@ -47,6 +52,11 @@ def main():
     else:
         subprocess.run([args.jauge, "verify", out], check=True, stdout=subprocess.DEVNULL)
         ledger(out, events)
+    memory(events)
+
+
+def memory(events):
+    """The peak of memory under several `--memory`."""
     rows = []
     for memory in MEMORY:
         for name, more in ((f"`--memory {memory} --tables minutes`", ["--tables", "minutes"]), (f"`--memory {memory}`", [])):
