@@ -35,6 +35,8 @@ mod simulate;
 mod demo;
 // DuckDB, Polars and pandas read what we write.
 mod readers;
+// The benches, with a small input.
+mod benches;
 // The documents: their commands are run, their lists compared with the code.
 mod docs;
 // The rules of the house that a machine can hold: layers, lengths, lints, and that no file here is forgotten.
