@@ -33,6 +33,8 @@ mod live;
 mod refuses;
 // Records that are no events.
 mod rejects;
+// Health, status and metrics.
+mod health;
 
 /// How long anything here may take: far longer than it does.
 const SOON: Duration = Duration::from_secs(90);

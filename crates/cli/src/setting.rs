@@ -252,6 +252,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         commands: READERS,
     },
     Setting {
+        name: "listen",
+        default: "",
+        form: Form::Text,
+        placeholder: "HOST:PORT",
+        help: "Serve /livez, /readyz, /status and /metrics over HTTP there; not at all where nothing is set",
+        group: MACHINE,
+        commands: RUN,
+    },
+    Setting {
         name: "log_format",
         default: "text",
         form: Form::Choice(&["text", "json"]),

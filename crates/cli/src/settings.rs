@@ -72,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) memory_bytes: u64,
     /// Threads that count, `>= 1`.
     pub(crate) lanes: usize,
+    /// `HOST:PORT` to serve health and metrics on; `None` where nobody asks.
+    pub(crate) listen: Option<String>,
     /// Form of the log lines.
     pub(crate) log_format: LogFormat,
     /// librdkafka's properties, as they were given.
@@ -109,6 +111,7 @@ impl Settings {
                 Value::Count(Some(lanes)) => *lanes,
                 _ => cores.clamp(1, 16),
             },
+            listen: read.text("listen"),
             log_format: if read.is("log_format", "json") { LogFormat::Json } else { LogFormat::Text },
             kafka: origins.kafka.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect(),
             origins,

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How long a lane waits for records before it looks for what the owner asks.
 const WAIT: Duration = Duration::from_millis(10);
+/// How often a lane asks the client where partitions end: it knows, so that asks no broker.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Records in a batch, at most.
 const BATCH: usize = 10_000;
 
@@ -126,6 +128,7 @@ struct LaneThread {
     cut: Cut,
     is_over: bool,
     stands: bool,
+    looked_at: Instant,
 }
 
 impl LaneThread {
@@ -139,6 +142,7 @@ impl LaneThread {
             cut: Cut::default(),
             is_over: false,
             stands: false,
+            looked_at: Instant::now(),
         };
         for partition in owned {
             thread.own(partition);
@@ -238,9 +242,7 @@ impl LaneThread {
             self.tell(Happening::Notice(notice.clone()));
         }
         if batch.is_empty() {
-            for (index, progress) in lock(&self.parts.progress).iter_mut().filter(|(_, progress)| progress.is_at_end) {
-                progress.high = self.parts.kafka.high_watermark(*index);
-            }
+            self.look(|progress| progress.is_at_end);
             return Ok(());
         }
         let (now, at) = (directory::now(), Instant::now());
@@ -280,7 +282,18 @@ impl LaneThread {
         }
         *lock(&self.parts.progress) = seen;
         self.show_bytes();
+        if at.duration_since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = at;
+            self.look(|progress| !progress.is_at_end);
+        }
         Ok(())
+    }
+
+    /// Notes where partitions end, as the client knows it.
+    fn look(&self, which: impl Fn(&Progress) -> bool) {
+        for (index, progress) in lock(&self.parts.progress).iter_mut().filter(|(_, progress)| which(progress)) {
+            progress.high = self.parts.kafka.high_watermark(*index);
+        }
     }
 
     fn record(

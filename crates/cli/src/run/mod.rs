@@ -6,6 +6,7 @@ mod logline;
 mod owner;
 mod rebuild;
 mod start;
+mod status;
 mod writer;
 
 use crate::args::RunArgs;
@@ -15,6 +16,7 @@ use crate::terminal;
 use exporter::Ledger;
 use owner::{Happening, LaneHandle, Owner, State};
 use start::Started;
+use status::Teller;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
@@ -59,7 +61,10 @@ pub(crate) fn run(
     stop: &Arc<AtomicBool>,
     watch: &mut dyn FnMut(&View<'_>),
 ) -> Result<Ran, Problem> {
-    let started = Started::open(settings, is_until_end, stop)?;
+    let mut teller = Teller::start(settings)?;
+    let mut started = Started::open(settings, is_until_end, stop)?;
+    started.writer.is_disk_full = Arc::clone(&teller.is_disk_full);
+    teller.begin(started.partitions.iter().map(|(index, partition)| (*index, partition.from)));
     let written = started.written();
     let (tell, happenings) = mpsc::channel();
     let Started { kafka, mut writer, registry, partitions, watermarks, watermark, live, lanes } = started;
@@ -117,6 +122,7 @@ pub(crate) fn run(
         stop,
         watch,
         state,
+        teller,
     };
     let ended = owner.run();
     // The owner is gone, and with it its ends of the channels: the threads see that and return.

@@ -4,12 +4,14 @@
 use super::lane::{Ask, Cut, Partition, Progress};
 use super::logline;
 use super::start::Started;
+use super::status::Teller;
 use super::writer::{Settle, Standing, Work, Written};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::lock;
 use aggregator::{Changes, END_OF_DATA, Gathered, Live, PartitionState, Watermarks, Why};
 use audience::{MinuteRow, Ms};
+use dashboard::Phase;
 use ingester::kafka::{Kafka, Notice};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,6 +79,7 @@ pub(super) struct Owner<'a> {
     pub(super) stop: &'a AtomicBool,
     pub(super) watch: &'a mut dyn FnMut(&View<'_>),
     pub(super) state: State,
+    pub(super) teller: Teller,
 }
 
 /// What the loop remembers from turn to turn.
@@ -156,6 +159,7 @@ impl Owner<'_> {
 
     /// All targets are reached: the data end here.
     fn end(mut self) -> Result<Written, Problem> {
+        self.tell(Phase::Stopping);
         self.round(END_OF_DATA)?;
         self.wait_for_writer()?;
         self.cut(true)?;
@@ -165,6 +169,7 @@ impl Owner<'_> {
 
     /// Stopped: what was read is committed.
     fn last_words(mut self) -> Result<Written, Problem> {
+        self.tell(Phase::Stopping);
         self.wait_for_writer()?;
         self.cut(false)?;
         self.wait_for_writer()?;
@@ -180,6 +185,7 @@ impl Owner<'_> {
             Happening::Failed(problem) => Err(problem),
             Happening::Written(written) => {
                 self.state.written = written?;
+                self.teller.written(&self.state.written, self.state.cut_at, &self.state.cut_to);
                 self.state.is_writing = false;
                 // For monitoring only: where it fails, the client says so in a notice.
                 let _ = self.kafka.commit_offsets(GROUP, &self.state.cut_to);
@@ -225,11 +231,15 @@ impl Owner<'_> {
     /// Looks how far the lanes are, and what each partition is doing.
     fn look(&mut self) -> Result<(), Problem> {
         let now = Instant::now();
+        let away_since = self.teller.away_since;
         let idle_after = Duration::from_millis(self.settings.idle_after_ms.unsigned_abs());
         for lane in &self.lanes {
             self.state.progress.extend(lock(&lane.progress).iter().map(|(index, progress)| (*index, *progress)));
         }
         for (index, progress) in &self.state.progress {
+            if away_since.is_some_and(|since| progress.last_at > since) {
+                self.teller.away_since = None;
+            }
             if let Some(heard) = progress.heard {
                 self.watermarks.heard(*index, heard, None, Ms::MAX);
             }
@@ -324,6 +334,7 @@ impl Owner<'_> {
     fn show(&mut self) {
         let positions = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
         (self.watch)(&View { live: &self.live, positions: &positions });
+        self.tell(Phase::Running);
     }
 
     fn is_at_end(&self) -> bool {
@@ -404,6 +415,7 @@ impl Owner<'_> {
         self.state.refreshed_at = Instant::now();
         // A broker that does not answer now is asked again later.
         let Ok(found) = self.kafka.refresh(ASK_TIMEOUT) else { return Ok(()) };
+        self.teller.away_since = None;
         for index in found {
             let info = self.kafka.partitions()[index].clone();
             let Ok(offsets) = self.kafka.offsets(index, ASK_TIMEOUT) else { continue };
@@ -422,6 +434,9 @@ impl Owner<'_> {
 
     /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that is said now and then.
     fn notice(&mut self, notice: &Notice) {
+        if notice.waiting {
+            self.teller.away_since.get_or_insert_with(Instant::now);
+        }
         let noticed = &self.state.noticed;
         let again = noticed
             .as_ref()

@@ -75,6 +75,7 @@ impl Started {
             settings: settings.clone(),
             sources,
             give_up: Arc::clone(give_up),
+            is_disk_full: Arc::default(),
         };
         let live = Live::new(rules(settings));
         let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes };

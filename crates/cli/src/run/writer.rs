@@ -75,6 +75,8 @@ pub(super) struct Writer {
     pub(super) sources: Vec<Arc<str>>,
     /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
+    /// It waits for room on the disk.
+    pub(super) is_disk_full: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -126,10 +128,12 @@ impl Writer {
                         let text = format!("Waiting for room on the disk; nothing is lost. ({problem})");
                         logline::say(self.settings.log_format, &logline::warning(&text));
                         said = true;
+                        self.is_disk_full.store(true, Ordering::Relaxed);
                     }
                     std::thread::park_timeout(FULL_DISK_WAIT);
                 }
                 done => {
+                    self.is_disk_full.store(false, Ordering::Relaxed);
                     if said && done.is_ok() {
                         logline::say(self.settings.log_format, &logline::warning("There is room on the disk again."));
                     }

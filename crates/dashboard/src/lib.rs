@@ -1,0 +1,12 @@
+//! What a run says of itself over HTTP: whether it lives, whether it is ready, what it is doing, and numbers for Prometheus.
+//!
+//! The owner of a run tells its [`Status`] a few times a second; a [`Server`] answers from the newest. Nothing here can hold an event up:
+//! telling replaces a value, and who asks reads it.
+
+mod metrics;
+mod process;
+mod server;
+mod status;
+
+pub use server::{ListenError, Server};
+pub use status::{Commit, Ledger, LiveCurve, Partition, Phase, Status};
