@@ -29,6 +29,8 @@ mod nights;
 mod verify;
 // `jauge show`: the same numbers as the tables, and before they are there.
 mod show;
+// `jauge rejected`: what could not be used, and the way back.
+mod rejected;
 // `jauge simulate`: the same events for the same seed, and their truth.
 mod simulate;
 // `jauge demo`: the whole path at once.

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Check that a data directory agrees with itself
     Verify(VerifyArgs),
+    /// List what could not be used, and send it again
+    Rejected(RejectedArgs),
     /// Make the events of invented broadcasts
     Simulate(SimulateArgs),
     /// Print the effective settings and where each came from
@@ -48,7 +50,7 @@ pub(crate) enum Command {
 /// The commands in the groups of the first help page.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Count", &["demo", "run", "replay"]),
-    ("Look", &["show", "verify"]),
+    ("Look", &["show", "verify", "rejected"]),
     ("More", &["simulate", "config", "completions", "man"]),
 ];
 
@@ -88,7 +90,7 @@ macro_rules! takers {
     )*};
 }
 
-takers!(OfRun "run", OfReplay "replay", OfVerify "verify", OfConfig "config");
+takers!(OfRun "run", OfReplay "replay", OfVerify "verify", OfRejected "rejected", OfConfig "config");
 
 /// `jauge demo`
 #[derive(Debug, Args)]
@@ -179,6 +181,34 @@ pub(crate) struct VerifyArgs {
     /// Settings.
     #[command(flatten)]
     pub(crate) settings: Flags<OfVerify>,
+}
+
+/// `jauge rejected`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: jauge rejected audience
+Example: jauge rejected audience --payloads > bad.ndjson
+Example: jauge rejected audience --send-to events --from corrected.ndjson --brokers localhost:9092
+
+Sent twice is counted once: an event that is known already changes nothing.")]
+pub(crate) struct RejectedArgs {
+    /// The data directory
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// Print the bytes of every rejected event, one a line, to be corrected
+    #[arg(long, conflicts_with_all = ["send_to", "json"])]
+    pub(crate) payloads: bool,
+    /// Send the events that can be used now to this topic
+    #[arg(long, value_name = "TOPIC", conflicts_with = "json")]
+    pub(crate) send_to: Option<String>,
+    /// Send the lines of this file instead, or - for stdin
+    #[arg(long, value_name = "FILE", requires = "send_to", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags<OfRejected>,
 }
 
 /// `jauge simulate`

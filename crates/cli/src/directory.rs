@@ -98,7 +98,8 @@ pub(crate) fn identity(settings: &Settings) -> Result<Identity, Problem> {
 
 /// The settings that the data depend on, as they were written: where they are and who is asked for them is left out.
 pub(crate) fn settings_of_data(settings: &Settings) -> BTreeMap<String, String> {
-    const PLACES: [&str; 9] = ["brokers", "topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
+    const PLACES: [&str; 10] =
+        ["brokers", "topic", "rejected_topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
     let entries = settings.origins.entries.iter().filter(|entry| !PLACES.contains(&entry.setting.name));
     entries.map(|entry| (entry.setting.name.to_owned(), entry.setting.form.write(&entry.value))).collect()
 }

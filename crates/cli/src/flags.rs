@@ -50,7 +50,7 @@ impl<C: Taker> Flags<C> {
 
     /// Only those who talk to brokers, or show what would be told to them.
     fn takes_kafka() -> bool {
-        matches!(C::COMMAND, "run" | "config")
+        matches!(C::COMMAND, "run" | "rejected" | "config")
     }
 
     fn read(&mut self, matches: &ArgMatches) {

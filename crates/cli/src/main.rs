@@ -23,6 +23,7 @@ mod passport;
 mod problem;
 mod progress;
 mod reading;
+mod rejected;
 mod replay;
 mod run;
 mod setting;
@@ -70,6 +71,7 @@ fn obey(command: &Command) -> Result<(), Problem> {
         Command::Replay(args) => replay::command(args),
         Command::Show(args) => show::show(args),
         Command::Verify(args) => verify::command(args),
+        Command::Rejected(args) => rejected::command(args),
         Command::Simulate(args) => simulate::command(args),
         Command::Config(args) => config::config(args),
         Command::Completions(args) => shell::completions(args),

@@ -54,6 +54,7 @@ const DAY: i64 = 1_440 * MINUTE;
 const EVER: i64 = 36_525 * DAY;
 
 const RUN: &[&str] = &["run"];
+const KAFKA: &[&str] = &["run", "rejected"];
 const REPLAY: &[&str] = &["replay"];
 const BOTH: &[&str] = &["run", "replay"];
 const READERS: &[&str] = &["run", "replay", "verify"];
@@ -78,7 +79,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "HOST:PORT",
         help: "Kafka brokers to ask first; several with commas",
         group: INPUT,
-        commands: RUN,
+        commands: KAFKA,
     },
     Setting {
         name: "topic",
@@ -97,6 +98,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         help: "Stop at the first rejected event, with exit code 4",
         group: INPUT,
         commands: BOTH,
+    },
+    Setting {
+        name: "rejected_topic",
+        default: "",
+        form: Form::Text,
+        placeholder: "NAME",
+        help: "Send records that are rejected to this topic, too, whole, with headers that say why",
+        group: INPUT,
+        commands: RUN,
     },
     Setting {
         name: "out",
@@ -177,7 +187,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "DURATION",
         help: "Reject an event that is further ahead of our clock",
         group: COUNTING,
-        commands: RUN,
+        commands: KAFKA,
     },
     Setting {
         name: "lateness",

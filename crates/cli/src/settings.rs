@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) settle_interval_ms: Ms,
     /// Names from [`TABLES`](crate::setting::TABLES), without repeats.
     pub(crate) tables: Vec<String>,
+    /// Where rejected records go, besides the table.
+    pub(crate) rejected_topic: Option<String>,
     /// Stop at the first rejected event.
     pub(crate) strict: bool,
     /// `>= 1`; `None` for off.
@@ -95,6 +97,7 @@ impl Settings {
             commit_bytes: read.bytes("commit_bytes"),
             settle_interval_ms: read.ms("settle_interval"),
             tables: read.list("tables"),
+            rejected_topic: read.text("rejected_topic"),
             strict: read.value("strict") == &Value::Bool(true),
             session_timeout_ms: read.limit("session_timeout"),
             timeout_grace_ms: read.ms("timeout_grace"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -37,6 +38,8 @@ pub enum Target<'a> {
     Partition(i32),
     /// To the partition of this key, by the Java client's hash.
     Key(&'a [u8]),
+    /// Without a key, to any partition.
+    Any,
 }
 
 /// Sends records to topics. May be used by several threads. What was not flushed when it is dropped is lost.
@@ -118,10 +121,28 @@ impl Producer {
         value: Option<&[u8]>,
         time_ms: Option<i64>,
     ) -> Result<(), KafkaError> {
+        self.send_with(topic, target, value, time_ms, &[])
+    }
+
+    /// [`Producer::send`] of a record with headers, each a name and a text.
+    pub fn send_with(
+        &self,
+        topic: &str,
+        target: Target<'_>,
+        value: Option<&[u8]>,
+        time_ms: Option<i64>,
+        headers: &[(&str, &str)],
+    ) -> Result<(), KafkaError> {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
         match target {
             Target::Partition(partition) => record = record.partition(partition),
             Target::Key(key) => record = record.key(key),
+            Target::Any => {}
+        }
+        if !headers.is_empty() {
+            let add = |all: OwnedHeaders, (key, value): &(&str, &str)| all.insert(Header { key, value: Some(*value) });
+            let empty = OwnedHeaders::new_with_capacity(headers.len());
+            record = record.headers(headers.iter().fold(empty, add));
         }
         (record.payload, record.timestamp) = (value, time_ms);
         let reports = self.reports();

@@ -1,6 +1,7 @@
 //! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner asks between two
 //! batches, and shares nothing with other lanes but the registry.
 
+use super::letters::Letter;
 use super::owner::Happening;
 use crate::directory;
 use crate::problem::Problem;
@@ -79,6 +80,8 @@ pub(super) struct Cut {
     pub(super) events: Vec<LoggedEvent>,
     pub(super) details: Details,
     pub(super) rejected: Vec<RejectedRow>,
+    /// The rejected records whole, where a topic takes them.
+    pub(super) letters: Vec<Letter>,
     /// By index of the partition.
     pub(super) partitions: BTreeMap<usize, Taken>,
     bytes: usize,
@@ -105,6 +108,7 @@ pub(super) struct LaneParts {
     pub(super) asks: Receiver<Ask>,
     pub(super) tells: Sender<Happening>,
     pub(super) future_max: Ms,
+    pub(super) keeps_letters: bool,
     pub(super) redact: bool,
     /// The first rejected event ends the run.
     pub(super) strict: bool,
@@ -252,7 +256,7 @@ impl LaneThread {
             let (Item::Record { partition: index, .. } | Item::End { partition: index, .. }) = item;
             let Some(progress) = seen.get_mut(&index) else { continue };
             match item {
-                Item::Record { offset, time_ms, value, .. } => {
+                Item::Record { offset, time_ms, key, value, .. } => {
                     let until = self.partitions[&index].until;
                     if until.is_some_and(|until| offset >= until) {
                         progress.next = progress.next.max(until.unwrap_or(offset));
@@ -260,7 +264,11 @@ impl LaneThread {
                         progress.next = offset + 1;
                         progress.is_at_end = false;
                         progress.last_at = at;
-                        self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress)?;
+                        let rejection =
+                            self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress)?;
+                        if let Some(rejection) = rejection {
+                            self.keep_letter(index, offset, time_ms, (key, value), rejection);
+                        }
                     }
                 }
                 Item::End { next_offset, .. } => {
@@ -304,7 +312,7 @@ impl LaneThread {
         value: &[u8],
         now: Ms,
         progress: &mut Progress,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<Rejection>, Problem> {
         let decoded = self.decoder.decode(value, &mut self.cut.details);
         let decoded = decoded.and_then(|event| {
             let is_possible = event.ts() <= now.saturating_add(self.parts.future_max);
@@ -325,6 +333,7 @@ impl LaneThread {
                     LoggedEvent { event, late_at, commit: 0, offset, source: *source, partition: info.partition };
                 self.cut.events.push(logged);
                 self.cut.bytes += size_of::<LoggedEvent>();
+                Ok(None)
             }
             Err(rejection) => {
                 if self.parts.strict {
@@ -342,9 +351,25 @@ impl LaneThread {
                     payload,
                     payload_bytes: i64::try_from(value.len()).unwrap_or(i64::MAX),
                 });
+                Ok(Some(rejection))
             }
         }
-        Ok(())
+    }
+
+    fn keep_letter(
+        &mut self,
+        index: usize,
+        offset: i64,
+        time: Option<Ms>,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+        rejection: Rejection,
+    ) {
+        if self.parts.keeps_letters {
+            let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
+            let letter = Letter { info: self.partitions[&index].info.clone(), offset, time, key, value, rejection };
+            self.cut.bytes += letter.bytes();
+            self.cut.letters.push(letter);
+        }
     }
 
     fn show_bytes(&self) {

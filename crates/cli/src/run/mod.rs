@@ -2,6 +2,7 @@
 //! commits and settles (`writer`); threads meet in channels only.
 
 mod lane;
+mod letters;
 mod logline;
 mod owner;
 mod rebuild;
@@ -100,6 +101,7 @@ pub(crate) fn run(
             asks: asked,
             tells: tell.clone(),
             future_max: settings.future_max_ms,
+            keeps_letters: settings.rejected_topic.is_some(),
             redact: settings.rejected_redact,
             strict: settings.strict,
             bytes_max,

@@ -2,6 +2,7 @@
 //! commit left it, from the log.
 
 use super::lane::Partition;
+use super::letters::Letters;
 use super::rebuild;
 use super::writer::{Writer, Written};
 use crate::directory::{self, Keys};
@@ -47,6 +48,7 @@ impl Started {
         let options = KafkaOptions { properties, ..KafkaOptions::new(&brokers.join(","), &names) };
         let kafka = connect(&options, give_up)?;
 
+        let letters = Letters::open(settings)?;
         let store = directory::create_or_open(out)?;
         let owner = DirectoryOwner::take(&store, directory::identity(settings)?, directory::now())?;
         if owner.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
@@ -74,6 +76,7 @@ impl Started {
             registry: Arc::clone(&registry),
             settings: settings.clone(),
             sources,
+            letters,
             give_up: Arc::clone(give_up),
             is_disk_full: Arc::default(),
         };

@@ -2,6 +2,7 @@
 //! is due, from the log that it has committed. A full disk is waited for.
 
 use super::lane::{Cut, Taken};
+use super::letters::Letters;
 use super::logline;
 use crate::directory::{self, Keys};
 use crate::passport;
@@ -73,6 +74,8 @@ pub(super) struct Writer {
     pub(super) settings: Settings,
     /// Names of topics, by number of the source.
     pub(super) sources: Vec<Arc<str>>,
+    /// Who sends rejected records on, where they are wanted.
+    pub(super) letters: Option<Letters>,
     /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
     /// It waits for room on the disk.
@@ -88,6 +91,10 @@ impl Writer {
         if is_all || !work.is_empty() {
             let began = Instant::now();
             let counts = counts_of(&work.cuts);
+            if let Some(letters) = &mut self.letters {
+                let rejected: Vec<_> = work.cuts.iter_mut().flat_map(|cut| std::mem::take(&mut cut.letters)).collect();
+                letters.send(&rejected, &self.settings, &self.give_up)?;
+            }
             let whole = join(std::mem::take(&mut work.cuts));
             self.until_it_fits(|writer| writer.commit_cut(&whole, &counts, &mut work))?;
             written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };

@@ -34,6 +34,8 @@ pub enum Item<'a> {
         offset: i64,
         /// Its time, of its creation or of its arrival at the broker, ms since the Unix epoch; `None` where it has none.
         time_ms: Option<i64>,
+        /// Its key; `None` for null.
+        key: Option<&'a [u8]>,
         /// Its value; `None` for null.
         value: Option<&'a [u8]>,
     },
@@ -60,6 +62,7 @@ impl Batch {
                     partition,
                     offset: message.offset(),
                     time_ms: message.time_ms(),
+                    key: message.key(),
                     value: message.bytes(),
                 },
                 _ => Item::End { partition, next_offset: message.offset() },

@@ -262,6 +262,18 @@ impl<'a> Message<'a> {
         Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) })
     }
 
+    /// The record's key.
+    pub(super) fn key(self) -> Option<&'a [u8]> {
+        // SAFETY: the message is alive.
+        let (bytes, len) = unsafe {
+            let native = self.native.as_ptr();
+            (addr_of!((*native).key).read(), addr_of!((*native).key_len).read())
+        };
+        let bytes = NonNull::new(bytes.cast::<u8>())?;
+        // SAFETY: librdkafka says that the key is so long, and it lives and stays as it is as long as the message.
+        Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) })
+    }
+
     fn native_topic(self) -> *mut rd_kafka_topic_t {
         // SAFETY: the message is alive.
         unsafe { addr_of!((*self.native.as_ptr()).rkt).read() }

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::Message;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::message::Headers;
+
 use super::{Item, Kafka, KafkaError, KafkaOptions, Lane};
 use crate::embedded::EmbeddedBroker;
 use crate::producer::{Producer, Target};
@@ -46,7 +50,7 @@ fn read(lane: &mut Lane, partitions: usize, done: impl Fn(&Read) -> bool) -> Rea
         let batch = lane.next_batch(Duration::from_millis(100), 1000).expect("nothing is wrong");
         for item in batch.items() {
             match item {
-                Item::Record { partition, offset, time_ms, value } => {
+                Item::Record { partition, offset, time_ms, value, .. } => {
                     let text = std::str::from_utf8(value.expect("it is not null")).expect("it is text");
                     assert_eq!(text, offset.to_string());
                     assert_eq!(time_ms, Some(TIME_MS + offset));
@@ -57,6 +61,25 @@ fn read(lane: &mut Lane, partitions: usize, done: impl Fn(&Read) -> bool) -> Rea
         }
     }
     read
+}
+
+#[test]
+fn headers_arrive_with_their_record() {
+    let (broker, producer) = broker(1);
+    let headers = [("why", "not_json"), ("where", "7")];
+    producer.send_with(TOPIC, Target::Any, Some(b"x"), None, &headers).expect("the client takes it");
+    producer.flush(SOON).expect("the broker takes it");
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", broker.bootstrap()).set("group.id", "test").set("auto.offset.reset", "earliest");
+    let consumer: rdkafka::consumer::BaseConsumer = config.create().expect("its properties are ours");
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, rdkafka::Offset::Beginning).expect("an offset");
+    consumer.assign(&list).expect("the partition is there");
+    let message = consumer.poll(SOON).expect("it comes").expect("nothing is wrong");
+    let headers: Vec<_> = message.headers().expect("it has headers").iter().collect();
+    let texts = headers.iter().map(|header| (header.key, header.value)).collect::<Vec<_>>();
+    assert_eq!(texts, [("why", Some(&b"not_json"[..])), ("where", Some(&b"7"[..]))]);
+    assert_eq!(message.key(), None);
 }
 
 #[test]
