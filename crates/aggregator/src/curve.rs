@@ -60,6 +60,11 @@ pub(crate) fn packed_at(change: u64) -> Ms {
     (change >> AT).cast_signed()
 }
 
+/// Whether a packed change of the live curve opens a session.
+pub(crate) fn is_join(change: u64) -> bool {
+    change >> WHAT & 7 == JOIN
+}
+
 impl Flow {
     /// The flow of a shard without events. Time is counted from `airing_at`, the same in all shards.
     pub fn new(airing_at: Ms) -> Flow {

@@ -4,6 +4,7 @@
 //! session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of the watermark.
 
 mod audit;
+mod complete;
 mod curve;
 mod ledger;
 mod live;
@@ -14,12 +15,13 @@ mod stays;
 mod timeline;
 
 pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
+pub use complete::{Completeness, Gap, Gaps};
 pub use curve::{Flow, curve};
 pub use ledger::Tally;
 pub use live::{
-    AiringState, Changes, Directives, Due, END_OF_DATA, Gathered, HeldEvent, Holder, Lane, LaneState, LateMinute, Live,
-    LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, SignsState, SoFar, StageState, Standing,
-    TweetState, ViewerState, Watermarks, Why,
+    AiringState, Changes, Directives, Due, END_OF_DATA, ExposedState, GapState, Gathered, HeldEvent, Holder, Lane,
+    LaneState, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, SignsState, SoFar,
+    StageState, Standing, TweetState, ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
 pub use settle::{Rows, Sorted, settle};

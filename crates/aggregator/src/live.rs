@@ -7,6 +7,7 @@
 mod alone;
 mod crowd;
 mod curve;
+mod gaps;
 mod held;
 mod lane;
 mod onair;
@@ -23,8 +24,8 @@ pub use curve::{Due, Live, Standing};
 pub use lane::Lane;
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, HeldEvent, LaneState, LateMinute, LiveState, MinuteState, OpenSession, SignsState, SoFar, StageState,
-    TweetState, ViewerState,
+    AiringState, ExposedState, GapState, HeldEvent, LaneState, LateMinute, LiveState, MinuteState, OpenSession,
+    SignsState, SoFar, StageState, TweetState, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

@@ -1,6 +1,7 @@
 //! A crowd: the open sessions of one broadcast in one lane. It takes the events of a round session by session, stops at the ends and silences
 //! that close everything, and writes down each change.
 
+use super::gaps::Ended;
 use super::round::Boundary;
 use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
 use crate::curve::{What, packed};
@@ -62,6 +63,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) wakes: &'a mut Wakes,
     pub(crate) changes: &'a mut Vec<u64>,
+    /// The ends of sessions that opened before it are told one by one.
+    pub(crate) gaps_to: Ms,
+    pub(crate) ended: &'a mut Vec<Ended>,
 }
 
 impl Pass<'_> {
@@ -71,6 +75,9 @@ impl Pass<'_> {
 
     fn closed(&mut self, open: &Open, at: Ms, what: What) {
         self.changes.push(packed(at, what, bucket_of(at - open.joined_at)));
+        if open.joined_at < self.gaps_to {
+            self.ended.push(Ended { broadcast: self.broadcast, joined_at: open.joined_at, left_at: at });
+        }
     }
 
     /// Closes a session whose time-out is due at or before `until`; tells whether it did.

@@ -1,9 +1,11 @@
 //! The owner's part of the live curve: it finds the silences, adds up the changes of all lanes, and closes the minutes.
 
+use super::gaps::{Ended, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
 use super::state::{LateMinute, LiveState, SignsState, SoFar, StageState, TweetState};
 use crate::Rules;
+use crate::complete::Gap;
 use crate::curve::{What, packed};
 use crate::settle::Said;
 use crate::timeline::{Signs, Timeline};
@@ -24,6 +26,9 @@ pub struct Live {
     silences: BTreeSet<(Ms, u32)>,
     /// Between `advance` and `close`.
     rounds: BTreeMap<u32, Round>,
+    /// The watermark of the round before, between `advance` and `close`.
+    before: Ms,
+    gaps: LiveGaps,
 }
 
 /// What is known of one broadcast.
@@ -40,6 +45,8 @@ struct Stage {
     airings: Vec<OnAir>,
     waiting: i64,
     unsettled: Timeline,
+    /// What the gaps of the input left open.
+    exposed: Exposed,
 }
 
 impl Default for Stage {
@@ -52,6 +59,7 @@ impl Default for Stage {
             airings: Vec::new(),
             waiting: 0,
             unsettled: Timeline::default(),
+            exposed: Exposed::default(),
         }
     }
 }
@@ -95,11 +103,23 @@ impl Live {
     pub fn new(rules: Rules) -> Live {
         let (watermark, rolled) = (Ms::MIN, Ms::MIN);
         let (stages, silences, rounds) = Default::default();
-        Live { rules, watermark, rolled, stages, silences, rounds }
+        Live { rules, watermark, rolled, stages, silences, rounds, before: Ms::MIN, gaps: LiveGaps::default() }
+    }
+
+    /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and new ones behind them.
+    /// Minutes that close from now on are complete, or not, by it.
+    pub fn set_gaps(&mut self, gaps: &[Gap]) {
+        for gap in self.gaps.set(gaps, self.watermark) {
+            for stage in self.stages.values_mut() {
+                let viewers = stage.viewers();
+                stage.exposed.begin(gap, viewers);
+            }
+        }
     }
 
     /// Adds up what all lanes gathered for the watermark, and finds the ends and silences that it has passed. [`Live::close`] comes next.
     pub fn advance(&mut self, watermark: Ms, gathered: Vec<Gathered>) -> Directives {
+        self.before = self.watermark;
         self.watermark = self.watermark.max(watermark);
         let mut heard = BTreeMap::<u32, Heard>::new();
         for (broadcast, one) in gathered.into_iter().flat_map(|lane| lane.heard) {
@@ -121,7 +141,7 @@ impl Live {
             (has_late_joins || !directive.boundaries.is_empty()).then_some((broadcast, directive))
         });
         let broadcasts = broadcasts.collect();
-        Directives { watermark: self.watermark, broadcasts }
+        Directives { watermark: self.watermark, gaps_to: self.gaps.latest(), broadcasts }
     }
 
     fn hear(&mut self, broadcast: u32, mut heard: Heard) -> Directive {
@@ -167,8 +187,12 @@ impl Live {
     pub fn close(&mut self, changes: Vec<Changes>) -> Vec<MinuteRow> {
         let mut rows = Vec::new();
         let mut by_broadcast = BTreeMap::<u32, Vec<u64>>::new();
-        for (broadcast, mut changes) in changes.into_iter().flat_map(|lane| lane.broadcasts) {
-            by_broadcast.entry(broadcast).or_default().append(&mut changes);
+        let mut ended = BTreeMap::<u32, Vec<Ended>>::new();
+        for lane in changes {
+            for (broadcast, mut changes) in lane.broadcasts {
+                by_broadcast.entry(broadcast).or_default().append(&mut changes);
+            }
+            lane.ended.into_iter().for_each(|one| ended.entry(one.broadcast).or_default().push(one));
         }
         let mut rounds = std::mem::take(&mut self.rounds);
         for broadcast in by_broadcast.keys() {
@@ -179,13 +203,21 @@ impl Live {
             let mut changes = by_broadcast.remove(&broadcast).unwrap_or_default();
             changes.sort_unstable();
             let stage = self.stages.entry(broadcast).or_default();
+            let first = rows.len();
             stage.take(broadcast, self.watermark, &changes, &round, &mut rows);
             stage.roll(self.watermark, now, &mut rows);
+            if !self.gaps.is_empty() {
+                let ended = ended.get(&broadcast).map_or(&[][..], Vec::as_slice);
+                stage.exposed.take(&self.gaps, self.before, &changes, ended);
+                stage.mark(&self.gaps, &mut rows[first..]);
+            }
         }
         // A stage without news has a minute to close only where the watermark has passed one.
         if std::mem::replace(&mut self.rolled, now) != now {
             self.stages.retain(|_, stage| {
+                let first = rows.len();
                 stage.roll(self.watermark, now, &mut rows);
+                stage.mark(&self.gaps, &mut rows[first..]);
                 !stage.is_blank()
             });
         }
@@ -242,7 +274,7 @@ impl Live {
 
     /// The owner's state between two rounds. What the lanes hold is theirs.
     pub fn snapshot(&self) -> LiveState {
-        let mut state = LiveState { watermark: self.watermark(), ..LiveState::default() };
+        let mut state = LiveState { watermark: self.watermark(), gaps: self.gaps.state(), ..LiveState::default() };
         for (broadcast, stage) in &self.stages {
             let broadcast = *broadcast;
             let ended = (stage.ended > Ms::MIN).then_some(stage.ended);
@@ -250,6 +282,7 @@ impl Live {
                 state.stages.push(StageState { broadcast, last_sign: stage.last_sign, ended });
             }
             state.airings.extend(stage.airings.iter().map(OnAir::state));
+            state.exposed.extend(stage.exposed.state(broadcast));
             let on_air = stage.airings.last().filter(|airing| !airing.over);
             let tweets = on_air.iter().flat_map(|airing| &airing.tweets);
             state.tweets.extend(tweets.map(|tweet| TweetState { broadcast, tweet: *tweet }));
@@ -273,6 +306,10 @@ impl Live {
     pub fn restore(rules: Rules, state: &LiveState) -> Live {
         let mut live = Live::new(rules);
         live.watermark = state.watermark.unwrap_or(Ms::MIN);
+        live.gaps = LiveGaps::restore(&state.gaps);
+        for one in &state.exposed {
+            live.stages.entry(one.broadcast).or_default().exposed.restore(one);
+        }
         for one in &state.stages {
             let stage = live.stages.entry(one.broadcast).or_default();
             (stage.last_sign, stage.ended) = (one.last_sign, one.ended.unwrap_or(Ms::MIN));
@@ -373,6 +410,13 @@ impl Stage {
             // Late events of minutes that no row will be written for any more.
             let first = airings.iter().map(OnAir::unwritten_from).min().unwrap_or(now);
             *late = late.split_off(&first);
+        }
+    }
+
+    /// Says of minutes that closed whether they are complete.
+    fn mark(&self, gaps: &LiveGaps, rows: &mut [MinuteRow]) {
+        for row in rows {
+            row.complete = self.exposed.is_complete(gaps, row.minute_at);
         }
     }
 

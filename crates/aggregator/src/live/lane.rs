@@ -1,6 +1,7 @@
 //! A lane: what one thread owns. It holds the events of its partitions until the watermark has passed them, and keeps their open sessions.
 
 use super::crowd::{Crowd, Pass, Wakes};
+use super::gaps::Ended;
 use super::held::{Held, kept};
 use super::round::{Changes, Directives, Gathered, Heard};
 use super::state::{HeldEvent, LaneState, LateMinute, OpenSession, ViewerState};
@@ -49,6 +50,14 @@ struct News {
     unsettled: Timeline,
 }
 
+/// What one round finds in all crowds.
+#[derive(Debug)]
+struct Found {
+    changes: BTreeMap<u32, Vec<u64>>,
+    gaps_to: Ms,
+    ended: Vec<Ended>,
+}
+
 impl Lane {
     /// A lane without events.
     pub fn new(rules: Rules) -> Lane {
@@ -87,6 +96,12 @@ impl Lane {
         news.waiting += change_of(&event);
         place.waiting += change_of(&event);
         self.held.push(event, late_at, details);
+    }
+
+    /// Counts a late event of the log that changes nothing else, because it came behind its broadcast's frontier.
+    pub fn hear_late(&mut self, broadcast: u32, late_at: Ms) {
+        let news = touch(&mut self.places, &mut self.touched, broadcast).news.get_or_insert_default();
+        *news.late.entry(minute_of(late_at)).or_default() += 1;
     }
 
     /// Says that what lies before `frontier` is settled: events of the broadcast with a smaller `ts` that come from now on change nothing here
@@ -155,40 +170,37 @@ impl Lane {
         if due.len() > on_time {
             due.sort_unstable();
         }
-        let mut changes = BTreeMap::<u32, Vec<u64>>::new();
+        let mut found = Found { changes: BTreeMap::new(), gaps_to: directives.gaps_to, ended: Vec::new() };
         for events in due.chunk_by(|a, b| a.broadcast == b.broadcast) {
             let broadcast = events[0].broadcast;
             let boundaries = directives.broadcasts.get(&broadcast).map_or(&[][..], |one| &one.boundaries);
-            self.pass(broadcast, &mut changes, |crowd, pass| crowd.take(events, boundaries, pass));
+            self.pass(broadcast, &mut found, |crowd, pass| crowd.take(events, boundaries, pass));
         }
         for (broadcast, directive) in &directives.broadcasts {
             let had_events = due.binary_search_by_key(broadcast, |event| event.broadcast).is_ok();
             let has_crowd = self.places.get(*broadcast as usize).is_some_and(|place| place.crowd.is_some());
             if !had_events && has_crowd && !directive.boundaries.is_empty() {
-                self.pass(*broadcast, &mut changes, |crowd, pass| crowd.take(&[], &directive.boundaries, pass));
+                self.pass(*broadcast, &mut found, |crowd, pass| crowd.take(&[], &directive.boundaries, pass));
             }
         }
         for wake in self.wakes.take(self.watermark) {
-            self.pass(wake.broadcast, &mut changes, |crowd, pass| crowd.wake(&wake, directives.watermark, pass));
+            self.pass(wake.broadcast, &mut found, |crowd, pass| crowd.wake(&wake, directives.watermark, pass));
         }
         // The buffer is used again, unless one round was far greater than others are.
         due.clear();
         due.shrink_to(1 << 16);
         self.due = due;
-        Changes { broadcasts: changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect() }
+        let Found { changes, ended, .. } = found;
+        Changes { broadcasts: changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect(), ended }
     }
 
-    fn pass(
-        &mut self,
-        broadcast: u32,
-        changes: &mut BTreeMap<u32, Vec<u64>>,
-        act: impl FnOnce(&mut Crowd, &mut Pass<'_>),
-    ) {
+    fn pass(&mut self, broadcast: u32, found: &mut Found, act: impl FnOnce(&mut Crowd, &mut Pass<'_>)) {
         let place = place_of(&mut self.places, broadcast);
         let crowd = place.crowd.get_or_insert_default();
         let before = crowd.seats.len();
-        let changes = changes.entry(broadcast).or_default();
-        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes: &mut self.wakes, changes });
+        let Found { changes, ended, gaps_to } = found;
+        let (changes, gaps_to) = (changes.entry(broadcast).or_default(), *gaps_to);
+        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes: &mut self.wakes, changes, gaps_to, ended });
         self.sessions = self.sessions + crowd.seats.len() - before;
         if crowd.is_empty() {
             place.crowd = None;

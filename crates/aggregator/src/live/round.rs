@@ -1,6 +1,7 @@
 //! What lanes and their owner hand each other in one round of the watermark. Everything is about instants of effect: an event's `ts`, or the
 //! watermark it came behind. Lanes hand back ±1, never maxima: a peak does not add up.
 
+use super::gaps::Ended;
 use crate::settle::Said;
 use crate::timeline::Timeline;
 use audience::Ms;
@@ -53,6 +54,8 @@ impl Heard {
 #[derive(Clone, Debug)]
 pub struct Directives {
     pub(crate) watermark: Ms,
+    /// Of sessions that opened before it, the ends are told: a gap of the input ended there. `Ms::MIN` where there is none.
+    pub(crate) gaps_to: Ms,
     /// By broadcast, ascending.
     pub(crate) broadcasts: BTreeMap<u32, Directive>,
 }
@@ -116,6 +119,8 @@ impl Boundary {
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub(crate) broadcasts: Vec<(u32, Vec<u64>)>,
+    /// Sessions that opened before [`Directives::gaps_to`] and ended.
+    pub(crate) ended: Vec<Ended>,
 }
 
 impl Changes {

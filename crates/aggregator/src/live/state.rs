@@ -79,6 +79,32 @@ pub struct LiveState {
     pub late: Vec<LateMinute>,
     /// Signs at their `ts` of what is not settled, sorted by broadcast and minute.
     pub unsettled: Vec<SignsState>,
+    /// The gaps of the input, by number.
+    pub gaps: Vec<GapState>,
+    /// What they left open, sorted by broadcast and gap.
+    pub exposed: Vec<ExposedState>,
+}
+
+/// A gap of the input, as the live curve took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GapState {
+    /// Start of the first minute that it lies in; `Ms::MIN` where it is not known.
+    pub from: Ms,
+    /// Its end; `Ms::MAX` where it is not known.
+    pub to: Ms,
+}
+
+/// The sessions of one broadcast that were open when a gap ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExposedState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Number of the gap.
+    pub gap: u32,
+    /// How many still are.
+    pub open: i64,
+    /// The latest end of the others.
+    pub until: Option<Ms>,
 }
 
 /// What is known of a broadcast besides its airings.

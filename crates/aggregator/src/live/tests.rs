@@ -7,7 +7,7 @@ mod owner;
 mod plain;
 
 use super::LiveAlone;
-use crate::{Rules, Sorted, Timeline, curve, settle};
+use crate::{Completeness, Gap, Gaps, Rules, Sorted, Timeline, curve, settle};
 use audience::{Detail, Details, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,12 @@ impl Script {
 
     /// The settled minutes, by broadcast and airing.
     fn settled(&self, rules: &Rules) -> Vec<MinuteRow> {
+        self.settled_with(rules, &[])
+    }
+
+    /// The same of an input with gaps.
+    fn settled_with(&self, rules: &Rules, gaps: &[Gap]) -> Vec<MinuteRow> {
+        let gaps: Gaps = gaps.iter().copied().collect();
         let mut timelines = BTreeMap::<u32, Timeline>::new();
         for event in &self.events {
             timelines.entry(event.broadcast).or_default().hear(event);
@@ -45,9 +51,15 @@ impl Script {
         let mut minutes = Vec::new();
         for (broadcast, timeline) in timelines {
             let airings = timeline.airings(rules);
-            let flows = settle(broadcast, &airings, rules, &mut sorted, &mut Nowhere);
+            let mut sessions = Sessions::default();
+            let flows = settle(broadcast, &airings, rules, &mut sorted, &mut sessions);
             for (airing, flow) in airings.airings.iter().zip(flows) {
-                curve(broadcast, airing, flow, |row| minutes.push(row));
+                let mut completeness = Completeness::new(&gaps);
+                let of_it = sessions.0.iter().filter(|row| row.airing_at == airing.airing_at);
+                of_it.for_each(|row| completeness.session(row.joined_at, row.left_at));
+                curve(broadcast, airing, flow, |row| {
+                    minutes.push(MinuteRow { complete: completeness.is_complete(row.minute_at), ..row });
+                });
             }
         }
         minutes
@@ -66,10 +78,13 @@ impl Sorted for Script {
     }
 }
 
-struct Nowhere;
+#[derive(Default)]
+struct Sessions(Vec<SessionRow>);
 
-impl crate::Rows for Nowhere {
-    fn session(&mut self, _: SessionRow, _: Option<&str>) {}
+impl crate::Rows for Sessions {
+    fn session(&mut self, row: SessionRow, _: Option<&str>) {
+        self.0.push(row);
+    }
     fn retweet(&mut self, _: RetweetRow, _: RetweetDetail<'_>) {}
 }
 

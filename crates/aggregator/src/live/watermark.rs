@@ -43,6 +43,8 @@ pub struct Holder {
 struct Partition {
     /// Before the lateness is taken off; `None` before the first accepted event.
     heard: Option<Ms>,
+    /// The first that was heard.
+    began: Option<Ms>,
     state: PartitionState,
 }
 
@@ -64,7 +66,7 @@ impl Watermarks {
     /// Adds a partition, unread, and gives its number: 0, 1, 2, … `watermark` is its own of an earlier process, if it had one.
     pub fn add(&mut self, watermark: Option<Ms>) -> usize {
         let heard = watermark.map(|at| at + self.lateness);
-        self.partitions.push(Partition { heard, state: PartitionState::Unread });
+        self.partitions.push(Partition { heard, began: heard, state: PartitionState::Unread });
         self.partitions.len() - 1
     }
 
@@ -79,6 +81,7 @@ impl Watermarks {
         let at = ts.min(record_time.unwrap_or(ts)).min(now);
         let known = &mut self.partitions[partition];
         known.heard = known.heard.max(Some(at));
+        known.began = known.began.or(Some(at));
         if matches!(known.state, PartitionState::Unread | PartitionState::Idle) {
             known.state = PartitionState::Reading;
         }
@@ -127,6 +130,28 @@ impl Watermarks {
     /// Whether nothing is awaited from any partition.
     pub fn all_idle(&self) -> bool {
         self.partitions.iter().all(|one| one.state == PartitionState::Idle)
+    }
+
+    /// The partitions that are more than `max_drift` ms ahead, to be read no further for now: what they bring waits for the watermark, and takes
+    /// memory until then.
+    ///
+    /// Ahead of what: of where the live curve stands, or of the least partition where that is further; before the curve stands anywhere, of the
+    /// least instant at which any partition began. A partition of which nothing was heard holds the watermark, and so all others, too. Where
+    /// none is awaited nobody is ahead of anybody.
+    pub fn far_ahead(&self, max_drift: Ms) -> Vec<usize> {
+        let awaited = || self.partitions.iter().filter(|one| one.state != PartitionState::Idle);
+        if awaited().next().is_none() {
+            return Vec::new();
+        }
+        let stands = self.stands.map(|at| at + self.lateness);
+        // `None` is less than any instant: where one was not heard, the others are measured by what stands.
+        let least = awaited().map(|one| one.heard).min().flatten();
+        let Some(from) = stands.max(least).or_else(|| self.partitions.iter().filter_map(|one| one.began).min()) else {
+            return Vec::new();
+        };
+        let is_far = |one: &Partition| one.heard.is_some_and(|heard| heard.saturating_sub(from) > max_drift);
+        let far = self.partitions.iter().enumerate().filter(|(_, one)| is_far(one));
+        far.map(|(partition, _)| partition).collect()
     }
 
     /// Who holds the watermark where it stands: partitions without an event, else those whose own is the least. Empty where all are idle.
@@ -201,6 +226,91 @@ mod tests {
         assert_eq!(marks.state(1), PartitionState::Reading);
         assert_eq!(marks.least(), Some(T), "it never goes back");
         assert_eq!(marks.holders(), [Holder { partition: 1, why: Why::Least }]);
+    }
+
+    /// One line a partition: its state (`?` unread, `.` reading, `t` transaction, `-` idle), what was heard first and last, in s, and whether it
+    /// is held back at a drift of 60 s. Above them where the live curve stands, if it does.
+    fn drift(stands: Option<Ms>, drawing: &str) {
+        let mut marks = Watermarks::new(10_000);
+        let mut expected = Vec::new();
+        for line in drawing.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let mut words = line.split_whitespace();
+            let state = words.next();
+            let partition = marks.add(None);
+            for word in words {
+                match word.parse::<Ms>() {
+                    Ok(second) => marks.heard(partition, T + second * 1_000, None, Ms::MAX),
+                    Err(_) => expected.push(partition),
+                }
+            }
+            marks.set(
+                partition,
+                match state {
+                    Some("?") => PartitionState::Unread,
+                    Some("t") => PartitionState::OpenTransaction,
+                    Some("-") => PartitionState::Idle,
+                    _ => PartitionState::Reading,
+                },
+            );
+        }
+        stands.into_iter().for_each(|at| marks.stand_at(T + at * 1_000 - 10_000));
+        assert_eq!(marks.far_ahead(60_000), expected, "{drawing}");
+    }
+
+    #[test]
+    fn who_is_far_ahead_is_held_back() {
+        // Of the least that is awaited.
+        drift(None, ". 0 10\n . 0 70\n . 0 71 held");
+        drift(None, "- 0 10\n . 0 70\n . 0 71");
+        // An unread partition, or one that hides a transaction, holds all: they may go on from where they began, and no further.
+        drift(None, "?\n . 0 60\n . 5 61 held");
+        drift(None, "t\n . 0 60\n - 5 61 held");
+        drift(None, ".\n . 0 61 held");
+        drift(Some(100), "?\n . 0 160\n . 5 161 held");
+        // Behind the curve is late, and holds nobody: what is ahead of the curve does.
+        drift(Some(100), ". 0 10\n . 0 160\n . 0 161 held");
+        // Nobody is awaited.
+        drift(Some(100), "- 0 10\n - 0 900");
+        drift(None, "?\n ?");
+    }
+
+    /// A reader that obeys never holds more than `max_drift` and what one look brings, and never stands still for ever.
+    #[test]
+    fn what_waits_is_bounded_and_all_is_read() {
+        let (drift, look) = (60_000, 5_000);
+        for (seed, silent_for) in (0..60).flat_map(|seed| [(seed, 0), (seed, 200)]) {
+            let mut state = seed * 77 + 1;
+            let mut random = move |below: u64| {
+                state = u64::wrapping_mul(state, 6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 33) % below).cast_signed()
+            };
+            // Each has events up to its end, second by second from its own start; the first is not heard for some looks.
+            let mut marks = Watermarks::new(10_000);
+            let mut at: Vec<Ms> = (0..3).map(|_| T + random(100) * 1_000).collect();
+            let ends: Vec<Ms> = at.iter().map(|at| at + 1_000 * random(900)).collect();
+            for _ in 0..3 {
+                marks.add(None);
+            }
+            let mut looks = 0;
+            while (0..3).any(|one| at[one] < ends[one]) {
+                looks += 1;
+                assert!(looks < 10_000, "it stands still: {at:?} of {ends:?}");
+                let far = marks.far_ahead(drift);
+                for one in (0..3).filter(|one| !far.contains(one) && (*one > 0 || looks > silent_for)) {
+                    at[one] = (at[one] + random(3) * look / 2).min(ends[one]);
+                    marks.heard(one, at[one], None, Ms::MAX);
+                    let is_over = at[one] == ends[one];
+                    marks.set(one, if is_over { PartitionState::Idle } else { PartitionState::Reading });
+                }
+                let began = marks.partitions.iter().filter_map(|one| one.began).min();
+                let from = marks.least().map(|at| at + 10_000).max(began).unwrap_or(Ms::MAX);
+                let most =
+                    at.iter().zip(&marks.partitions).filter(|(_, one)| one.heard.is_some()).map(|(at, _)| *at).max();
+                let waits = most.unwrap_or(Ms::MIN).saturating_sub(from);
+                // They begin up to 100 s apart, and where the first begins nobody knows before it is heard.
+                assert!(waits <= drift + look + 100_000, "{waits} ms wait");
+            }
+        }
     }
 
     #[test]

@@ -47,6 +47,11 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
+fn gaps() -> impl Strategy<Value = Vec<Gap>> {
+    let at = || proptest::option::weighted(0.8, (0..60i64).prop_map(|step| T + step * 10_000 + 1));
+    proptest::collection::vec((at(), at()).prop_map(|(before, after)| Gap { before, after }), 0..4)
+}
+
 fn script_of(draws: &[Draw]) -> Script {
     let mut script = Script::default();
     for draw in draws {
@@ -91,12 +96,26 @@ struct Play {
     newest: Ms,
     /// What the log keeps: lane, event, `late_at`.
     log: Vec<(usize, Event, Option<Ms>)>,
+    /// What was lost of the input. The event after a gap is known once it has come.
+    gaps: Vec<Gap>,
 }
 
 impl Play {
     fn new(rules: Rules, lanes: usize) -> Play {
         let alone = LiveAlone::new(rules, lanes);
-        Play { rules, alone, rows: Vec::new(), watermark: 0, newest: 0, log: Vec::new() }
+        Play { rules, alone, rows: Vec::new(), watermark: 0, newest: 0, log: Vec::new(), gaps: Vec::new() }
+    }
+
+    fn with(mut self, gaps: &[Gap]) -> Play {
+        self.gaps = gaps.to_vec();
+        self.tell_gaps();
+        self
+    }
+
+    fn tell_gaps(&mut self) {
+        let known = |gap: &Gap| Gap { after: gap.after.filter(|after| *after <= self.newest), ..*gap };
+        let gaps: Vec<Gap> = self.gaps.iter().map(known).collect();
+        self.alone.live.set_gaps(&gaps);
     }
 
     fn step(&mut self, draw: &Draw, event: Event, details: &Details, is_orderly: bool) {
@@ -104,6 +123,7 @@ impl Play {
         let late_at = self.alone.lanes[lane].push(event, details);
         self.log.push((lane, event, late_at));
         self.newest = self.newest.max(draw.ts);
+        self.tell_gaps();
         match draw.round {
             0 => self.round(self.newest - LATENESS),
             // A watermark that runs ahead of what is still to come, so that it comes late.
@@ -156,6 +176,30 @@ proptest! {
         prop_assert_eq!(live, script.settled(&rules));
     }
 
+    /// The same of an input with gaps: which minutes are complete, too.
+    #[test]
+    fn live_equals_settled_where_the_input_has_gaps(
+        rules in rules(), draws in draws(40), lanes in 1..4usize, gaps in gaps(), at in 0..40usize
+    ) {
+        let mut draws = ended(draws, &rules);
+        draws.sort_by_key(|draw| draw.ts + draw.delay);
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, lanes).with(&gaps);
+        for (place, (draw, event)) in draws.iter().zip(&script.events).enumerate() {
+            if place == at {
+                let (lanes, live) = play.alone.snapshot();
+                play.alone = LiveAlone::restore(rules, &lanes, &live);
+            }
+            play.step(draw, *event, &script.details, true);
+        }
+        // Of a gap after which nothing came, nobody knows the end.
+        let newest = play.newest;
+        let known: Vec<Gap> =
+            gaps.iter().map(|gap| Gap { after: gap.after.filter(|after| *after <= newest), ..*gap }).collect();
+        play.rows.extend(play.alone.finish());
+        prop_assert_eq!(sorted(play.rows), script.settled_with(&rules, &known));
+    }
+
     /// Whatever comes, however late: the identities hold, and lanes and a second run make no difference.
     #[test]
     fn identities_hold_for_any_disorder(rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 2..4usize) {
@@ -204,11 +248,13 @@ proptest! {
     /// The log with its `late_at`, in any order and in one round, gives the state that many rounds gave.
     #[test]
     fn the_log_rebuilds_the_state(
-        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, order in any::<u64>()
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, order in any::<u64>(), gaps in gaps()
     ) {
         let rules = backdated(rules, grace);
         let script = script_of(&draws);
+        // Known from the beginning, as they are when a log is read again.
         let mut play = Play::new(rules, lanes);
+        play.alone.live.set_gaps(&gaps);
         for (draw, event) in draws.iter().zip(&script.events) {
             play.step(draw, *event, &script.details, false);
         }
@@ -216,6 +262,7 @@ proptest! {
         let mut log = play.log.clone();
         log.sort_by_key(|(_, event, _)| (event.when() ^ order).wrapping_mul(order | 1));
         let mut again = Play::new(play.rules, lanes);
+        again.alone.live.set_gaps(&gaps);
         for (lane, event, late_at) in log {
             again.alone.lanes[lane].push_logged(event, &script.details, late_at);
         }
