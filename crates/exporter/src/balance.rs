@@ -67,6 +67,9 @@ fn offsets(partition: &Partition) -> Result<(), String> {
         end = gap.to;
         lost += i128::from(gap.to) - i128::from(gap.from);
     }
+    if accepted == 0 && partition.event_at_after_gap.is_some() {
+        return Err(format!("{} names the event after a gap, without an event", name(partition)));
+    }
     let held = i128::from(accepted) + i128::from(rejected) + i128::from(skipped) + lost;
     if from < 0 || held != i128::from(to) - i128::from(from) {
         return Err(format!(

@@ -5,7 +5,7 @@ use crate::{sample::*, *};
 #[test]
 fn a_commit_that_does_not_add_up_is_refused() {
     type Spoil = fn(&mut Draft);
-    let wrong: [(&str, Spoil); 17] = [
+    let wrong: [(&str, Spoil); 18] = [
         ("is read from 13, was read to 12", |d| {
             d.inputs.partitions[0].from += 1;
             d.inputs.partitions[0].skipped -= 1;
@@ -16,6 +16,9 @@ fn a_commit_that_does_not_add_up_is_refused() {
         ("is there twice", |d| d.inputs.partitions.push(d.inputs.partitions[0].clone())),
         ("out of its place", |d| {
             d.inputs.partitions[0].gaps.push(Gap { from: 11, to: 12, event_at_before: None, event_at_after: None });
+        }),
+        ("names the event after a gap, without an event", |d| {
+            (d.inputs.partitions[0].accepted, d.inputs.partitions[0].event_at_after_gap) = (0, Some(NOW));
         }),
         ("of another topic", |d| d.inputs.partitions[0].topic_id = Some("other".into())),
         ("goes back", |d| d.watermark = None),
@@ -82,7 +85,27 @@ fn a_gap_is_counted_as_lost() {
     assert_eq!(audit_chain(owner.store()).unwrap().lost, 1_000);
     // What was lost is told once.
     drop(owner);
-    let owner = take(&Store::open(dir.path()).unwrap(), 3).unwrap();
+    let mut owner = take(&Store::open(dir.path()).unwrap(), 3).unwrap();
     assert_eq!(owner.chain().partitions()[0].gaps, []);
     assert_eq!(audit_chain(owner.store()).unwrap().lost, 1_000);
+
+    // A later commit says what came after it; one that restates everything keeps it.
+    let side = |owner: &Owner| owner.chain().lost().iter().map(|lost| lost.gap.event_at_after).collect::<Vec<_>>();
+    assert_eq!(side(&owner), [None]);
+    for at in [NOW + 7, NOW + 9] {
+        let commit = owner.begin();
+        let mut draft = fill(&owner, &commit).unwrap();
+        draft.inputs.partitions[0].event_at_after_gap = Some(at);
+        owner.publish(&commit, &draft).unwrap();
+    }
+    for _ in 0..RESTATE_EVERY {
+        let commit = owner.begin();
+        let draft = fill(&owner, &commit).unwrap();
+        assert_eq!(draft.inputs.partitions[0].event_at_after_gap, None, "it is said once");
+        owner.publish(&commit, &draft).unwrap();
+    }
+    let chain = Chain::open(owner.store(), "main").unwrap();
+    assert_eq!(chain.lost(), owner.chain().lost());
+    assert_eq!(side(&owner), [Some(NOW + 7)]);
+    expect_in_order(owner.store());
 }

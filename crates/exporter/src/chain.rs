@@ -3,7 +3,7 @@
 
 use crate::{
     balance,
-    manifest::{FileEntry, Manifest, Partition, RESTATE_EVERY, Restated, manifest_path},
+    manifest::{FileEntry, Lost, Manifest, Partition, RESTATE_EVERY, Restated, manifest_path, note_lost},
     store::Store,
     store_error::StoreError,
 };
@@ -74,6 +74,7 @@ pub struct Chain {
 pub(crate) struct State {
     pub(crate) live: BTreeMap<String, FileEntry>,
     pub(crate) frontiers: BTreeMap<String, Ms>,
+    pub(crate) lost: Vec<Lost>,
 }
 
 impl State {
@@ -95,6 +96,7 @@ impl State {
             let frontier = self.frontiers.entry(settled.broadcast_id.clone()).or_insert(settled.frontier);
             *frontier = settled.frontier.max(*frontier);
         }
+        note_lost(&mut self.lost, manifest);
         Ok(())
     }
 
@@ -112,12 +114,13 @@ impl State {
     }
 
     pub(crate) fn restate(&self) -> Restated {
-        Restated { files: self.live.values().cloned().collect(), frontiers: self.frontiers.clone() }
+        let files = self.live.values().cloned().collect();
+        Restated { files, frontiers: self.frontiers.clone(), lost: self.lost.clone() }
     }
 
     fn of_restated(restated: &Restated) -> State {
         let live = restated.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
-        State { live, frontiers: restated.frontiers.clone() }
+        State { live, frontiers: restated.frontiers.clone(), lost: restated.lost.clone() }
     }
 }
 
@@ -192,6 +195,11 @@ impl Chain {
     /// The frontier of each broadcast that ever settled: an event of it with a smaller `ts` that comes now is `after_settle`.
     pub fn frontiers(&self) -> &BTreeMap<String, Ms> {
         &self.state.frontiers
+    }
+
+    /// What was lost of the input, in the order of the commits: a gap keeps its place.
+    pub fn lost(&self) -> &[Lost] {
+        &self.state.lost
     }
 
     pub(crate) fn state(&self) -> &State {

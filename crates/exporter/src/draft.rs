@@ -55,6 +55,7 @@ impl Draft {
             rejected: 0,
             skipped: 0,
             gaps: Vec::new(),
+            event_at_after_gap: None,
             ..p.clone()
         };
         Draft {

@@ -41,9 +41,9 @@ pub use faults::{Faults, Step};
 pub use keys::{Key, KeyError, KeyFile};
 pub use lock::Lock;
 pub use manifest::{
-    Answer, CONTRACT, CommitKind, Counts, FileEntry, Gap, Inputs, Ledger, Manifest, Parent, Partition, RESTATE_EVERY,
-    Removed, Restated, Rules, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source, TABLES,
-    manifest_path,
+    Answer, CONTRACT, CommitKind, Counts, FileEntry, Gap, Inputs, Ledger, Lost, Manifest, Parent, Partition,
+    RESTATE_EVERY, Removed, Restated, Rules, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source,
+    TABLES, manifest_path, note_lost,
 };
 pub use merge::{Merge, Sorted};
 pub use owner::{Identity, Owner};

@@ -146,6 +146,12 @@ pub struct Partition {
     /// Offsets lost to retention, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+    /// `ts` of its first accepted event after the gaps of earlier commits, in the commit that read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_at_after_gap: Option<Ms>,
+    /// `ts` of its last accepted event so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_at_last: Option<Ms>,
     /// Greatest `ts` of its accepted events so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_max: Option<Ms>,
@@ -174,7 +180,7 @@ pub struct Gap {
     /// `ts` of the last accepted event before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_before: Option<Ms>,
-    /// `ts` of the first accepted event after it.
+    /// `ts` of the first accepted event after it. Where it came in a later commit, that one says it: see [`Partition::event_at_after_gap`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_after: Option<Ms>,
 }
@@ -357,6 +363,33 @@ pub struct Restated {
     pub files: Vec<FileEntry>,
     /// The frontier of each broadcast that ever settled.
     pub frontiers: BTreeMap<String, Ms>,
+    /// All gaps, in the order of their commits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+}
+
+/// A gap of one partition, as the commits know it so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// What was lost.
+    pub gap: Gap,
+}
+
+/// Takes what a commit says of gaps to those that the commits before it know.
+pub fn note_lost(lost: &mut Vec<Lost>, manifest: &Manifest) {
+    for one in &manifest.inputs.partitions {
+        if let Some(at) = one.event_at_after_gap {
+            let of_it = lost.iter_mut().filter(|lost| lost.topic == one.topic && lost.partition == one.partition);
+            of_it.for_each(|lost| lost.gap.event_at_after = lost.gap.event_at_after.or(Some(at)));
+        }
+        let (topic, partition) = (&one.topic, one.partition);
+        lost.extend(one.gaps.iter().map(|gap| Lost { topic: topic.clone(), partition, gap: gap.clone() }));
+    }
 }
 
 /// Where the manifest of commit `number` of `writer` lies.
