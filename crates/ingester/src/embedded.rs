@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 
 use rdkafka::error::KafkaResult;
 use rdkafka::mocking::MockCluster;
+#[cfg(test)]
+use rdkafka::types::RDKafkaRespErr;
 
 use crate::kafka::KafkaError;
 
@@ -27,6 +29,9 @@ pub struct EmbeddedBroker {
 /// What the broker's thread is asked to do; it reports on the channel.
 enum Order {
     Reachable(bool, Sender<Result<(), String>>),
+    /// The next fetches fail so.
+    #[cfg(test)]
+    FailFetches(Vec<RDKafkaRespErr>, Sender<Result<(), String>>),
 }
 
 impl EmbeddedBroker {
@@ -51,10 +56,20 @@ impl EmbeddedBroker {
 
     /// Cuts all connections and takes none, or takes them again.
     pub fn set_reachable(&self, reachable: bool) -> Result<(), KafkaError> {
+        self.order(|report| Order::Reachable(reachable, report))
+    }
+
+    /// Answers the next fetches with these errors, one each.
+    #[cfg(test)]
+    pub(crate) fn fail_fetches(&self, errors: &[RDKafkaRespErr]) -> Result<(), KafkaError> {
+        self.order(|report| Order::FailFetches(errors.to_vec(), report))
+    }
+
+    fn order(&self, order: impl FnOnce(Sender<Result<(), String>>) -> Order) -> Result<(), KafkaError> {
         let (report, outcome) = mpsc::channel();
         if let Some(orders) = &self.orders {
             // A thread that is gone is found by the missing report.
-            drop(orders.send(Order::Reachable(reachable, report)));
+            drop(orders.send(order(report)));
         }
         let gone = || Err("its thread ended".to_owned());
         outcome.recv().unwrap_or_else(|_| gone()).map_err(|reason| KafkaError::Embedded { reason })
@@ -89,8 +104,16 @@ fn run(partitions: i32, topics: &[String], started: &Sender<Result<String, Strin
     if started.send(Ok(cluster.bootstrap_servers())).is_err() {
         return;
     }
-    while let Ok(Order::Reachable(reachable, report)) = inbox.recv() {
-        let outcome = if reachable { cluster.broker_up(ALL) } else { cluster.broker_down(ALL) };
+    while let Ok(order) = inbox.recv() {
+        let (outcome, report) = match order {
+            Order::Reachable(true, report) => (cluster.broker_up(ALL), report),
+            Order::Reachable(false, report) => (cluster.broker_down(ALL), report),
+            #[cfg(test)]
+            Order::FailFetches(errors, report) => {
+                cluster.request_errors(rdkafka::types::RDKafkaApiKey::Fetch, &errors);
+                (Ok(()), report)
+            }
+        };
         drop(report.send(outcome.map_err(|error| error.to_string())));
     }
 }

@@ -14,6 +14,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,8 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// How long the last commit for monitoring may hold the end up.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How librdkafka's mock cluster calls itself. It leaves the question for a topic's settings without an answer.
+/// How librdkafka's mock cluster calls itself. It leaves the questions for a topic's settings and id without an
+/// answer.
 const EMBEDDED_CLUSTER: &str = "mockCluster";
 
 /// Where to read, and how.
@@ -181,6 +183,15 @@ impl Kafka {
         Ok(self.partitions.extend(found))
     }
 
+    /// The id of each topic, as Kafka's tools write it, where the broker tells one: a topic that is deleted and made again has another.
+    pub fn topic_ids(&self, timeout: Duration) -> BTreeMap<String, String> {
+        if self.is_embedded() {
+            return BTreeMap::new();
+        }
+        let ids = self.committed.topic_ids(&self.options.topics, timeout);
+        ids.into_iter().map(|(topic, id)| (topic, written(id))).collect()
+    }
+
     /// Offsets of one partition as of now.
     pub fn offsets(&self, index: usize, timeout: Duration) -> Result<Offsets, KafkaError> {
         let (_, high) = self.ask(&self.uncommitted, index, timeout)?;
@@ -303,10 +314,14 @@ impl Kafka {
         if partitions.is_empty() { Err(unknown()) } else { Ok(partitions) }
     }
 
+    fn is_embedded(&self) -> bool {
+        let cluster = self.committed.client().fetch_cluster_id(ATTEMPT);
+        cluster.is_some_and(|cluster| cluster.starts_with(EMBEDDED_CLUSTER))
+    }
+
     /// A broker that does not tell how a topic is cleaned (an old one, or one that lets nobody ask) is believed.
     fn refuse_compacted(&self) -> Result<(), KafkaError> {
-        let cluster = self.committed.client().fetch_cluster_id(ATTEMPT).unwrap_or_default();
-        if cluster.starts_with(EMBEDDED_CLUSTER) {
+        if self.is_embedded() {
             return Ok(());
         }
         let KafkaOptions { brokers, topics, properties, .. } = &self.options;
@@ -338,6 +353,16 @@ impl Drop for Kafka {
             }
         }
     }
+}
+
+/// A topic's id in Kafka's form: its 16 bytes in base64 for URLs.
+fn written(id: u128) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // 22 digits of 6 bits: the last four bits are followed by zeros.
+    (0..22)
+        .map(|place| if place < 21 { id >> (122 - 6 * place) } else { id << 4 })
+        .map(|bits| char::from(DIGITS[(bits & 63) as usize]))
+        .collect()
 }
 
 fn unanswered(asked: &str, reason: impl std::fmt::Display) -> KafkaError {

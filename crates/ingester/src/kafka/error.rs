@@ -84,7 +84,7 @@ pub enum KafkaError {
         reason: String,
     },
     /// An offset that is to be read next is not in the topic any more, or not yet.
-    #[error("{topic}/{partition} does not hold offset {wanted} any more: the broker has [{low}, {high}).")]
+    #[error("{}", offset_gone(topic, *partition, *wanted, *low, *high))]
     OffsetGone {
         /// The topic.
         topic: String,
@@ -96,6 +96,28 @@ pub enum KafkaError {
         low: i64,
         /// The offset after the last that is there; −1 where the broker does not tell.
         high: i64,
+    },
+    /// The broker does not let us read a topic any more.
+    #[error(
+        "the broker refuses to let us read {topic}: {reason}. Give this client the right to read and describe it, and start again."
+    )]
+    NotAllowed {
+        /// The topic.
+        topic: String,
+        /// What librdkafka said.
+        reason: String,
+    },
+    /// A topic is not the one that was read before.
+    #[error(
+        "{topic} is another topic than the one that was read before (its id is {is}, was {was}): it was deleted and made again. {NEW_DIRECTORY}"
+    )]
+    AnotherTopic {
+        /// The topic.
+        topic: String,
+        /// Its id now, as Kafka's tools write it.
+        is: String,
+        /// Its id before.
+        was: String,
     },
     /// Stored records cannot be read: a checksum is wrong, or a form is unknown.
     #[error("{topic}/{partition} cannot be read from offset {offset} on: {reason}.")]
@@ -149,6 +171,28 @@ pub enum KafkaError {
         /// What librdkafka or the system said.
         reason: String,
     },
+}
+
+/// What to do where offsets mean something else now.
+const NEW_DIRECTORY: &str = "Begin a new data directory with --out.";
+
+fn offset_gone(topic: &str, partition: i32, wanted: i64, low: i64, high: i64) -> String {
+    let place = format!("{topic}/{partition}");
+    if (0..low).contains(&wanted) {
+        return format!(
+            "{place}: offsets [{wanted}, {low}) are gone from the broker before they were read, {} records at most. Start again with \
+             --accept-gap to go on behind them: the gap is recorded, and the minutes that it may have changed say that they are not complete. \
+             Or begin a new data directory with --out.",
+            low - wanted
+        );
+    }
+    if wanted > high && high >= 0 {
+        return format!(
+            "{place} ends at offset {high}, but it was read up to {wanted}: the topic was deleted and made again, or cut, or it is another \
+             one. {NEW_DIRECTORY}"
+        );
+    }
+    format!("{place} does not hold offset {wanted}: the broker has [{low}, {high}). Start again.")
 }
 
 impl KafkaError {

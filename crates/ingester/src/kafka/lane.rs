@@ -193,6 +193,7 @@ impl Lane {
             | Code::InvalidMessage
             | Code::MessageSizeTooLarge
             | Code::Underflow => Err(KafkaError::Corrupt { topic, partition, offset: message.offset(), reason: text }),
+            Code::TopicAuthorizationFailed => Err(KafkaError::NotAllowed { topic, reason: text }),
             Code::Fatal => Err(KafkaError::Fatal { reason: text }),
             // It is about the group, which exists only because librdkafka wants one.
             _ if topic.is_empty() => Ok(()),

@@ -1,7 +1,8 @@
 //! The native consumer is librdkafka's, driven by its batch call, which the safe wrapper does not offer.
 //!
-//! The batch call costs a third of a poll a record. It is the only reason for raw pointers here; they do not leave this file.
-#![expect(unsafe_code, reason = "the wrapper has no batch call; each block says why it is sound")]
+//! The batch call costs a third of a poll a record. That, and the ids of topics, of which the wrapper knows nothing either, are the only reasons
+//! for raw pointers here; they do not leave this file.
+#![expect(unsafe_code, reason = "the wrapper has neither call; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -11,13 +12,18 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{
-    rd_kafka_assign, rd_kafka_commit, rd_kafka_conf_set_error_cb, rd_kafka_conf_set_log_cb,
-    rd_kafka_consume_batch_queue, rd_kafka_error_destroy, rd_kafka_error_string, rd_kafka_error_t,
-    rd_kafka_get_watermark_offsets, rd_kafka_incremental_assign, rd_kafka_message_destroy, rd_kafka_message_t,
-    rd_kafka_message_timestamp, rd_kafka_opaque, rd_kafka_pause_partitions, rd_kafka_poll_set_consumer,
-    rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_get_main, rd_kafka_queue_t,
-    rd_kafka_resp_err_t, rd_kafka_resume_partitions, rd_kafka_seek_partitions, rd_kafka_t, rd_kafka_timestamp_type_t,
-    rd_kafka_topic_name, rd_kafka_topic_t,
+    rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
+    rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics, rd_kafka_TopicCollection_destroy,
+    rd_kafka_TopicCollection_of_topic_names, rd_kafka_TopicDescription_name, rd_kafka_TopicDescription_topic_id,
+    rd_kafka_Uuid_least_significant_bits, rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t, rd_kafka_assign,
+    rd_kafka_commit, rd_kafka_conf_set_error_cb, rd_kafka_conf_set_log_cb, rd_kafka_consume_batch_queue,
+    rd_kafka_error_destroy, rd_kafka_error_string, rd_kafka_error_t, rd_kafka_event_DescribeTopics_result,
+    rd_kafka_event_destroy, rd_kafka_event_t, rd_kafka_get_watermark_offsets, rd_kafka_incremental_assign,
+    rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_opaque,
+    rd_kafka_pause_partitions, rd_kafka_poll_set_consumer, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
+    rd_kafka_queue_get_main, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t,
+    rd_kafka_resume_partitions, rd_kafka_seek_partitions, rd_kafka_t, rd_kafka_timestamp_type_t, rd_kafka_topic_name,
+    rd_kafka_topic_t,
 };
 use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
@@ -129,10 +135,68 @@ impl Consumer {
         (checked(outcome).is_ok() && high >= 0).then_some(high)
     }
 
+    /// The ids of those of the topics that the broker tells one of; none where it does not answer in time.
+    pub(super) fn topic_ids(&self, topics: &[String], timeout: Duration) -> Vec<(String, TopicId)> {
+        let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
+        let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+        let rk = self.client.native_ptr();
+        // SAFETY: client, names and queue are alive during the calls; librdkafka copies names and options, and takes null for options. What
+        // is made here is given back here, once; an answer that comes after the queue is gone is librdkafka's to drop.
+        unsafe {
+            let queue = rd_kafka_queue_new(rk);
+            let options = rd_kafka_AdminOptions_new(rk, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+            let asked = rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+            rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, std::ptr::null_mut(), 0);
+            rd_kafka_DescribeTopics(rk, asked, options, queue);
+            let answer = rd_kafka_queue_poll(queue, timeout_ms);
+            let ids = ids_of(answer);
+            rd_kafka_event_destroy(answer);
+            rd_kafka_TopicCollection_destroy(asked);
+            rd_kafka_AdminOptions_destroy(options);
+            rd_kafka_queue_destroy(queue);
+            ids
+        }
+    }
+
     /// Lets the client tell what happened to it, for callers who want no messages.
     pub(super) fn serve(self: &Arc<Self>, wait: Duration) {
         Messages::new(self).drain(wait, 1);
     }
+}
+
+/// The 128 bits of a topic's id.
+pub(super) type TopicId = u128;
+
+/// The ids that an answer holds. One of zeros says that the broker has none.
+///
+/// # Safety
+/// `answer` is null or an event that is alive.
+unsafe fn ids_of(answer: *mut rd_kafka_event_t) -> Vec<(String, TopicId)> {
+    if answer.is_null() {
+        return Vec::new();
+    }
+    let mut ids = Vec::new();
+    // SAFETY: the event is alive, and what its result points to lives as long; an answer that failed holds no topics.
+    unsafe {
+        let result = rd_kafka_event_DescribeTopics_result(answer);
+        if result.is_null() {
+            return ids;
+        }
+        let mut count = 0;
+        let told = rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        for place in 0..if told.is_null() { 0 } else { count } {
+            let topic = *told.add(place);
+            let id = rd_kafka_TopicDescription_topic_id(topic);
+            let bits = [rd_kafka_Uuid_most_significant_bits(id), rd_kafka_Uuid_least_significant_bits(id)];
+            let [high, low] = bits.map(|bits| u128::from(bits.cast_unsigned()));
+            let id = high << 64 | low;
+            if id != 0 {
+                ids.push((text_of(rd_kafka_TopicDescription_name(topic)), id));
+            }
+        }
+    }
+    ids
 }
 
 fn checked(outcome: rd_kafka_resp_err_t) -> Result<(), RDKafkaErrorCode> {

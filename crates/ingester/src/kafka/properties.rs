@@ -8,10 +8,11 @@ use super::KafkaError;
 
 const OFFSETS_ARE_OURS: &str = "offsets are kept with the data, and the group's are only for monitoring";
 const EXACT: &str = "the count is exact only with it as it is";
+const OLD_PROTOCOL: &str = "an old protocol knows nothing of transactions, so aborted records would be counted";
 const PARTITIONS_ARE_OURS: &str = "partitions are assigned and not balanced within a group";
 
 /// Properties that are not passed through, each with the reason.
-const PROTECTED: [(&str, &str); 15] = [
+const PROTECTED: [(&str, &str); 21] = [
     ("bootstrap.servers", "it has a setting of its own, `brokers`"),
     ("metadata.broker.list", "it has a setting of its own, `brokers`"),
     ("enable.auto.commit", OFFSETS_ARE_OURS),
@@ -24,6 +25,12 @@ const PROTECTED: [(&str, &str); 15] = [
     ("group.id", PARTITIONS_ARE_OURS),
     ("group.instance.id", PARTITIONS_ARE_OURS),
     ("group.protocol", PARTITIONS_ARE_OURS),
+    ("partition.assignment.strategy", PARTITIONS_ARE_OURS),
+    ("topic.blacklist", "a topic that is to be read must not be hidden"),
+    ("offset.store.method", OFFSETS_ARE_OURS),
+    ("api.version.request", OLD_PROTOCOL),
+    ("api.version.fallback.ms", OLD_PROTOCOL),
+    ("broker.version.fallback", OLD_PROTOCOL),
     ("allow.auto.create.topics", "a misspelt topic must be an error and not a new topic"),
     ("test.mock.num.brokers", "it replaces the brokers"),
     ("log.queue", "logs of the client become notices"),
@@ -31,13 +38,15 @@ const PROTECTED: [(&str, &str); 15] = [
 
 /// The defaults idle in back-off, 4 to 7 times slower. What is fetched ahead is bounded by the KiB of values and by the bytes of
 /// each partition in one answer; a record costs some 500 bytes beside its value, so a lane that stands still holds some 50 MB.
-const TUNED: [(&str, &str); 10] = [
+const TUNED: [(&str, &str); 11] = [
     ("fetch.queue.backoff.ms", "5"),
     ("queued.min.messages", "1000000"),
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.min.bytes", "100000"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.message.max.bytes", "1048576"),
+    // A record that is larger than an answer may be would be asked for again and again, for ever.
+    ("receive.message.max.bytes", "1000000000"),
     // A broker that comes back is found within a second, not within ten.
     ("reconnect.backoff.max.ms", "1000"),
     // An idle connection that the broker closes is no event.

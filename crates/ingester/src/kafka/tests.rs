@@ -228,6 +228,28 @@ fn an_offset_that_is_gone_ends_the_lane() {
 }
 
 #[test]
+fn what_is_gone_is_told_as_a_range_and_what_is_longer_as_another_topic() {
+    let gone =
+        |wanted| KafkaError::OffsetGone { topic: "t".into(), partition: 3, wanted, low: 10, high: 50 }.to_string();
+    let text = gone(4);
+    assert!(text.contains("t/3") && text.contains("[4, 10)") && text.contains("--accept-gap"), "{text}");
+    let text = gone(51);
+    assert!(text.contains("ends at offset 50") && text.contains("51") && !text.contains("--accept-gap"), "{text}");
+}
+
+#[test]
+fn ids_of_topics_are_as_kafka_writes_them() {
+    for (id, text) in [
+        (0, "AAAAAAAAAAAAAAAAAAAAAA"),
+        (u128::MAX, "_____________________w"),
+        (1, "AAAAAAAAAAAAAAAAAAAAAQ"),
+        (0xfb_f0 << 112, "-_AAAAAAAAAAAAAAAAAAAA"),
+    ] {
+        assert_eq!(super::written(id), text);
+    }
+}
+
+#[test]
 fn an_unknown_topic_is_named() {
     let (broker, _producer) = broker(1);
     let options = KafkaOptions::new(broker.bootstrap(), &[TOPIC, "evnets"]);
@@ -284,6 +306,37 @@ fn offsets_are_committed_for_monitoring_without_waiting() {
     kafka.commit_offsets("watched", &[(0, 5)]).expect("it is not waited for");
     drop(kafka);
     assert!(started_at.elapsed() < SOON, "a lost coordinator must not hold the end up");
+}
+
+#[test]
+fn what_passes_is_waited_out_and_what_does_not_ends_the_lane() {
+    use rdkafka::types::RDKafkaRespErr::*;
+    let (broker, producer) = broker(1);
+    send(&producer, 0, 0..10);
+    let kafka = connect(&broker);
+    let mut lane = kafka.lane(&[(0, 0)]).expect("the partition is there");
+    let passing = [
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+        RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+    ];
+    broker.fail_fetches(&passing).expect("its thread lives");
+    let all = read(&mut lane, 1, |read| read.values[0].len() == 10);
+    assert_eq!(all.values[0], (0..10).collect::<Vec<i64>>(), "each came once");
+
+    broker.fail_fetches(&[RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]).expect("its thread lives");
+    send(&producer, 0, 10..20);
+    let error = loop {
+        if let Err(error) = lane.next_batch(SOON, 100) {
+            break error;
+        }
+    };
+    assert!(matches!(&error, KafkaError::NotAllowed { topic, .. } if topic == TOPIC), "{error}");
+    assert_eq!(error.exit_code(), 3);
 }
 
 #[test]
