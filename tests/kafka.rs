@@ -1,6 +1,7 @@
 //! A real Apache Kafka: one broker for all tests of a run, on ports of its own, gone with the run however that ends.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -121,6 +122,55 @@ impl RealKafka {
         }
         assert!(self.is_alive(), "another process listens on {}", self.address);
     }
+}
+
+/// Things that no client of ours has words for: requests in the oldest form that the broker takes.
+impl RealKafka {
+    /// Sends one request, of a number and version, and returns the answer behind its head.
+    fn ask(&self, request: i16, version: i16, body: &[u8]) -> Vec<u8> {
+        let head = [&request.to_be_bytes()[..], &version.to_be_bytes(), &7_i32.to_be_bytes(), &text("tests")].concat();
+        let mut broker = TcpStream::connect(&self.address).unwrap();
+        broker.set_read_timeout(Some(ANSWER_DEADLINE)).unwrap();
+        broker.write_all(&i32::try_from(head.len() + body.len()).unwrap().to_be_bytes()).unwrap();
+        broker.write_all(&[&head, body].concat()).unwrap();
+        let mut length = [0; 4];
+        broker.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        broker.read_exact(&mut answer).unwrap();
+        answer.split_off(4)
+    }
+
+    /// Forgets all records before an offset, as retention would.
+    pub(crate) fn forget_before(&self, topic: &str, partition: i32, offset: i64) {
+        let one = 1_i32.to_be_bytes();
+        let partition = partition.to_be_bytes();
+        let timeout = 30_000_i32.to_be_bytes();
+        let answer =
+            self.ask(21, 0, &[&one[..], &text(topic), &one, &partition, &offset.to_be_bytes(), &timeout].concat());
+        // Last in the answer: the new first offset, and the error.
+        let (low, error) = answer[answer.len() - 10..].split_at(8);
+        assert_eq!((low, error), (&offset.to_be_bytes()[..], &[0, 0][..]), "{answer:?}");
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete_topic(&self, topic: &str) {
+        let answer = self.ask(20, 1, &[&1_i32.to_be_bytes()[..], &text(topic), &30_000_i32.to_be_bytes()].concat());
+        assert_eq!(answer[answer.len() - 2..], [0, 0], "{answer:?}");
+    }
+
+    /// Raises the number of a topic's partitions to `count`.
+    pub(crate) fn add_partitions(&self, topic: &str, count: i32) {
+        let (one, anywhere, timeout) = (1_i32.to_be_bytes(), (-1_i32).to_be_bytes(), 30_000_i32.to_be_bytes());
+        let body = [&one[..], &text(topic), &count.to_be_bytes(), &anywhere, &timeout, &[0]].concat();
+        let answer = self.ask(37, 0, &body);
+        // Last in the answer: the error, and no text.
+        assert_eq!(answer[answer.len() - 4..], [0, 0, 255, 255], "{answer:?}");
+    }
+}
+
+/// A string as requests have it.
+fn text(text: &str) -> Vec<u8> {
+    [&i16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
 }
 
 impl Drop for RealKafka {

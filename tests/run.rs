@@ -35,6 +35,12 @@ mod refuses;
 mod rejects;
 // Health, status and metrics.
 mod health;
+// Offsets that are gone: refused, or accepted and told.
+mod gaps;
+// Topics that change: made again, deleted, with more partitions.
+mod topics;
+// Event time over a stop.
+mod time;
 
 /// How long anything here may take: far longer than it does.
 const SOON: Duration = Duration::from_secs(90);

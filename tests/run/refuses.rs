@@ -1,8 +1,7 @@
 //! What a run refuses, each with its exit code and one sentence; and what it waits for instead: room on the disk.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
@@ -91,63 +90,6 @@ fn a_directory_of_something_else_is_left_alone() {
     assert_eq!(files_under(&out), [out.join("photo.jpg")]);
     let file = out.join("photo.jpg");
     topic.until_end(&file, &[]).exits(3).says(&["photo.jpg"]);
-}
-
-/// Has the broker forget all records before an offset, as retention would: a DeleteRecords request of version 0, for which no client
-/// of ours has words.
-fn forget_before(topic: &Topic, partition: i32, offset: i64) {
-    let text = |text: &str| [&i16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
-    let one = 1_i32.to_be_bytes();
-    let body = [
-        // Its number among the requests, its version, our number for it.
-        &21_i16.to_be_bytes()[..],
-        &0_i16.to_be_bytes(),
-        &7_i32.to_be_bytes(),
-        &text("tests"),
-        &one,
-        &text(&topic.name),
-        &one,
-        &partition.to_be_bytes(),
-        &offset.to_be_bytes(),
-        &30_000_i32.to_be_bytes(),
-    ]
-    .concat();
-    let mut broker = TcpStream::connect(&topic.address).unwrap();
-    broker.set_read_timeout(Some(SOON)).unwrap();
-    broker.write_all(&i32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
-    broker.write_all(&body).unwrap();
-    let mut length = [0; 4];
-    broker.read_exact(&mut length).unwrap();
-    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
-    broker.read_exact(&mut answer).unwrap();
-    // Last in the answer: the new first offset, and the error.
-    let (low, error) = answer[answer.len() - 10..].split_at(8);
-    assert_eq!((low, error), (&offset.to_be_bytes()[..], &[0, 0][..]), "{answer:?}");
-}
-
-#[test]
-fn offsets_that_are_gone_stop_a_run() {
-    let Some(kafka) = have(RealKafka::shared()) else { return };
-    let topic = Topic::of(kafka, "retention", 1);
-    let folder = folder();
-    let out = folder.path().join("run");
-    let events: Vec<NaiveEvent> = (0..10).map(|n| join(&n.to_string(), n * 1_000)).collect();
-    topic.send_events(&events);
-    forget_before(&topic, 0, 2);
-    // What was gone before anybody read is no gap.
-    topic.until_end(&out, &[]).exits(0);
-    let expected = reference::settled(&events[2..], RULES);
-    Tables::assert_equal(&expected, &data_directory::read(&out), "begun at the log's start");
-    verified(&out);
-
-    let more: Vec<NaiveEvent> = (10..20).map(|n| leave(&n.to_string(), 9 * 3_600_000 + n)).collect();
-    topic.send_events(&more);
-    forget_before(&topic, 0, 15);
-    let ran = topic.until_end(&out, &[]).exits(3).says(&["retention/0", "10", "14"]);
-    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
-    // A refusal changes nothing.
-    Tables::assert_equal(&expected, &data_directory::read(&out), "after a refusal");
-    verified(&out);
 }
 
 #[test]

@@ -119,6 +119,9 @@ pub(crate) struct RunArgs {
     /// Read to where the partitions end now, settle all, and exit 0
     #[arg(long, help_heading = "Input")]
     pub(crate) until_end: bool,
+    /// Go on behind offsets that the broker has no more: the gap is recorded, and minutes that it may have changed are marked
+    #[arg(long, help_heading = "Input")]
+    pub(crate) accept_gap: bool,
     /// Print the final ledger as JSON
     #[arg(long)]
     pub(crate) json: bool,

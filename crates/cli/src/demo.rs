@@ -62,7 +62,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let options = Options { seed: args.seed, scale: args.scale, ..Options::default() };
     let producing = std::thread::spawn(move || feed.produce(&options));
     let mut ticker = Ticker::new();
-    let ran = run::run(&settings, false, &stop, &mut |view| {
+    let ran = run::run(&settings, run::How::default(), &stop, &mut |view| {
         positions.set(view.positions);
         ticker.show(view);
     });
@@ -76,7 +76,12 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         "\n{} events through {PARTITIONS} partitions. Settled from the log, exact to the viewer-millisecond:\n",
         draw::thousands(produced)
     ));
-    run::run(&settings, true, &Arc::new(AtomicBool::new(false)), &mut |_| {})?;
+    run::run(
+        &settings,
+        run::How { until_end: true, ..run::How::default() },
+        &Arc::new(AtomicBool::new(false)),
+        &mut |_| {},
+    )?;
     let verified = verify::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID)?;
     terminal::print(&format!("\n{}", verified.told(Look::of_stdout())))?;

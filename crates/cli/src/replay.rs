@@ -10,7 +10,7 @@ use crate::reading::{Read, Reading};
 use crate::settings::{LogFormat, Settings};
 use crate::settling::{Gather, Output, Settled, settle_all, write_file};
 use crate::terminal;
-use aggregator::Rules;
+use aggregator::{Gaps, Rules};
 use audience::{Ms, Registry};
 use exporter::{
     Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, SettledAiring,
@@ -109,7 +109,8 @@ impl Job<'_> {
         let names = self.registry.ids();
         let output = Output::new(self.commit, &names, &passport, &tables, memory / (8 * threads));
         progress.now("settling");
-        let settled = settle_all(&gathered, &read.timelines, &rules(self.settings), threads, || output.sink())?;
+        let settled =
+            settle_all(&gathered, &read.timelines, &rules(self.settings), &Gaps::default(), threads, || output.sink())?;
         output.finish()?;
         Ok((read, settled))
     }

@@ -4,7 +4,7 @@ use crate::airings::{self, AiringLine};
 use crate::args::ShowArgs;
 use crate::curve;
 use crate::problem::Problem;
-use crate::settling::{Gather, Receiver, lock, settle_all};
+use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
 use crate::stored::{Stored, path_of};
 use crate::terminal::{self, Look};
 use aggregator::Rules;
@@ -233,7 +233,8 @@ fn provisional(stored: &Stored) -> Result<Found, Problem> {
     let timelines = feeder.finish()?;
     let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    settle_all(&gather.finish()?, &timelines, &rules(stored), threads, || Collector { found: &found })?;
+    let gaps = gaps_of(stored.chain.lost());
+    settle_all(&gather.finish()?, &timelines, &rules(stored), &gaps, threads, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::settling::lock;
 use aggregator::Directives;
 use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
-use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
+use exporter::{Gap, LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -48,6 +48,10 @@ pub(super) enum Ask {
 pub(super) struct Partition {
     pub(super) index: usize,
     pub(super) info: PartitionInfo,
+    /// Of its topic, where the broker tells one.
+    pub(super) topic_id: Option<Arc<str>>,
+    /// What is gone before `from`, and accepted as lost.
+    pub(super) gap: Option<Gap>,
     /// The first offset to read.
     pub(super) from: i64,
     /// With `--until-end`: the first offset not to read.
@@ -62,6 +66,8 @@ pub(super) struct Progress {
     pub(super) next: i64,
     /// Greatest of min(`ts`, record's time, our clock) of its accepted events.
     pub(super) heard: Option<Ms>,
+    /// `ts` of its first accepted event in this process.
+    pub(super) event_at_first: Option<Ms>,
     /// The client has reported its end, and nothing came since.
     pub(super) is_at_end: bool,
     /// The offset after its last record, committed or not, as the client last saw it. Where it lies beyond the end, a transaction is open.
@@ -93,6 +99,9 @@ pub(super) struct Taken {
     pub(super) to: i64,
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// `ts` of the first and the last accepted event.
+    pub(super) event_at_first: Option<Ms>,
+    pub(super) event_at_last: Option<Ms>,
     pub(super) event_at_max: Option<Ms>,
     pub(super) record_at_max: Option<Ms>,
     pub(super) record_at_last: Option<Ms>,
@@ -159,6 +168,7 @@ impl LaneThread {
         let progress = Progress {
             next: partition.from,
             heard: None,
+            event_at_first: None,
             is_at_end: false,
             high: None,
             is_done,
@@ -215,15 +225,20 @@ impl LaneThread {
             Ask::Cut => {
                 self.stands = false;
                 let partitions = self.cut.partitions.iter();
-                let next = partitions
-                    .map(|(index, taken)| (*index, Taken { accepted: 0, rejected: 0, ..taken.clone() }))
-                    .collect();
+                let next =
+                    partitions.map(|(index, taken)| (*index, Taken { to: taken.to, ..Taken::default() })).collect();
                 let cut = std::mem::replace(&mut self.cut, Cut { partitions: next, ..Cut::default() });
                 self.show_bytes();
                 self.tell(Happening::Cut(Box::new(cut)));
             }
             Ask::Pause(indices) => self.parts.kafka.pause(&indices)?,
-            Ask::Resume(indices) => self.parts.kafka.resume(&indices)?,
+            Ask::Resume(indices) => {
+                self.parts.kafka.resume(&indices)?;
+                // What came meanwhile is still to be fetched: until then it is not silent.
+                let mut progress = lock(&self.parts.progress);
+                let resumed = progress.iter_mut().filter(|(index, _)| indices.contains(index));
+                resumed.for_each(|(_, progress)| progress.last_at = Instant::now());
+            }
             Ask::Add(partition) => {
                 self.parts.kafka.add(partition.index, partition.from)?;
                 self.own(partition);
@@ -294,6 +309,8 @@ impl LaneThread {
             self.looked_at = at;
             self.look(|progress| !progress.is_at_end);
         }
+        // Behind an end an open transaction may hide records, also while other partitions give many.
+        self.look(|progress| progress.is_at_end);
         Ok(())
     }
 
@@ -325,6 +342,9 @@ impl LaneThread {
         match decoded {
             Ok(event) => {
                 taken.accepted += 1;
+                taken.event_at_first = taken.event_at_first.or(Some(event.ts()));
+                taken.event_at_last = Some(event.ts());
+                progress.event_at_first = progress.event_at_first.or(Some(event.ts()));
                 taken.event_at_max = taken.event_at_max.max(Some(event.ts()));
                 let known = time.filter(|time| (audience::time::TS_MIN..audience::time::TS_END).contains(time));
                 progress.heard = progress.heard.max(Some(event.ts().min(known.unwrap_or(Ms::MAX)).min(now)));

@@ -1,6 +1,7 @@
 //! `jauge run`: Kafka in, the live curve and the settled tables out. One owner (`owner`), lanes that read and decode (`lane`), one writer that
 //! commits and settles (`writer`); threads meet in channels only.
 
+mod finder;
 mod lane;
 mod letters;
 mod logline;
@@ -25,6 +26,15 @@ use std::thread::JoinHandle;
 
 pub(crate) use owner::View;
 
+/// What a run is asked to do besides reading on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Read to where the partitions end now, and settle all.
+    pub(crate) until_end: bool,
+    /// Go on behind offsets that are gone.
+    pub(crate) accept_gap: bool,
+}
+
 /// What a run did.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ran {
@@ -36,7 +46,8 @@ pub(crate) struct Ran {
 pub(crate) fn command(args: &RunArgs) -> Result<(), Problem> {
     let settings = args.settings.load()?;
     let stop = stop_signals()?;
-    let ran = run(&settings, args.until_end, &stop, &mut |_| {})?;
+    let how = How { until_end: args.until_end, accept_gap: args.accept_gap };
+    let ran = run(&settings, how, &stop, &mut |_| {})?;
     if args.json {
         return terminal::print_json(&serde_json::json!({ "commit": ran.commit, "ledger": ran.ledger }));
     }
@@ -58,17 +69,17 @@ fn stop_signals() -> Result<Arc<AtomicBool>, Problem> {
 /// Runs until `stop` is set, or to the end of the data; `watch` is shown the live curve a few times a second.
 pub(crate) fn run(
     settings: &Settings,
-    is_until_end: bool,
+    how: How,
     stop: &Arc<AtomicBool>,
     watch: &mut dyn FnMut(&View<'_>),
 ) -> Result<Ran, Problem> {
     let mut teller = Teller::start(settings)?;
-    let mut started = Started::open(settings, is_until_end, stop)?;
+    let mut started = Started::open(settings, how, stop)?;
     started.writer.is_disk_full = Arc::clone(&teller.is_disk_full);
     teller.begin(started.partitions.iter().map(|(index, partition)| (*index, partition.from)));
     let written = started.written();
     let (tell, happenings) = mpsc::channel();
-    let Started { kafka, mut writer, registry, partitions, watermarks, watermark, live, lanes } = started;
+    let Started { kafka, mut writer, registry, partitions, watermarks, watermark, live, lanes, gaps } = started;
 
     let (give, work) = mpsc::sync_channel(1);
     let tell_written = tell.clone();
@@ -109,6 +120,10 @@ pub(crate) fn run(
         threads.push(std::thread::spawn(move || lane::run(parts)));
         handles.push(LaneHandle { asks, progress });
     }
+    let (finder, over) = mpsc::channel();
+    if !how.until_end {
+        finder::start(&kafka, &partitions, tell.clone(), over);
+    }
     drop(tell);
     let state = State::new(watermark, written);
     let owner = Owner {
@@ -120,7 +135,9 @@ pub(crate) fn run(
         live,
         watermarks,
         partitions,
-        is_until_end,
+        is_until_end: how.until_end,
+        gaps,
+        _finder: finder,
         stop,
         watch,
         state,

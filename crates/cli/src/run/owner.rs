@@ -1,6 +1,7 @@
 //! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes, cuts what they have read, and
 //! hands it to the writer; nothing else decides when anything happens.
 
+use super::finder::Added;
 use super::lane::{Ask, Cut, Partition, Progress};
 use super::logline;
 use super::start::Started;
@@ -9,7 +10,7 @@ use super::writer::{Settle, Standing, Work, Written};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::lock;
-use aggregator::{Changes, END_OF_DATA, Gathered, Live, PartitionState, Watermarks, Why};
+use aggregator::{Changes, END_OF_DATA, Gap, Gathered, Live, PartitionState, Watermarks, Why};
 use audience::{MinuteRow, Ms};
 use dashboard::Phase;
 use ingester::kafka::{Kafka, Notice};
@@ -21,10 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How often the owner looks at the lanes when nothing happens.
 const TICK: Duration = Duration::from_millis(50);
-/// How often partitions that were added are looked for.
-const REFRESH: Duration = Duration::from_secs(30);
-/// How long one question to the broker may hold the loop.
-const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// While nothing is read, a commit says how far the watermark has run on, no more often than this and than airings settle.
+const TELL_TIME_EVERY: Duration = Duration::from_secs(1);
 /// How long after the start a partition may be unread before it is named.
 const UNREAD_AFTER: Duration = Duration::from_secs(15);
 /// Of a broker that is away it is enough to hear so often.
@@ -47,7 +46,11 @@ pub(super) enum Happening {
     Notice(Notice),
     /// The writer is done with what it was given.
     Written(Result<Written, Problem>),
-    /// A lane cannot go on.
+    /// The broker told what has become of the topics.
+    Answered,
+    /// A partition was added.
+    Added(Added),
+    /// A lane cannot go on, or a topic is not there any more.
     Failed(Problem),
 }
 
@@ -68,7 +71,7 @@ pub(super) struct LaneHandle {
 /// The owner of a run.
 pub(super) struct Owner<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) kafka: Kafka,
+    pub(super) kafka: Arc<Kafka>,
     pub(super) lanes: Vec<LaneHandle>,
     pub(super) happenings: Receiver<Happening>,
     pub(super) writer: SyncSender<Work>,
@@ -76,6 +79,10 @@ pub(super) struct Owner<'a> {
     pub(super) watermarks: Watermarks,
     pub(super) partitions: BTreeMap<usize, Partition>,
     pub(super) is_until_end: bool,
+    /// What was lost of the input, each with its partition where that is read.
+    pub(super) gaps: Vec<(Option<usize>, Gap)>,
+    /// When it is dropped the finder ends.
+    pub(super) _finder: Sender<()>,
     pub(super) stop: &'a AtomicBool,
     pub(super) watch: &'a mut dyn FnMut(&View<'_>),
     pub(super) state: State,
@@ -91,13 +98,15 @@ pub(super) struct State {
     pub(super) progress: BTreeMap<usize, Progress>,
     pub(super) paused: Vec<usize>,
     pub(super) is_writing: bool,
+    pub(super) is_stopping: bool,
     pub(super) written: Written,
     pub(super) cut_at: Instant,
     /// Next offsets as of the last cut, by index of the partition.
     pub(super) cut_to: Vec<(usize, i64)>,
     pub(super) settled_at: Option<Instant>,
     pub(super) ticked_at: Instant,
-    pub(super) refreshed_at: Instant,
+    /// When a commit last told the watermark.
+    pub(super) told_at: Instant,
     pub(super) noticed: Option<(String, Instant)>,
     pub(super) named_at: Instant,
     pub(super) began_at: Instant,
@@ -114,12 +123,13 @@ impl State {
             progress: BTreeMap::new(),
             paused: Vec::new(),
             is_writing: false,
+            is_stopping: false,
             written,
             cut_at: now,
             cut_to: Vec::new(),
             settled_at: None,
             ticked_at: now,
-            refreshed_at: now,
+            told_at: now,
             noticed: None,
             named_at: now,
             began_at: now,
@@ -152,7 +162,6 @@ impl Owner<'_> {
             if self.is_cut_due() && !self.state.is_writing {
                 self.cut(false)?;
             }
-            self.find_partitions()?;
         }
         self.last_words()
     }
@@ -167,10 +176,11 @@ impl Owner<'_> {
         Ok(self.state.written)
     }
 
-    /// Stopped: what was read is committed.
+    /// Stopped: what was read is committed, and how far the watermark is.
     fn last_words(mut self) -> Result<Written, Problem> {
         self.tell(Phase::Stopping);
         self.wait_for_writer()?;
+        self.state.is_stopping = true;
         self.cut(false)?;
         self.wait_for_writer()?;
         Ok(self.state.written)
@@ -184,11 +194,23 @@ impl Owner<'_> {
             }
             Happening::Failed(problem) => Err(problem),
             Happening::Written(written) => {
-                self.state.written = written?;
+                let written = written?;
+                if written.commit > self.state.written.commit {
+                    self.state.told_at = Instant::now();
+                }
+                self.state.written = written;
                 self.teller.written(&self.state.written, self.state.cut_at, &self.state.cut_to);
                 self.state.is_writing = false;
                 // For monitoring only: where it fails, the client says so in a notice.
                 let _ = self.kafka.commit_offsets(GROUP, &self.state.cut_to);
+                Ok(())
+            }
+            Happening::Answered => {
+                self.teller.away_since = None;
+                Ok(())
+            }
+            Happening::Added(added) => {
+                self.read_added(added);
                 Ok(())
             }
             Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {
@@ -236,6 +258,7 @@ impl Owner<'_> {
         for lane in &self.lanes {
             self.state.progress.extend(lock(&lane.progress).iter().map(|(index, progress)| (*index, *progress)));
         }
+        self.hear_gaps();
         for (index, progress) in &self.state.progress {
             if away_since.is_some_and(|since| progress.last_at > since) {
                 self.teller.away_since = None;
@@ -249,7 +272,10 @@ impl Owner<'_> {
                 _ if progress.is_done => PartitionState::Idle,
                 _ if self.is_until_end && progress.is_at_end && !is_open => PartitionState::Idle,
                 _ if is_open => PartitionState::OpenTransaction,
-                Progress { is_at_end: true, .. } if is_quiet => PartitionState::Idle,
+                // Of one that is held back nobody knows whether it is silent.
+                Progress { is_at_end: true, .. } if is_quiet && !self.state.paused.contains(index) => {
+                    PartitionState::Idle
+                }
                 Progress { heard: None, .. } if self.watermarks.of(*index).is_none() => PartitionState::Unread,
                 _ => PartitionState::Reading,
             };
@@ -263,6 +289,19 @@ impl Owner<'_> {
         }
         self.name_holders(now);
         Ok(())
+    }
+
+    /// A gap's end is known once an event has come after it.
+    fn hear_gaps(&mut self) {
+        let mut is_news = false;
+        for (index, gap) in self.gaps.iter_mut().filter(|(_, gap)| gap.after.is_none()) {
+            gap.after = index.and_then(|index| self.state.progress.get(&index)?.event_at_first);
+            is_news |= gap.after.is_some();
+        }
+        if is_news {
+            let gaps: Vec<Gap> = self.gaps.iter().map(|(_, gap)| *gap).collect();
+            self.live.set_gaps(&gaps);
+        }
     }
 
     /// An open transaction is waited for, and named. What is on its way looks like one for an instant.
@@ -297,20 +336,9 @@ impl Owner<'_> {
 
     /// Pauses partitions that are far ahead of the watermark, so that what waits for it stays bounded, and resumes them.
     fn hold_back(&mut self) -> Result<(), Problem> {
-        let is_awaited = |index: &usize| self.watermarks.state(*index) != PartitionState::Idle;
-        let heard = self
-            .state
-            .progress
-            .iter()
-            .filter(|(index, _)| is_awaited(index))
-            .filter_map(|(_, progress)| progress.heard);
-        // Where none is awaited nobody is ahead of anybody: one that is idle and still paused would never be read again.
-        let least = heard.min().unwrap_or(Ms::MAX);
-        let ahead = |progress: &Progress| {
-            progress.heard.is_some_and(|heard| heard.saturating_sub(least) > self.settings.max_drift_ms)
-        };
-        let far = self.state.progress.iter().filter(|(_, progress)| !progress.is_done && ahead(progress));
-        let far: Vec<usize> = far.map(|(index, _)| *index).collect();
+        let done = |index: &usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
+        let mut far = self.watermarks.far_ahead(self.settings.max_drift_ms);
+        far.retain(|index| !done(index));
         if far == self.state.paused {
             return Ok(());
         }
@@ -318,7 +346,6 @@ impl Owner<'_> {
             let here = |index: &&usize| *index % self.lanes.len() == place;
             let pause: Vec<usize> =
                 far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
-            let done = |index: &&usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
             let resume = self.state.paused.iter().filter(here).filter(|index| !far.contains(index) && !done(index));
             let resume: Vec<usize> = resume.copied().collect();
             for ask in
@@ -368,6 +395,8 @@ impl Owner<'_> {
         let standing = |(index, partition): (&usize, &Partition)| {
             let standing = Standing {
                 info: partition.info.clone(),
+                topic_id: partition.topic_id.clone(),
+                gap: partition.gap.clone(),
                 start: partition.from,
                 watermark: self.watermarks.of(*index),
                 is_idle: self.watermarks.state(*index) == PartitionState::Idle,
@@ -376,7 +405,9 @@ impl Owner<'_> {
         };
         let partitions = self.partitions.iter().map(standing).collect();
         let live = std::mem::take(&mut self.state.closed);
-        let work = Work { cuts, live, watermark: self.state.watermark, partitions, settle };
+        let every = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs()).max(TELL_TIME_EVERY);
+        let tells_time = self.state.is_stopping || self.state.told_at.elapsed() >= every;
+        let work = Work { cuts, live, watermark: self.state.watermark, partitions, settle, tells_time };
         self.state.cut_at = Instant::now();
         self.state.is_writing = true;
         self.writer.send(work).map_err(|_| Problem::bug("The writer has ended without a word."))
@@ -408,28 +439,19 @@ impl Owner<'_> {
         Ok(())
     }
 
-    fn find_partitions(&mut self) -> Result<(), Problem> {
-        if self.is_until_end || self.state.refreshed_at.elapsed() < REFRESH {
-            return Ok(());
-        }
-        self.state.refreshed_at = Instant::now();
-        // A broker that does not answer now is asked again later.
-        let Ok(found) = self.kafka.refresh(ASK_TIMEOUT) else { return Ok(()) };
-        self.teller.away_since = None;
-        for index in found {
-            let info = self.kafka.partitions()[index].clone();
-            let Ok(offsets) = self.kafka.offsets(index, ASK_TIMEOUT) else { continue };
-            let source = Started::source_of(self.settings, &info.topic);
-            let partition = Partition { index, info, from: offsets.low, until: None, source };
-            logline::say(
-                self.settings.log_format,
-                &logline::info(&format!("Reading {}, which was added.", name(&partition))),
-            );
-            self.watermarks.add(None);
-            let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(partition.clone()));
-            self.partitions.insert(index, partition);
-        }
-        Ok(())
+    /// Reads a partition that was added, from its beginning. It holds the watermark from now on.
+    fn read_added(&mut self, added: Added) {
+        let Added { index, info, from, topic_id } = added;
+        let source = Started::source_of(self.settings, &info.topic);
+        let partition = Partition { index, info, topic_id, gap: None, from, until: None, source };
+        logline::say(
+            self.settings.log_format,
+            &logline::info(&format!("Reading {}, which was added.", name(&partition))),
+        );
+        self.watermarks.add(None);
+        // A lane that is gone has said why, and that is read next.
+        let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(partition.clone()));
+        self.partitions.insert(index, partition);
     }
 
     /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that is said now and then.

@@ -7,6 +7,7 @@ use crate::directory::WRITER;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::stored::open_table;
+use audience::time::minute_of;
 use audience::{Details, Ms, fingerprint};
 use exporter::{FileEntry, LoggedEvent, ON_TIME, Table, read_manifest};
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ use std::collections::BTreeMap;
 /// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or later: then the live airing
 /// went on while the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
 pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
+    // Which minutes were complete was decided by the gaps known then; those that close from here on know all of them.
+    let known: Vec<aggregator::Gap> = started.gaps.iter().map(|(_, gap)| *gap).collect();
+    started.live.set_gaps(&known[..started.writer.owner.chain().lost().len()]);
     let frontiers = frontiers(started);
     let mut overhang = BTreeMap::<u32, History>::new();
     if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
@@ -38,6 +42,7 @@ pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), 
         let changes = started.lanes.iter_mut().map(|lane| lane.close(&directives)).collect();
         started.live.close(changes);
     }
+    started.live.set_gaps(&known);
     set_frontiers(started, &frontiers, |broadcast| overhang.contains_key(&broadcast));
     let commit = started.writer.owner.chain().number();
     if commit > 0 {
@@ -82,6 +87,7 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
         partitions.map(|one| ((one.info.topic.to_string(), one.info.partition), one.index)).collect();
     let mut lanes = std::mem::take(&mut started.lanes);
     let count = lanes.len();
+    let open = started.watermark.map(minute_of);
     let mut events = 0;
     let read = read_log(started, |row, topic, details| {
         let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
@@ -89,9 +95,14 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
             Some(history) => was_applied(row, history),
             None => row.event.ts() >= frontier,
         };
-        if is_live {
+        // A late event behind its frontier still counts as late in a minute that has not closed.
+        let is_late_here = !is_live && row.late_at != ON_TIME && open.is_some_and(|open| row.late_at >= open);
+        if is_live || is_late_here {
             // A partition that is no longer read still has its events in the curve.
             let lane = places.get(&(topic.to_owned(), row.partition)).map_or(0, |index| index % count);
+            if is_late_here {
+                return lanes[lane].hear_late(row.event.broadcast, row.late_at);
+            }
             let late_at = (row.late_at != ON_TIME).then_some(row.late_at);
             lanes[lane].push_logged(row.event, details, late_at);
             events += u64::from(row.event.ts() >= frontier);

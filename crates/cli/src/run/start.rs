@@ -1,17 +1,20 @@
 //! The start of a run: the directory taken over, the topics found, each partition's offset chosen, and the live curve brought to where the last
 //! commit left it, from the log.
 
+use super::How;
 use super::lane::Partition;
 use super::letters::Letters;
+use super::logline;
 use super::rebuild;
 use super::writer::{Writer, Written};
 use crate::directory::{self, Keys};
 use crate::problem::Problem;
 use crate::replay::rules;
 use crate::settings::Settings;
+use crate::settling::gap_of;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
-use exporter::{Owner as DirectoryOwner, Table};
+use exporter::{Gap, Owner as DirectoryOwner, Table};
 use ingester::kafka::{Kafka, KafkaError, KafkaOptions, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +23,14 @@ use std::time::{Duration, Instant};
 
 /// How long a broker may take for one answer at the start.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long it may take to tell the ids of topics, which an old one does not know.
+const ID_ANSWER: Duration = Duration::from_secs(10);
 /// How long one attempt to reach a broker takes: between two the start looks whether it is to stop.
 const CONNECT_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// All that a run begins with.
 pub(super) struct Started {
-    pub(super) kafka: Kafka,
+    pub(super) kafka: Arc<Kafka>,
     pub(super) writer: Writer,
     pub(super) registry: Arc<Registry>,
     pub(super) partitions: BTreeMap<usize, Partition>,
@@ -34,11 +39,13 @@ pub(super) struct Started {
     pub(super) live: Live,
     /// The live part of each lane; partition `i` is read by lane `i % lanes`.
     pub(super) lanes: Vec<Lane>,
+    /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those accepted now.
+    pub(super) gaps: Vec<(Option<usize>, aggregator::Gap)>,
 }
 
 impl Started {
     /// Opens everything. The broker is asked first: where it is not there, nothing is made on disk.
-    pub(super) fn open(settings: &Settings, is_until_end: bool, give_up: &Arc<AtomicBool>) -> Result<Started, Problem> {
+    pub(super) fn open(settings: &Settings, how: How, give_up: &Arc<AtomicBool>) -> Result<Started, Problem> {
         let (brokers, topics, out) = (settings.needed_brokers()?, settings.needed_topics()?, settings.needed_out()?);
         let mut topics = topics.to_vec();
         topics.sort();
@@ -58,7 +65,7 @@ impl Started {
         }
         let mut keys = Keys::open(settings)?;
         let registry = keys.registry()?;
-        let partitions = Started::partitions(settings, &kafka, &owner, is_until_end)?;
+        let partitions = Started::partitions(settings, &kafka, &owner, how)?;
         let mut watermarks = Watermarks::new(settings.lateness_ms);
         for partition in partitions.values() {
             watermarks.add(known(&owner, &partition.info).and_then(|known| known.watermark));
@@ -81,7 +88,9 @@ impl Started {
             is_disk_full: Arc::default(),
         };
         let live = Live::new(rules(settings));
-        let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes };
+        let gaps = gaps(&writer.owner, &partitions);
+        let kafka = Arc::new(kafka);
+        let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps };
         rebuild::rebuild(&mut started, settings)?;
         Ok(started)
     }
@@ -100,30 +109,41 @@ impl Started {
         settings: &Settings,
         kafka: &Kafka,
         owner: &DirectoryOwner,
-        is_until_end: bool,
+        how: How,
     ) -> Result<BTreeMap<usize, Partition>, Problem> {
         let mut partitions = BTreeMap::new();
+        let ids = kafka.topic_ids(ID_ANSWER);
         for (index, info) in kafka.partitions().into_iter().enumerate() {
             let offsets = kafka.offsets(index, ANSWER)?;
-            let from = known(owner, &info).map_or(offsets.low, |known| known.to);
+            let known = known(owner, &info);
             let PartitionInfo { topic, partition } = &info;
-            if from < offsets.low {
-                return Err(Problem::world(format!(
-                    "{topic}/{partition}: offsets {from} to {} are gone from the broker before they were read, so no number over them \
-                     could be right. Read them from a copy of the topic, or begin a new data directory with --out.",
-                    offsets.low - 1
-                )));
+            let topic_id: Option<Arc<str>> = ids.get(&**topic).map(|id| Arc::from(id.as_str()));
+            if let (Some(was), Some(is)) = (known.and_then(|known| known.topic_id.as_deref()), topic_id.as_deref())
+                && was != is
+            {
+                let (topic, was, is) = (format!("{topic}/{partition}"), was.to_owned(), is.to_owned());
+                return Err(KafkaError::AnotherTopic { topic, is, was }.into());
             }
-            if from > offsets.high {
-                return Err(Problem::world(format!(
-                    "{topic}/{partition} ends at offset {}, but the last commit has read it up to {from}: the topic was deleted and made \
-                     again, or it is another one. Begin a new data directory with --out.",
-                    offsets.high
-                )));
+            let wanted = known.map_or(offsets.low, |known| known.to);
+            let is_gap = wanted < offsets.low;
+            if (is_gap && !how.accept_gap) || wanted > offsets.high {
+                let (topic, partition, low, high) = (topic.to_string(), *partition, offsets.low, offsets.high);
+                return Err(KafkaError::OffsetGone { topic, partition, wanted, low, high }.into());
+            }
+            let gap = is_gap.then(|| Gap {
+                from: wanted,
+                to: offsets.low,
+                event_at_before: known.and_then(|known| known.event_at_last),
+                event_at_after: None,
+            });
+            if let Some(gap) = &gap {
+                let text = format!("{topic}/{partition}: offsets [{}, {}) are accepted as lost.", gap.from, gap.to);
+                logline::say(settings.log_format, &logline::warning(&text));
             }
             let source = Started::source_of(settings, topic);
-            let until = is_until_end.then_some(offsets.high);
-            partitions.insert(index, Partition { index, info, from, until, source });
+            let until = how.until_end.then_some(offsets.high);
+            partitions
+                .insert(index, Partition { index, info, topic_id, gap, from: wanted.max(offsets.low), until, source });
         }
         Ok(partitions)
     }
@@ -134,6 +154,20 @@ impl Started {
         let ledger = chain.newest().map(|newest| newest.ledger).unwrap_or_default();
         Written { commit: chain.number(), ledger, airings: 0 }
     }
+}
+
+/// The gaps of all commits, and behind them those that are accepted now, in the order in which a commit will tell them.
+fn gaps(owner: &DirectoryOwner, partitions: &BTreeMap<usize, Partition>) -> Vec<(Option<usize>, aggregator::Gap)> {
+    let place = |topic: &str, number: i32| {
+        let here = partitions.values().find(|one| *one.info.topic == *topic && one.info.partition == number);
+        here.map(|one| one.index)
+    };
+    let known = owner.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), gap_of(lost)));
+    let new = partitions.values().filter_map(|one| {
+        let gap = one.gap.as_ref()?;
+        Some((Some(one.index), aggregator::Gap { before: gap.event_at_before, after: None }))
+    });
+    known.chain(new).collect()
 }
 
 /// Asks for the brokers until one answers, the time is up, or a signal says stop.

@@ -9,13 +9,13 @@ use crate::passport;
 use crate::problem::Problem;
 use crate::replay::{rules, settlement};
 use crate::settings::Settings;
-use crate::settling::{Gather, Output, Settled, settle_all, write_file};
+use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, write_file};
 use crate::stored::open_table;
 use aggregator::Due;
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
 use exporter::{
-    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows,
-    Table, minutes_by_date, rejected_by_date, sort_events,
+    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Gap, Ledger, LoggedEvent, Owner, Partition, RejectedRow,
+    Rows, Table, minutes_by_date, rejected_by_date, sort_events,
 };
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
@@ -36,12 +36,17 @@ pub(super) struct Work {
     pub(super) watermark: Option<Ms>,
     pub(super) partitions: BTreeMap<usize, Standing>,
     pub(super) settle: Option<Settle>,
+    /// Where nothing was read, say how far the watermark is: it may have run on with the clock.
+    pub(super) tells_time: bool,
 }
 
 /// A partition at a cut, as the owner sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) info: PartitionInfo,
+    pub(super) topic_id: Option<Arc<str>>,
+    /// What was lost before `start`.
+    pub(super) gap: Option<Gap>,
     /// Where reading began in this process.
     pub(super) start: i64,
     pub(super) watermark: Option<Ms>,
@@ -88,7 +93,7 @@ impl Writer {
         let mut written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
         // Data that end before they began are data: the directory says that there were none.
         let is_all = work.settle.as_ref().is_some_and(|settle| settle.is_end) && self.owner.chain().newest().is_none();
-        if is_all || !work.is_empty() {
+        if is_all || !work.is_empty() || self.has_word(&work) {
             let began = Instant::now();
             let counts = counts_of(&work.cuts);
             if let Some(letters) = &mut self.letters {
@@ -110,6 +115,19 @@ impl Writer {
             }
         }
         Ok(written)
+    }
+
+    /// Whether there is something to say without a row: a gap that was accepted, or, now and then, that time went on.
+    fn has_word(&self, work: &Work) -> bool {
+        let Some(newest) = self.owner.chain().newest() else { return false };
+        let known =
+            |one: &Standing| place_of(&newest.inputs.partitions, &one.info).map(|at| &newest.inputs.partitions[at]);
+        let is_gap =
+            |one: &Standing| one.gap.as_ref().is_some_and(|gap| known(one).is_some_and(|is| is.to == gap.from));
+        let went_on = |one: &Standing| known(one).is_some_and(|is| is.watermark < one.watermark);
+        let mut partitions = work.partitions.values();
+        partitions.clone().any(is_gap)
+            || (work.tells_time && (newest.watermark < work.watermark || partitions.any(went_on)))
     }
 
     /// Where each broadcast's events are settled up to, by its id.
@@ -217,10 +235,7 @@ impl Writer {
         for (index, standing) in standings {
             let Some(taken) = whole.partitions.get(index) else { continue };
             let partitions = &mut draft.inputs.partitions;
-            let place = partitions
-                .iter()
-                .position(|one| *one.topic == *standing.info.topic && one.partition == standing.info.partition);
-            let place = match place {
+            let place = match place_of(partitions, &standing.info) {
                 Some(place) => place,
                 // A partition of which nothing was read yet is not known yet: it will be read from its log start.
                 None if taken.to == standing.start => continue,
@@ -232,10 +247,18 @@ impl Writer {
                 }
             };
             let one = &mut partitions[place];
+            if let Some(gap) = standing.gap.as_ref().filter(|gap| gap.from == one.from && one.to == one.from) {
+                one.gaps.push(Gap { event_at_after: taken.event_at_first, ..gap.clone() });
+            } else if self.awaits(&standing.info) {
+                one.event_at_after_gap = taken.event_at_first;
+            }
+            let lost: u64 = one.gaps.iter().map(|gap| gap.to.abs_diff(gap.from)).sum();
+            one.topic_id = standing.topic_id.as_deref().map(str::to_owned).or(one.topic_id.take());
             one.to = taken.to;
             one.accepted = taken.accepted;
             one.rejected = taken.rejected;
-            one.skipped = (taken.to - one.from).unsigned_abs() - taken.accepted - taken.rejected;
+            one.skipped = (taken.to - one.from).unsigned_abs() - taken.accepted - taken.rejected - lost;
+            one.event_at_last = taken.event_at_last.or(one.event_at_last);
             one.event_at_max = one.event_at_max.max(taken.event_at_max);
             one.record_at_max = one.record_at_max.max(taken.record_at_max);
             one.record_at_last = taken.record_at_last.or(one.record_at_last);
@@ -243,6 +266,13 @@ impl Writer {
             one.idle = standing.is_idle;
         }
         draft.inputs.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    }
+
+    /// Whether a gap of the partition waits for the event after it.
+    fn awaits(&self, info: &PartitionInfo) -> bool {
+        let waits = |lost: &exporter::Lost| lost.gap.event_at_after.is_none();
+        let of_it = |lost: &&exporter::Lost| *lost.topic == *info.topic && lost.partition == info.partition;
+        self.owner.chain().lost().iter().filter(of_it).any(waits)
     }
 
     /// Events that come behind their broadcast's frontier.
@@ -277,7 +307,8 @@ impl Writer {
         let passport = passport::of_topics(&self.settings, commit.number());
         let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
         let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
-        let settled = settle_all(&gather.finish()?, &timelines, &rules, threads, || output.sink())?;
+        let gaps = gaps_of(self.owner.chain().lost());
+        let settled = settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?;
         output.finish()?;
         let mut draft = self.draft(CommitKind::Run);
         let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();
@@ -330,6 +361,10 @@ impl Work {
         let nothing = |cut: &Cut| cut.events.is_empty() && cut.rejected.is_empty();
         self.live.is_empty() && self.cuts.iter().all(nothing)
     }
+}
+
+fn place_of(partitions: &[Partition], info: &PartitionInfo) -> Option<usize> {
+    partitions.iter().position(|one| *one.topic == *info.topic && one.partition == info.partition)
 }
 
 /// The cuts of all lanes as one.

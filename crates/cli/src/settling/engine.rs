@@ -3,8 +3,8 @@
 use super::gather::{Gathered, lock};
 use super::sink::Receiver;
 use crate::problem::Problem;
-use aggregator::{Airings, Flow, Rules, Tally, Timeline, curve, settle};
-use audience::Ms;
+use aggregator::{Airings, Completeness, Flow, Gaps, Rules, Tally, Timeline, curve, settle};
+use audience::{MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,12 +24,13 @@ pub(crate) struct Settled {
     pub(crate) tally: Tally,
 }
 
-/// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast. Each of `threads` threads gets a
-/// receiver from `receiver`.
+/// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast; `gaps` are what the input lacks.
+/// Each of `threads` threads gets a receiver from `receiver`.
 pub(crate) fn settle_all<R: Receiver>(
     gathered: &Gathered,
     timelines: &[Timeline],
     rules: &Rules,
+    gaps: &Gaps,
     threads: usize,
     receiver: impl Fn() -> R,
 ) -> Result<Vec<Settled>, Problem> {
@@ -44,7 +45,7 @@ pub(crate) fn settle_all<R: Receiver>(
             fits
         });
         let airings: Vec<Airings> = group.map(|timeline| timeline.airings(rules)).collect();
-        let group = Group { first: u32::try_from(first).unwrap_or(u32::MAX), airings: &airings, rules };
+        let group = Group { first: u32::try_from(first).unwrap_or(u32::MAX), airings: &airings, rules, gaps };
         settled.extend(group.settle(gathered, &mut receivers)?);
         first += airings.len();
     }
@@ -57,17 +58,40 @@ struct Group<'a> {
     first: u32,
     airings: &'a [Airings],
     rules: &'a Rules,
+    gaps: &'a Gaps,
+}
+
+/// What the shards of one broadcast give, by airing.
+type Flows = Vec<(Flow, Completeness)>;
+
+/// Hands on the rows of one broadcast in one shard, and sees whose sessions a gap of the input left open.
+struct Watching<'a, R> {
+    rows: &'a mut R,
+    airings: &'a Airings,
+    /// By airing.
+    completeness: Vec<Completeness>,
+}
+
+impl<R: Receiver> aggregator::Rows for Watching<'_, R> {
+    fn session(&mut self, row: SessionRow, via: Option<&str>) {
+        self.completeness[self.airings.place_of(row.joined_at)].session(row.joined_at, row.left_at);
+        self.rows.session(row, via);
+    }
+
+    fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>) {
+        self.rows.retweet(row, detail);
+    }
 }
 
 impl Group<'_> {
     fn settle<R: Receiver>(&self, gathered: &Gathered, receivers: &mut [R]) -> Result<Vec<Settled>, Problem> {
         // By broadcast, then airing: the flows of all shards added up.
-        let flows: Vec<Mutex<Vec<Flow>>> = self.airings.iter().map(|_| Mutex::default()).collect();
+        let flows: Vec<Mutex<Flows>> = self.airings.iter().map(|_| Mutex::default()).collect();
         side_by_side(receivers, gathered.shards.len(), |shard, receiver| {
             let mut source = lock(&gathered.shards[shard]);
             for (place, airings) in self.airings.iter().enumerate() {
                 let broadcast = self.first + u32::try_from(place).unwrap_or(u32::MAX);
-                let part = settle(broadcast, airings, self.rules, &mut *source, receiver);
+                let part = self.shard(broadcast, airings, &mut *source, receiver);
                 merge(&mut lock(&flows[place]), part);
                 receiver.settle_down()?;
             }
@@ -77,9 +101,12 @@ impl Group<'_> {
         side_by_side(receivers, self.airings.len(), |place, receiver| {
             let broadcast = self.first + u32::try_from(place).unwrap_or(u32::MAX);
             let flows = std::mem::take(&mut *lock(&flows[place]));
-            for (airing, flow) in self.airings[place].airings.iter().zip(flows) {
+            for (airing, (flow, completeness)) in self.airings[place].airings.iter().zip(flows) {
                 let mut tally = flow.tally;
-                let row = curve(broadcast, airing, flow, |minute| receiver.minute(minute));
+                let row = curve(broadcast, airing, flow, |row| {
+                    let complete = completeness.is_complete(row.minute_at);
+                    receiver.minute(MinuteRow { complete, ..row });
+                });
                 let airing_at = row.as_ref().map(|row| row.airing_at);
                 if let Some(row) = row {
                     tally = Tally { applied: row.applied, repeated: row.repeated, orphaned: row.orphaned };
@@ -96,12 +123,33 @@ impl Group<'_> {
     }
 }
 
-fn merge(flows: &mut Vec<Flow>, part: Vec<Flow>) {
+impl Group<'_> {
+    /// One shard of one broadcast.
+    fn shard<R: Receiver>(
+        &self,
+        broadcast: u32,
+        airings: &Airings,
+        source: &mut impl aggregator::Sorted,
+        receiver: &mut R,
+    ) -> Flows {
+        if self.gaps.is_empty() {
+            let flows = settle(broadcast, airings, self.rules, source, receiver);
+            return flows.into_iter().map(|flow| (flow, Completeness::default())).collect();
+        }
+        let completeness = vec![Completeness::new(self.gaps); airings.airings.len()];
+        let mut watching = Watching { rows: receiver, airings, completeness };
+        let flows = settle(broadcast, airings, self.rules, source, &mut watching);
+        flows.into_iter().zip(watching.completeness).collect()
+    }
+}
+
+fn merge(flows: &mut Flows, part: Flows) {
     if flows.is_empty() {
         *flows = part;
     } else {
-        for (flow, part) in flows.iter_mut().zip(part) {
+        for ((flow, completeness), (part, heard)) in flows.iter_mut().zip(part) {
             flow.merge(part);
+            completeness.merge(&heard);
         }
     }
 }

@@ -8,6 +8,19 @@ mod order;
 mod sink;
 mod source;
 
+use aggregator::{Gap, Gaps};
+use exporter::Lost;
+
+/// What was lost of the input, as the commits say.
+pub(crate) fn gap_of(lost: &Lost) -> Gap {
+    Gap { before: lost.gap.event_at_before, after: lost.gap.event_at_after }
+}
+
+/// All that was lost.
+pub(crate) fn gaps_of(lost: &[Lost]) -> Gaps {
+    lost.iter().map(gap_of).collect()
+}
+
 pub(crate) use engine::{Settled, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
 pub(crate) use sink::{Output, Receiver, write_file};

@@ -3,10 +3,11 @@
 
 use super::tables::{Airing, Known, named};
 use crate::problem::Problem;
+use crate::settling::gaps_of;
 use crate::stored::Stored;
-use aggregator::Rules;
+use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{Manifest, Table, read_manifest};
+use exporter::{Lost, Manifest, Table, note_lost, read_manifest};
 use std::collections::BTreeMap;
 
 /// What the commits say.
@@ -22,6 +23,10 @@ pub(super) struct History {
     pub(super) sources: BTreeMap<String, u64>,
     /// Rejected rows that were dropped, for their age.
     pub(super) rejected_dropped: u64,
+    /// What was lost of the input and accepted as lost.
+    pub(super) lost: Vec<Lost>,
+    /// The same, as it decides which minutes are complete.
+    gaps: Gaps,
 }
 
 /// One settlement of one broadcast: the events of commits up to `read_to`, before `frontier` and not before the frontier before it.
@@ -31,6 +36,8 @@ pub(super) struct Settlement {
     pub(super) frontier: Ms,
     pub(super) read_to: i64,
     pub(super) rules: Rules,
+    /// The gaps of the input that were known when it settled.
+    pub(super) gaps: Gaps,
     /// In the order of time.
     pub(super) airings: Vec<Told>,
 }
@@ -93,7 +100,12 @@ impl History {
             *self.sources.entry(source.path.clone()).or_default() += source.rejected;
         }
         self.rejected_dropped += manifest.dropped.get("rejected").copied().unwrap_or(0);
+        // A settlement reads up to the commit before it.
         self.settle(stored, manifest);
+        if manifest.inputs.partitions.iter().any(|one| one.event_at_after_gap.is_some() || !one.gaps.is_empty()) {
+            note_lost(&mut self.lost, manifest);
+            self.gaps = gaps_of(&self.lost);
+        }
     }
 
     fn settle(&mut self, stored: &Stored, manifest: &Manifest) {
@@ -118,6 +130,7 @@ impl History {
                     frontier,
                     read_to,
                     rules,
+                    gaps: self.gaps.clone(),
                     airings,
                 });
             }

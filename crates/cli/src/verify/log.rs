@@ -146,16 +146,16 @@ fn settle_again(
     let gathered = gather.finish()?;
     let digests = Mutex::new(BTreeMap::<Airing, Digests>::new());
     let mut told = vec![Vec::new(); settlements.len()];
-    // Consecutive settlements by the same rules go together; the shards are read in that order, too.
+    // Consecutive settlements by the same rules, of an input with the same gaps, go together; the shards are read in that order, too.
     let mut first = 0;
-    for group in settlements.chunk_by(|a, b| a.rules == b.rules) {
+    for group in settlements.chunk_by(|a, b| (a.rules, &a.gaps) == (b.rules, &b.gaps)) {
         let (begin, end) = (first, first + group.len());
         first = end;
         // Without an event of theirs the last settlements have no timeline.
         let mut part: Vec<Timeline> = timelines[..end.min(timelines.len())].to_vec();
         part.iter_mut().take(begin).for_each(|before| *before = Timeline::default());
         let receiver = || Digester { all: &digests, settlements, waiting: HashMap::new() };
-        for one in settle_all(&gathered, &part, &group[0].rules, threads, receiver)? {
+        for one in settle_all(&gathered, &part, &group[0].rules, &group[0].gaps, threads, receiver)? {
             told[one.broadcast as usize].push(Told {
                 frontier: one.last_sign + group[0].rules.broadcast_idle,
                 airing_at: one.airing_at,

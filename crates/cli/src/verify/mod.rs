@@ -124,7 +124,13 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
     let live_minutes = line::check_live(&stored, logged.as_ref().map(|logged| &logged.late))?;
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
-    let notes = notes(&stored, &chain, logged.as_ref());
+    let mut notes = notes(&stored, &chain, logged.as_ref());
+    if !history.lost.is_empty() {
+        let ranges = history.lost.iter();
+        let ranges: Vec<String> =
+            ranges.map(|one| format!("{}/{} [{}, {})", one.topic, one.partition, one.gap.from, one.gap.to)).collect();
+        notes.push(format!("These offsets were lost, and accepted as lost: {}.", few(&ranges)));
+    }
     let events = logged.map(|logged| logged.events);
     Ok(Verified { chain, ledger, airings: known.len() as u64, events, live_minutes, notes })
 }

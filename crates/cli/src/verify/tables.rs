@@ -5,7 +5,7 @@ use super::line::{BROKEN, Line};
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, settle_all};
 use crate::stored::Stored;
-use aggregator::Rules;
+use aggregator::{Gaps, Rules};
 use audience::time::{TS_END, TS_MIN, minute_of, rfc3339};
 use audience::{
     AiringRow, Detail, Details, Ended, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow,
@@ -214,7 +214,10 @@ fn check_sessions(stored: &Stored, tables: &Tables, gather: Gather, threads: usi
     // No silence parts these sessions: their airing is given.
     let rules = Rules { broadcast_idle: Ms::MAX, ..Rules::default() };
     let again = Again::default();
-    settle_all(&gather.finish()?, timelines, &rules, threads, || AgainOne { all: &again, minutes: Vec::new() })?;
+    settle_all(&gather.finish()?, timelines, &rules, &Gaps::default(), threads, || AgainOne {
+        all: &again,
+        minutes: Vec::new(),
+    })?;
     let again = again.curves.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let by_airing: BTreeMap<Airing, &(AiringRow, Digest)> =
         again.iter().map(|one| (airings[one.0.broadcast as usize], one)).collect();

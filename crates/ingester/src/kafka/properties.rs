@@ -38,7 +38,7 @@ const PROTECTED: [(&str, &str); 21] = [
 
 /// The defaults idle in back-off, 4 to 7 times slower. What is fetched ahead is bounded by the KiB of values and by the bytes of
 /// each partition in one answer; a record costs some 500 bytes beside its value, so a lane that stands still holds some 50 MB.
-const TUNED: [(&str, &str); 11] = [
+const TUNED: [(&str, &str); 12] = [
     ("fetch.queue.backoff.ms", "5"),
     ("queued.min.messages", "1000000"),
     ("queued.max.messages.kbytes", "16384"),
@@ -52,7 +52,8 @@ const TUNED: [(&str, &str); 11] = [
     // An idle connection that the broker closes is no event.
     ("log.connection.close", "false"),
     ("client.id", "jauge"),
-    // It is asked for by name, so a partition more is seen within seconds by whoever asks.
+    // A partition more is fetched from once the client itself has heard of it.
+    ("topic.metadata.refresh.interval.ms", "5000"),
     ("metadata.max.age.ms", "60000"),
 ];
 
