@@ -7,10 +7,12 @@
 mod alone;
 mod crowd;
 mod curve;
+mod frozen;
 mod gaps;
 mod held;
 mod lane;
 mod onair;
+mod resume;
 mod round;
 mod seats;
 mod state;
@@ -21,11 +23,13 @@ mod tests;
 
 pub use alone::LiveAlone;
 pub use curve::{Due, Live, Standing};
+pub use frozen::FrozenLane;
 pub use lane::Lane;
+pub use resume::{Resume, Settled};
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, ExposedState, GapState, HeldEvent, LaneState, LateMinute, LiveState, MinuteState, OpenSession,
-    SignsState, SoFar, StageState, TweetState, ViewerState,
+    AiringState, ExposedState, GapState, LateMinute, LiveState, MinuteState, OpenSession, SignsState, SoFar,
+    StageState, TweetState, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

@@ -1,6 +1,5 @@
-//! The live curve in one thread: lanes and their owner driven together, for tests, and to rebuild the state from the log.
+//! The live curve in one thread: lanes and their owner driven together: to bring a state forward over the log, and for tests.
 
-use super::state::{LaneState, LiveState};
 use super::{Changes, END_OF_DATA, Gathered, Lane, Live};
 use crate::Rules;
 use audience::{MinuteRow, Ms};
@@ -37,16 +36,5 @@ impl LiveAlone {
     pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
         self.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier));
         self.live.set_frontier(broadcast, frontier);
-    }
-
-    /// The state of each lane, and of the owner.
-    pub fn snapshot(&self) -> (Vec<LaneState>, LiveState) {
-        (self.lanes.iter().map(Lane::snapshot).collect(), self.live.snapshot())
-    }
-
-    /// Lanes and owner as they were.
-    pub fn restore(rules: Rules, lanes: &[LaneState], live: &LiveState) -> LiveAlone {
-        let lanes = lanes.iter().map(|state| Lane::restore(rules, state)).collect();
-        LiveAlone { lanes, live: Live::restore(rules, live) }
     }
 }

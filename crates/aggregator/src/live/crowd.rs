@@ -187,7 +187,7 @@ impl Crowd {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.len() == 0 && self.viewers.is_empty()
+        self.seats.len() == 0 && self.viewers.len() == 0
     }
 }
 

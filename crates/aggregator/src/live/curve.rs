@@ -12,8 +12,9 @@ use crate::timeline::{Signs, Timeline};
 use audience::time::minute_of;
 use audience::{MinuteRow, Ms};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// The live curves of all broadcasts.
+/// The live curves of all broadcasts. A clone shares what is known of each broadcast until one of the two changes it.
 #[derive(Clone, Debug)]
 pub struct Live {
     rules: Rules,
@@ -21,7 +22,7 @@ pub struct Live {
     watermark: Ms,
     /// The minute that held the watermark when all stages were last looked at.
     rolled: Ms,
-    stages: BTreeMap<u32, Stage>,
+    stages: BTreeMap<u32, Arc<Stage>>,
     /// When to look whether a broadcast has been silent for `broadcast_idle`: one entry a stage with a last sign, no later than that.
     silences: BTreeSet<(Ms, u32)>,
     /// Between `advance` and `close`.
@@ -112,7 +113,7 @@ impl Live {
         for gap in self.gaps.set(gaps, self.watermark) {
             for stage in self.stages.values_mut() {
                 let viewers = stage.viewers();
-                stage.exposed.begin(gap, viewers);
+                Arc::make_mut(stage).exposed.begin(gap, viewers);
             }
         }
     }
@@ -132,7 +133,7 @@ impl Live {
         }
         while let Some((_, broadcast)) = self.silences.first().copied().filter(|(at, _)| *at < self.watermark) {
             self.silences.pop_first();
-            self.stages.entry(broadcast).or_default().is_watched = false;
+            stage_of(&mut self.stages, broadcast).is_watched = false;
             heard.entry(broadcast).or_default();
         }
         let broadcasts = heard.into_iter().filter_map(|(broadcast, heard)| {
@@ -146,7 +147,7 @@ impl Live {
 
     fn hear(&mut self, broadcast: u32, mut heard: Heard) -> Directive {
         let idle = self.rules.broadcast_idle;
-        let stage = self.stages.entry(broadcast).or_default();
+        let stage = stage_of(&mut self.stages, broadcast);
         for (minute, late) in heard.late {
             *stage.late.entry(minute).or_default() += late;
         }
@@ -202,7 +203,7 @@ impl Live {
         for (broadcast, round) in rounds {
             let mut changes = by_broadcast.remove(&broadcast).unwrap_or_default();
             changes.sort_unstable();
-            let stage = self.stages.entry(broadcast).or_default();
+            let stage = stage_of(&mut self.stages, broadcast);
             let first = rows.len();
             stage.take(broadcast, self.watermark, &changes, &round, &mut rows);
             stage.roll(self.watermark, now, &mut rows);
@@ -216,6 +217,7 @@ impl Live {
         if std::mem::replace(&mut self.rolled, now) != now {
             self.stages.retain(|_, stage| {
                 let first = rows.len();
+                let stage = Arc::make_mut(stage);
                 stage.roll(self.watermark, now, &mut rows);
                 stage.mark(&self.gaps, &mut rows[first..]);
                 !stage.is_blank()
@@ -263,7 +265,7 @@ impl Live {
 
     /// Says that what lies before `frontier` is settled. The lanes are told, too: [`Lane::set_frontier`](super::Lane::set_frontier).
     pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
-        if let Some(stage) = self.stages.get_mut(&broadcast) {
+        if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
             if stage.ended < frontier {
                 // What came before that end comes before the frontier.
@@ -308,32 +310,36 @@ impl Live {
         live.watermark = state.watermark.unwrap_or(Ms::MIN);
         live.gaps = LiveGaps::restore(&state.gaps);
         for one in &state.exposed {
-            live.stages.entry(one.broadcast).or_default().exposed.restore(one);
+            stage_of(&mut live.stages, one.broadcast).exposed.restore(one);
         }
         for one in &state.stages {
-            let stage = live.stages.entry(one.broadcast).or_default();
+            let stage = stage_of(&mut live.stages, one.broadcast);
             (stage.last_sign, stage.ended) = (one.last_sign, one.ended.unwrap_or(Ms::MIN));
             stage.is_watched = one.last_sign.is_some();
             live.silences.extend(one.last_sign.map(|last| (last + rules.broadcast_idle, one.broadcast)));
         }
         for one in &state.airings {
-            live.stages.entry(one.broadcast).or_default().airings.push(OnAir::restore(one));
+            stage_of(&mut live.stages, one.broadcast).airings.push(OnAir::restore(one));
         }
         for one in &state.tweets {
-            if let Some(airing) = live.stages.entry(one.broadcast).or_default().airings.last_mut() {
+            if let Some(airing) = stage_of(&mut live.stages, one.broadcast).airings.last_mut() {
                 airing.tweets.insert(one.tweet);
             }
         }
         for one in &state.late {
-            live.stages.entry(one.broadcast).or_default().late.insert(one.minute_at, one.late);
+            stage_of(&mut live.stages, one.broadcast).late.insert(one.minute_at, one.late);
         }
         for one in &state.unsettled {
             let first_applied = one.first_applied.unwrap_or(Ms::MAX);
             let signs = Signs { first: one.first, last: one.last, first_applied };
-            live.stages.entry(one.broadcast).or_default().unsettled.add(signs);
+            stage_of(&mut live.stages, one.broadcast).unsettled.add(signs);
         }
         live
     }
+}
+
+fn stage_of(stages: &mut BTreeMap<u32, Arc<Stage>>, broadcast: u32) -> &mut Stage {
+    Arc::make_mut(stages.entry(broadcast).or_default())
 }
 
 impl Stage {

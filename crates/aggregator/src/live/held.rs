@@ -80,7 +80,13 @@ impl Held {
         (self.late, self.late_details) = (rest.late, rest.late_details);
     }
 
+    /// Late events held, in any order.
+    pub(super) fn late(&self) -> impl Iterator<Item = &Event> {
+        self.late.iter().map(|(_, event)| event)
+    }
+
     /// Every held event: its late instant of effect, if it is late, and where its strings are.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<Ms>, Event, &Details)> {
         let on_time =
             self.seconds.values().flat_map(|batch| batch.events.iter().map(|event| (None, *event, &batch.details)));

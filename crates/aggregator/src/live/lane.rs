@@ -2,52 +2,52 @@
 
 use super::crowd::{Crowd, Pass, Wakes};
 use super::gaps::Ended;
-use super::held::{Held, kept};
+use super::held::Held;
 use super::round::{Changes, Directives, Gathered, Heard};
-use super::state::{HeldEvent, LaneState, LateMinute, OpenSession, ViewerState};
-use crate::machine::Open;
-use crate::settle::{Said, TieKey, tie_key};
+use crate::settle::Said;
 use crate::{Rules, Timeline};
 use audience::time::minute_of;
 use audience::{Details, Event, Kind, Ms};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The live part of one thread. A viewer's events lie in one lane wherever the partitions are keyed by viewer.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    rules: Rules,
+    pub(super) rules: Rules,
     /// The watermark last gathered; `Ms::MIN` before the first.
-    watermark: Ms,
-    held: Held,
+    pub(super) watermark: Ms,
+    pub(super) held: Held,
     /// Events that the watermark passed, at their instants of effect, between `gather` and `close`.
     due: Vec<Event>,
     /// Late joins and heartbeats among them, with their instants of effect: whether they count, the owner knows.
     due_late: Vec<(Ms, Event)>,
     /// By number of the broadcast.
-    places: Vec<Place>,
+    pub(super) places: Vec<Place>,
     /// Broadcasts that a `Heard` is due for, in any order.
-    touched: Vec<u32>,
-    wakes: Wakes,
-    sessions: usize,
+    pub(super) touched: Vec<u32>,
+    pub(super) wakes: Wakes,
+    pub(super) sessions: usize,
 }
 
 /// What a lane knows of one broadcast.
 #[derive(Clone, Debug)]
-struct Place {
-    frontier: Ms,
+pub(super) struct Place {
+    pub(super) frontier: Ms,
     /// ±1 of what is held.
-    waiting: i64,
+    pub(super) waiting: i64,
     is_touched: bool,
     /// Since the last round.
-    news: Option<Box<News>>,
-    crowd: Option<Box<Crowd>>,
+    pub(super) news: Option<Box<News>>,
+    /// Shared with whoever froze it, until one of the two changes it.
+    pub(super) crowd: Option<Arc<Crowd>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct News {
-    waiting: i64,
-    late: BTreeMap<Ms, i64>,
-    unsettled: Timeline,
+pub(super) struct News {
+    pub(super) waiting: i64,
+    pub(super) late: BTreeMap<Ms, i64>,
+    pub(super) unsettled: Timeline,
 }
 
 /// What one round finds in all crowds.
@@ -85,23 +85,33 @@ impl Lane {
     /// Takes an event of the log, with the `late_at` it was given when it came. The order does not matter; frontiers are set before.
     pub fn push_logged(&mut self, event: Event, details: &Details, late_at: Option<Ms>) {
         let place = touch(&mut self.places, &mut self.touched, event.broadcast);
-        let news = place.news.get_or_insert_default();
         if let Some(at) = late_at {
-            *news.late.entry(minute_of(at)).or_default() += 1;
+            *place.news.get_or_insert_default().late.entry(minute_of(at)).or_default() += 1;
         }
-        if event.ts() < place.frontier {
-            return;
+        if event.ts() >= place.frontier {
+            self.hold(event, details, late_at);
         }
+    }
+
+    /// Holds an event, which is not counted as late here.
+    pub(super) fn hold(&mut self, event: Event, details: &Details, late_at: Option<Ms>) {
+        let place = touch(&mut self.places, &mut self.touched, event.broadcast);
+        let news = place.news.get_or_insert_default();
         news.unsettled.hear(&event);
         news.waiting += change_of(&event);
         place.waiting += change_of(&event);
         self.held.push(event, late_at, details);
     }
 
+    /// Counts late events that change nothing else.
+    pub(super) fn note_late(&mut self, broadcast: u32, minute_at: Ms, late: i64) {
+        let place = touch(&mut self.places, &mut self.touched, broadcast);
+        *place.news.get_or_insert_default().late.entry(minute_at).or_default() += late;
+    }
+
     /// Counts a late event of the log that changes nothing else, because it came behind its broadcast's frontier.
     pub fn hear_late(&mut self, broadcast: u32, late_at: Ms) {
-        let news = touch(&mut self.places, &mut self.touched, broadcast).news.get_or_insert_default();
-        *news.late.entry(minute_of(late_at)).or_default() += 1;
+        self.note_late(broadcast, minute_of(late_at), 1);
     }
 
     /// Says that what lies before `frontier` is settled: events of the broadcast with a smaller `ts` that come from now on change nothing here
@@ -109,6 +119,11 @@ impl Lane {
     pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
         let place = place_of(&mut self.places, broadcast);
         place.frontier = place.frontier.max(frontier);
+    }
+
+    /// The frontier of a broadcast; the least instant where it has none.
+    pub(super) fn frontier(&self, broadcast: u32) -> Ms {
+        self.places.get(broadcast as usize).map_or(Ms::MIN, |place| place.frontier)
     }
 
     /// Sets the lane's watermark, and tells what it has passed. [`Lane::close`] comes next, before any other `gather`.
@@ -196,7 +211,7 @@ impl Lane {
 
     fn pass(&mut self, broadcast: u32, found: &mut Found, act: impl FnOnce(&mut Crowd, &mut Pass<'_>)) {
         let place = place_of(&mut self.places, broadcast);
-        let crowd = place.crowd.get_or_insert_default();
+        let crowd = Arc::make_mut(place.crowd.get_or_insert_default());
         let before = crowd.seats.len();
         let Found { changes, ended, gaps_to } = found;
         let (changes, gaps_to) = (changes.entry(broadcast).or_default(), *gaps_to);
@@ -234,71 +249,9 @@ impl Lane {
             + self.places.capacity() * size_of::<Place>()
             + crowds.map(|crowd| crowd.seats.bytes() + crowd.viewers.bytes()).sum::<usize>()
     }
-
-    /// The lane's state between two rounds.
-    pub fn snapshot(&self) -> LaneState {
-        let mut state = LaneState { watermark: self.watermark(), ..LaneState::default() };
-        let mut held: Vec<(Option<Ms>, Event, &Details)> = self.held.iter().collect();
-        held.sort_unstable_by(|a, b| order_of(a).cmp(&order_of(b)));
-        for (late_at, event, details) in held {
-            state.held.push(HeldEvent { event: kept(event, details, &mut state.details), late_at });
-        }
-        for (broadcast, place) in (0..).zip(&self.places) {
-            if place.frontier > Ms::MIN {
-                state.frontiers.push((broadcast, place.frontier));
-            }
-            for (minute_at, late) in place.news.iter().flat_map(|news| &news.late) {
-                state.late.push(LateMinute { broadcast, minute_at: *minute_at, late: *late });
-            }
-            let Some(crowd) = &place.crowd else { continue };
-            let sessions = crowd.seats.iter();
-            state.sessions.extend(sessions.map(|(key, Open { joined_at, seen_at })| OpenSession {
-                broadcast,
-                key,
-                joined_at,
-                seen_at,
-            }));
-            state.viewers.extend(crowd.viewers.iter().map(|key| ViewerState { broadcast, key }));
-        }
-        state
-    }
-
-    /// A lane as it was. What is held is told to the owner again, who has forgotten it.
-    pub fn restore(rules: Rules, state: &LaneState) -> Lane {
-        let mut lane = Lane::new(rules);
-        for (broadcast, frontier) in &state.frontiers {
-            lane.set_frontier(*broadcast, *frontier);
-        }
-        for one in &state.held {
-            let place = touch(&mut lane.places, &mut lane.touched, one.event.broadcast);
-            let news = place.news.get_or_insert_default();
-            if one.event.ts() >= place.frontier {
-                news.unsettled.hear(&one.event);
-            }
-            news.waiting += change_of(&one.event);
-            place.waiting += change_of(&one.event);
-            lane.held.push(one.event, one.late_at, &state.details);
-        }
-        for one in &state.late {
-            let place = touch(&mut lane.places, &mut lane.touched, one.broadcast);
-            *place.news.get_or_insert_default().late.entry(one.minute_at).or_default() += one.late;
-        }
-        for one in &state.sessions {
-            let open = Open { joined_at: one.joined_at, seen_at: one.seen_at };
-            let crowd = place_of(&mut lane.places, one.broadcast).crowd.get_or_insert_default();
-            crowd.seats.put(&one.key, open);
-            lane.wakes.add(one.broadcast, one.key, &open, &rules);
-        }
-        for one in &state.viewers {
-            place_of(&mut lane.places, one.broadcast).crowd.get_or_insert_default().viewers.insert(&one.key);
-        }
-        lane.sessions = state.sessions.len();
-        lane.watermark = state.watermark.unwrap_or(Ms::MIN);
-        lane
-    }
 }
 
-fn place_of(places: &mut Vec<Place>, broadcast: u32) -> &mut Place {
+pub(super) fn place_of(places: &mut Vec<Place>, broadcast: u32) -> &mut Place {
     let number = broadcast as usize;
     if number >= places.len() {
         let none = Place { frontier: Ms::MIN, waiting: 0, is_touched: false, news: None, crowd: None };
@@ -323,11 +276,4 @@ fn change_of(event: &Event) -> i64 {
         Kind::Leave => -1,
         _ => 0,
     }
-}
-
-/// The order of held events in a snapshot. Where their strings happen to lie is not part of it.
-fn order_of<'a>((late_at, event, details): &(Option<Ms>, Event, &'a Details)) -> impl Ord + use<'a> {
-    let said: Option<(TieKey<'a>, &[u8])> =
-        details.retweet(event).map(|detail| (tie_key(&detail), detail.tweet_id.as_bytes()));
-    (*event, *late_at, said)
 }

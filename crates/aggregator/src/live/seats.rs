@@ -1,8 +1,10 @@
 //! Seats: the open sessions, and the viewers known, of one broadcast in one lane, packed for audiences of tens of millions. A seat is 20 bytes,
-//! a viewer 9, in tables that are filled to three fifths at least and lie in the order of their keys, so that nothing depends on chance.
+//! a viewer 9, in leaves that are filled to three fifths at least and lie in the order of their keys, so that nothing depends on chance. A copy shares
+//! the leaves; only those that are written to afterwards are copied.
 
 use crate::machine::Open;
 use audience::Ms;
+use std::sync::Arc;
 
 /// 72 bits of a pseudonym, or of two. Pseudonyms are pseudorandom: among 65 million, two are equal with a chance of 1 in 2 million.
 pub(crate) const KEY: usize = 9;
@@ -33,21 +35,39 @@ pub(crate) fn key_of(viewer: u128) -> Key {
 
 const EMPTY: Key = [0; KEY];
 
-/// A table of entries of `N` bytes, the first nine of which are the key: linear probing in the order of the keys.
+/// A leaf: entries of `N` bytes whose keys begin with the same bits. Linear probing in the order of the keys. Its slots are shared with whoever
+/// froze them, until one of the two writes: then these few are copied.
 #[derive(Clone, Debug)]
-struct Table<const N: usize> {
-    slots: Vec<[u8; N]>,
+struct Leaf<const N: usize> {
+    slots: Arc<[[u8; N]]>,
     /// Slots that keys are spread over; the rest takes what runs over.
     homes: usize,
     len: usize,
+    /// Bits that all its keys have in common.
+    depth: u32,
 }
 
-/// Most slots beyond the homes. At the greatest filling a run is that long with a chance that is practically nil; then the table grows.
-const TAIL: usize = 64;
+/// Most slots beyond the homes. At the greatest filling a run is seldom so long; where one is, the leaf grows.
+const TAIL: usize = 32;
 
-impl<const N: usize> Table<N> {
-    fn new(homes: usize) -> Table<N> {
-        Table { slots: vec![[0; N]; homes + homes.min(TAIL)], homes, len: 0 }
+impl<const N: usize> Leaf<N> {
+    /// A leaf of `entries`, which come in the order of their keys.
+    fn of<'a>(entries: impl Iterator<Item = &'a [u8; N]>, homes: usize, depth: u32) -> Leaf<N> {
+        let mut leaf = Leaf { slots: Arc::default(), homes, len: 0, depth };
+        let mut slots = vec![[0; N]; homes + homes.min(TAIL)];
+        let mut next = 0;
+        for entry in entries {
+            // Each lies at its home, or right behind the one before.
+            let place = leaf.home(Self::key(entry)).max(next);
+            if place == slots.len() {
+                slots.push([0; N]);
+            }
+            slots[place] = *entry;
+            next = place + 1;
+            leaf.len += 1;
+        }
+        leaf.slots = slots.into();
+        leaf
     }
 
     fn key(entry: &[u8; N]) -> &[u8] {
@@ -55,9 +75,8 @@ impl<const N: usize> Table<N> {
     }
 
     fn home(&self, key: &[u8]) -> usize {
-        let head = key.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head));
-        // The key as a fraction of the homes: the order of the homes is that of the keys.
-        usize::try_from((u128::from(head) * self.homes as u128) >> 64).unwrap_or(0)
+        // The key, without what is common, as a fraction of the homes: the order of the homes is that of the keys.
+        usize::try_from((u128::from(head_of(key) << self.depth) * self.homes as u128) >> 64).unwrap_or(0)
     }
 
     /// The place of a key (`Ok`), or the place where it belongs (`Err`).
@@ -86,32 +105,17 @@ impl<const N: usize> Table<N> {
         let end = self.slots.iter().skip(place).position(|entry| Self::key(entry) == EMPTY);
         match end {
             Some(run) if (self.len + 1) * 5 <= self.homes * 4 => {
-                self.slots.copy_within(place..place + run, place + 1);
-                self.slots[place] = entry;
+                let slots = Arc::make_mut(&mut self.slots);
+                slots.copy_within(place..place + run, place + 1);
+                slots[place] = entry;
                 self.len += 1;
             }
             _ => {
-                self.grow();
+                *self = Leaf::of(self.entries(), (self.homes + self.homes / 4 + 4).max(8), self.depth);
                 let place = self.find(&key).unwrap_or_else(|place| place);
                 self.insert(entry, place);
             }
         }
-    }
-
-    fn grow(&mut self) {
-        let mut grown = Table::new((self.homes + self.homes / 4 + 4).max(8));
-        let mut next = 0;
-        for entry in self.slots.iter().filter(|entry| Self::key(entry) != EMPTY) {
-            // Entries come in the order of their keys, so each lies at its home or right behind the one before.
-            let place = grown.home(Self::key(entry)).max(next);
-            if place == grown.slots.len() {
-                grown.slots.push([0; N]);
-            }
-            grown.slots[place] = *entry;
-            next = place + 1;
-        }
-        grown.len = self.len;
-        *self = grown;
     }
 
     fn remove(&mut self, place: usize) {
@@ -122,8 +126,9 @@ impl<const N: usize> Table<N> {
         {
             end += 1;
         }
-        self.slots.copy_within(place + 1..end, place);
-        self.slots[end - 1] = [0; N];
+        let slots = Arc::make_mut(&mut self.slots);
+        slots.copy_within(place + 1..end, place);
+        slots[end - 1] = [0; N];
         self.len -= 1;
     }
 
@@ -132,103 +137,138 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// Beyond so many entries a table is split by the first byte of its keys, so that growing never stalls the lane for long.
-const SPLIT: usize = 1 << 16;
+fn head_of(key: &[u8]) -> u64 {
+    key.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
+}
 
-/// One table, or 256 of them.
+/// Beyond so many entries a leaf is split in two. So neither growing nor copying what is frozen ever takes the lane more than some µs at an event,
+/// whatever the number of sessions.
+const LEAF: usize = 900;
+/// Bits by which leaves are told apart, at most: that is for a billion entries.
+const DEPTH: u32 = 20;
+
+/// Leaves, found by the first bits of a key.
 #[derive(Clone, Debug)]
 struct Tables<const N: usize> {
-    tables: Vec<Table<N>>,
+    leaves: Vec<Leaf<N>>,
+    /// The leaf of each value of the first `depth` bits, so in the order of the keys; empty where there is one leaf.
+    directory: Vec<u32>,
+    depth: u32,
+    len: usize,
 }
 
 impl<const N: usize> Tables<N> {
     fn new() -> Tables<N> {
-        Tables { tables: vec![Table::new(0)] }
+        let leaf = Leaf { slots: Arc::default(), homes: 0, len: 0, depth: 0 };
+        Tables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
 
-    fn table_of(&self, key: &Key) -> usize {
-        if self.tables.len() == 1 { 0 } else { usize::from(key[0]) }
+    fn leaf_of(&self, key: &Key) -> usize {
+        if self.depth == 0 { 0 } else { self.directory[self.prefix_of(key)] as usize }
     }
 
-    /// Inside one of 256 tables the first byte says nothing: homes are spread by what follows it.
-    fn local(&self, key: &Key) -> Key {
-        let mut local = *key;
-        if self.tables.len() > 1 {
-            local.rotate_left(1);
-        }
-        local
-    }
-
-    fn whole(&self, table: usize, entry: &[u8; N]) -> Key {
-        let mut key = EMPTY;
-        key.copy_from_slice(&entry[..KEY]);
-        if self.tables.len() > 1 {
-            key.rotate_right(1);
-            debug_assert_eq!(usize::from(key[0]), table, "an entry lies in the table of its first byte");
-        }
-        key
+    fn prefix_of(&self, key: &[u8]) -> usize {
+        usize::try_from(head_of(key) >> (64 - self.depth)).unwrap_or(0)
     }
 
     fn get(&self, key: &Key) -> Option<&[u8; N]> {
-        let table = &self.tables[self.table_of(key)];
-        table.find(&self.local(key)).ok().map(|place| &table.slots[place])
+        let leaf = &self.leaves[self.leaf_of(key)];
+        leaf.find(key).ok().map(|place| &leaf.slots[place])
     }
 
     /// Sets the entry of a key from its first nine bytes on; tells whether the key is new.
     fn put(&mut self, key: &Key, rest: &[u8]) -> bool {
-        if self.tables.len() == 1 && self.tables[0].len == SPLIT {
-            self.split();
-        }
         let mut entry = [0; N];
-        entry[..KEY].copy_from_slice(&self.local(key));
+        entry[..KEY].copy_from_slice(key);
         entry[KEY..].copy_from_slice(rest);
-        let table = self.table_of(key);
-        let local = self.local(key);
-        let table = &mut self.tables[table];
-        match table.find(&local) {
-            Ok(place) => {
-                table.slots[place] = entry;
-                false
-            }
-            Err(place) => {
-                table.insert(entry, place);
-                true
+        loop {
+            let number = self.leaf_of(key);
+            let leaf = &mut self.leaves[number];
+            match leaf.find(key) {
+                Ok(place) => {
+                    // What stays as it is need not be copied.
+                    if leaf.slots[place] != entry {
+                        Arc::make_mut(&mut leaf.slots)[place] = entry;
+                    }
+                    return false;
+                }
+                Err(_) if leaf.len >= LEAF && leaf.depth < DEPTH => self.split(number),
+                Err(place) => {
+                    leaf.insert(entry, place);
+                    self.len += 1;
+                    return true;
+                }
             }
         }
     }
 
     fn remove(&mut self, key: &Key) {
-        let table = self.table_of(key);
-        let local = self.local(key);
-        if let Ok(place) = self.tables[table].find(&local) {
-            self.tables[table].remove(place);
+        let number = self.leaf_of(key);
+        if let Ok(place) = self.leaves[number].find(key) {
+            self.leaves[number].remove(place);
+            self.len -= 1;
         }
     }
 
-    fn split(&mut self) {
-        let one = std::mem::replace(&mut self.tables, vec![Table::new(SPLIT / 256 * 2); 256]);
-        for entry in one.iter().flat_map(Table::entries) {
-            let mut key = EMPTY;
-            key.copy_from_slice(&entry[..KEY]);
-            self.put(&key, &entry[KEY..]);
+    /// Splits a leaf by the first bit in which its keys may differ.
+    fn split(&mut self, number: usize) {
+        let leaf = &self.leaves[number];
+        let depth = leaf.depth + 1;
+        let is_upper = |entry: &&[u8; N]| head_of(&entry[..KEY]) >> (64 - depth) & 1 == 1;
+        let homes = |len: usize| len + len / 2 + 8;
+        let uppers = leaf.entries().filter(is_upper).count();
+        let first = leaf.entries().next().map_or(0, |entry| head_of(&entry[..KEY]));
+        let lower = Leaf::of(leaf.entries().filter(|entry| !is_upper(entry)), homes(leaf.len - uppers), depth);
+        let upper = Leaf::of(leaf.entries().filter(is_upper), homes(uppers), depth);
+        if self.depth < depth {
+            let twice = |leaf: &u32| [*leaf; 2];
+            self.directory = if self.depth == 0 { vec![0; 2] } else { self.directory.iter().flat_map(twice).collect() };
+            self.depth = depth;
         }
+        let width = 1 << (self.depth - depth);
+        // The prefix of the upper half: the bit is set, those after it are not.
+        let from = usize::try_from((first >> (64 - depth) | 1) << (self.depth - depth)).unwrap_or(0);
+        let upper_number = u32::try_from(self.leaves.len()).unwrap_or(u32::MAX);
+        self.directory[from..from + width].fill(upper_number);
+        self.leaves[number] = lower;
+        self.leaves.push(upper);
     }
 
-    fn len(&self) -> usize {
-        self.tables.iter().map(|table| table.len).sum()
+    /// The numbers of the leaves in the order of their keys.
+    fn order(&self) -> Vec<u32> {
+        let mut order = if self.directory.is_empty() { vec![0] } else { self.directory.clone() };
+        order.dedup();
+        order
     }
 
     /// Entries in the order of their keys.
     fn entries(&self) -> impl Iterator<Item = (Key, &[u8; N])> {
-        self.tables
-            .iter()
-            .enumerate()
-            .flat_map(move |(number, table)| table.entries().map(move |entry| (self.whole(number, entry), entry)))
+        self.order()
+            .into_iter()
+            .flat_map(|number| self.leaves[number as usize].entries())
+            .map(|entry| (key_in(entry), entry))
+    }
+
+    /// The same, letting go of each leaf behind it.
+    fn into_entries(mut self) -> impl Iterator<Item = (Key, [u8; N])> {
+        let order = self.order();
+        order.into_iter().flat_map(move |number| {
+            let slots = std::mem::take(&mut self.leaves[number as usize].slots);
+            let full = (0..slots.len()).map(move |place| slots[place]).filter(|entry| entry[..KEY] != EMPTY);
+            full.map(|entry| (key_in(&entry), entry))
+        })
     }
 
     fn bytes(&self) -> usize {
-        self.tables.iter().map(|table| table.slots.capacity() * N + size_of::<Table<N>>()).sum()
+        let leaves: usize = self.leaves.iter().map(|leaf| leaf.slots.len() * N + size_of::<Leaf<N>>()).sum();
+        leaves + self.directory.len() * size_of::<u32>()
     }
+}
+
+fn key_in<const N: usize>(entry: &[u8; N]) -> Key {
+    let mut key = EMPTY;
+    key.copy_from_slice(&entry[..KEY]);
+    key
 }
 
 /// The open sessions.
@@ -257,12 +297,17 @@ impl Seats {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.0.len
     }
 
     /// The open sessions in the order of their keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, Open)> {
         self.0.entries().map(|(key, entry)| (key, open_of(entry)))
+    }
+
+    /// The same, letting go of what is behind.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (Key, Open)> {
+        self.0.into_entries().map(|(key, entry)| (key, open_of(&entry)))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -294,13 +339,13 @@ impl Viewers {
         self.0.put(key, &[])
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.len() == 0
+    pub(crate) fn len(&self) -> usize {
+        self.0.len
     }
 
-    /// The viewers in the order of their keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Key> {
-        self.0.entries().map(|(key, _)| key)
+    /// The viewers in the order of their keys, letting go of what is behind.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Key> {
+        self.0.into_entries().map(|(key, _)| key)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -315,25 +360,76 @@ mod tests {
     use std::collections::BTreeMap;
 
     proptest! {
-        /// Keys from so few that they collide, in runs of like heads.
+        /// Runs of keys from so few that they collide, of like heads, and so many that leaves are split; a copy taken on the way stays as it was.
         #[test]
-        fn seats_are_a_map(steps in proptest::collection::vec((0..4u8, 0..6u8, 0..30u8, 0..1i64 << 42, any::<bool>()), 0..400)) {
+        fn seats_are_a_map(
+            steps in proptest::collection::vec((0..4u8, 0..6u8, 0..200u8, 0..1i64 << 42, any::<bool>(), 0..9u8), 0..120)
+        ) {
             let (mut seats, mut map) = (Seats::default(), BTreeMap::new());
-            for (head, next, last, at, is_put) in steps {
-                let key = [head * 85, next, 0, 0, 0, 0, 0, 0, last + 1];
-                let open = Open { joined_at: at / 2, seen_at: at };
-                if is_put {
-                    seats.put(&key, open);
-                    map.insert(key, open);
-                } else {
-                    seats.remove(&key);
-                    map.remove(&key);
+            let mut frozen = Vec::new();
+            for (head, next, last, at, is_put, run) in steps {
+                for last in last..last + 6 * run {
+                    let key = [head * 85, next, last & 63, 0, 0, 0, 0, 0, last + 1];
+                    let open = Open { joined_at: at / 2, seen_at: at };
+                    if is_put {
+                        seats.put(&key, open);
+                        map.insert(key, open);
+                    } else {
+                        seats.remove(&key);
+                        map.remove(&key);
+                    }
+                    prop_assert_eq!(seats.get(&key), map.get(&key).copied());
                 }
-                prop_assert_eq!(seats.get(&key), map.get(&key).copied());
+                if run == 0 && frozen.len() < 8 {
+                    frozen.push((seats.clone(), map.clone()));
+                }
             }
-            prop_assert_eq!(seats.len(), map.len());
-            prop_assert!(seats.iter().eq(map.into_iter()));
+            frozen.push((seats, map));
+            for (seats, map) in frozen {
+                prop_assert_eq!(seats.len(), map.len());
+                prop_assert!(seats.iter().eq(map.clone()));
+                prop_assert!(seats.into_entries().eq(map));
+            }
         }
+    }
+
+    /// Keys in ascending order, as a snapshot has them, make the same leaves as any other order, and no deep directory.
+    #[test]
+    fn seats_can_come_in_order() {
+        let open = Open { joined_at: 1, seen_at: 2 };
+        let mut keys: Vec<Key> = (1..100_000).map(key_of).collect();
+        keys.push([0, 0, 0, 0, 0, 0, 0, 0, 9]);
+        let of = |keys: &[Key]| {
+            let mut seats = Seats::default();
+            keys.iter().for_each(|key| seats.put(key, open));
+            seats
+        };
+        let any = of(&keys);
+        keys.sort_unstable();
+        let ordered = of(&keys);
+        assert!(ordered.iter().eq(any.iter()) && ordered.iter().map(|(key, _)| key).eq(keys));
+        assert!(ordered.0.depth <= any.0.depth + 1, "{} and {}", ordered.0.depth, any.0.depth);
+        assert!(ordered.bytes() < any.bytes() * 3 / 2, "{} and {}", ordered.bytes(), any.bytes());
+    }
+
+    /// After a copy, an event copies one leaf and no more.
+    #[test]
+    fn an_event_copies_one_leaf() {
+        let open = Open { joined_at: 1, seen_at: 2 };
+        let mut seats = Seats::default();
+        (1..50_000).for_each(|n| seats.put(&key_of(n), open));
+        let frozen = seats.clone();
+        let shared = |a: &Seats, b: &Seats| {
+            a.0.leaves.iter().zip(&b.0.leaves).filter(|(a, b)| Arc::ptr_eq(&a.slots, &b.slots)).count()
+        };
+        let all = seats.0.leaves.len();
+        assert!(all > 50 && shared(&seats, &frozen) == all);
+        seats.put(&key_of(7), open);
+        assert_eq!(shared(&seats, &frozen), all, "what does not change is not copied");
+        seats.put(&key_of(7), Open { seen_at: 3, ..open });
+        seats.remove(&key_of(7));
+        assert_eq!(shared(&seats, &frozen), all - 1);
+        assert!(seats.0.leaves.iter().all(|leaf| leaf.len <= LEAF));
     }
 
     #[test]
@@ -348,7 +444,7 @@ mod tests {
             assert!(!viewers.insert(&key_of(n / 2)));
         }
         assert_eq!(seats.len(), 300_000);
-        assert!(seats.iter().map(|(key, _)| key).is_sorted() && viewers.iter().is_sorted());
+        assert!(seats.iter().map(|(key, _)| key).is_sorted() && viewers.clone().into_entries().is_sorted());
         let bytes = (seats.bytes() + viewers.bytes()) / 300_000;
         assert!(bytes <= 48, "{bytes} bytes");
         for n in 0..SEATS {

@@ -1,35 +1,7 @@
 //! The live state as plain records, sorted, so that equal states are equal records: what a snapshot is written from and read back to.
-//! Broadcasts are numbers of the registry.
+//! Broadcasts are numbers of the registry. Events that wait for the watermark are no part of it: they are in the log.
 
-use audience::{Details, Event, Ms, Stay};
-
-/// A lane between two rounds.
-#[derive(Clone, Debug, Default)]
-pub struct LaneState {
-    /// The watermark last gathered; `None` before the first.
-    pub watermark: Option<Ms>,
-    /// Sorted by event, then by `late_at`, then by what retweets say.
-    pub held: Vec<HeldEvent>,
-    /// Where the strings of held retweets are.
-    pub details: Details,
-    /// Late events not yet told to the owner, by broadcast and minute.
-    pub late: Vec<LateMinute>,
-    /// Sorted by broadcast and key.
-    pub sessions: Vec<OpenSession>,
-    /// Sorted by broadcast and key.
-    pub viewers: Vec<ViewerState>,
-    /// The frontier of each broadcast that has one, ascending by broadcast.
-    pub frontiers: Vec<(u32, Ms)>,
-}
-
-/// An event that waits for the watermark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldEvent {
-    /// The event at its own `ts`. Only a retweet has strings, in [`LaneState::details`].
-    pub event: Event,
-    /// When it takes effect, where it came behind the watermark.
-    pub late_at: Option<Ms>,
-}
+use audience::{Ms, Stay};
 
 /// Late events of one broadcast and minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

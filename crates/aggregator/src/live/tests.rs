@@ -6,7 +6,7 @@ mod drawn;
 mod owner;
 mod plain;
 
-use super::LiveAlone;
+use super::{FrozenLane, Lane, Live, LiveAlone, Resume, Settled, frozen};
 use crate::{Completeness, Gap, Gaps, Rules, Sorted, Timeline, curve, settle};
 use audience::{Detail, Details, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use std::collections::BTreeMap;

@@ -27,8 +27,7 @@ fn the_number_for_now_is_the_level_and_what_waits() {
     assert_eq!(alone.live.now(3), 2);
     assert_eq!(alone.lanes.iter().map(crate::Lane::held).collect::<Vec<_>>(), [1, 1]);
 
-    let (lanes, live) = alone.snapshot();
-    let mut again = LiveAlone::restore(Rules::default(), &lanes, &live);
+    let mut again = alone.clone();
     assert_eq!(again.advance(T + 3_000), []);
     assert_eq!((again.live.now(3), again.live.standing()[0].viewers, again.live.standing()[0].waiting), (2, 3, -1));
     assert_eq!(again.lanes[0].open_sessions(), 3);

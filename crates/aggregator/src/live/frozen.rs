@@ -1,0 +1,126 @@
+//! A frozen lane: its open sessions and known viewers as they were at one instant, while the lane goes on. Both share their tables until the lane
+//! writes to one; the lane then copies that leaf. What the lane held is not in it: the log has it.
+
+use super::crowd::Crowd;
+use super::lane::{Lane, place_of};
+use super::seats::{Seats, Viewers};
+use super::state::{LateMinute, OpenSession, ViewerState};
+use crate::Rules;
+use crate::machine::Open;
+use audience::Ms;
+use std::sync::Arc;
+
+/// A lane at one instant between two rounds.
+#[derive(Clone, Debug, Default)]
+pub struct FrozenLane {
+    /// The watermark last gathered; `None` before the first.
+    pub watermark: Option<Ms>,
+    /// Late events not yet told to the owner, by broadcast and minute.
+    pub late: Vec<LateMinute>,
+    /// The frontier of each broadcast that has one, ascending by broadcast.
+    pub frontiers: Vec<(u32, Ms)>,
+    crowds: Vec<(u32, Arc<Crowd>)>,
+}
+
+impl FrozenLane {
+    /// Open sessions and known viewers.
+    pub fn entries(&self) -> u64 {
+        self.crowds.iter().map(|(_, crowd)| (crowd.seats.len() + crowd.viewers.len()) as u64).sum()
+    }
+
+    /// The open sessions and the known viewers, each sorted by broadcast and key. What was handed out is let go of at once, so that the lane
+    /// need not copy it any more.
+    pub fn thaw(self) -> (impl Iterator<Item = OpenSession>, impl Iterator<Item = ViewerState>) {
+        let parted = |(broadcast, crowd): (u32, Arc<Crowd>)| {
+            let Crowd { seats, viewers } = Arc::unwrap_or_clone(crowd);
+            ((broadcast, seats), (broadcast, viewers))
+        };
+        let (seats, viewers): (Vec<(u32, Seats)>, Vec<(u32, Viewers)>) = self.crowds.into_iter().map(parted).unzip();
+        let sessions = seats.into_iter().flat_map(|(broadcast, seats)| {
+            let session = move |(key, open): (_, Open)| OpenSession {
+                broadcast,
+                key,
+                joined_at: open.joined_at,
+                seen_at: open.seen_at,
+            };
+            seats.into_entries().map(session)
+        });
+        let viewers = viewers
+            .into_iter()
+            .flat_map(|(broadcast, viewers)| viewers.into_entries().map(move |key| ViewerState { broadcast, key }));
+        (sessions, viewers)
+    }
+}
+
+impl Lane {
+    /// The lane as it is, between two rounds, in time that grows with the number of broadcasts only. `None` while it holds a late event from
+    /// behind a frontier: the log does not tell it from one that came after the frontier was set. The watermark's next move takes it.
+    pub fn freeze(&self) -> Option<FrozenLane> {
+        if self.held.late().any(|event| event.ts() < self.frontier(event.broadcast)) {
+            return None;
+        }
+        let mut frozen = FrozenLane { watermark: self.watermark(), ..FrozenLane::default() };
+        for (broadcast, place) in (0..).zip(&self.places) {
+            if place.frontier > Ms::MIN {
+                frozen.frontiers.push((broadcast, place.frontier));
+            }
+            for (minute_at, late) in place.news.iter().flat_map(|news| &news.late) {
+                frozen.late.push(LateMinute { broadcast, minute_at: *minute_at, late: *late });
+            }
+            frozen.crowds.extend(place.crowd.iter().map(|crowd| (broadcast, Arc::clone(crowd))));
+        }
+        Some(frozen)
+    }
+
+    /// A lane that stands at `watermark`; its state is put back by the functions that follow.
+    pub fn restore(rules: Rules, watermark: Option<Ms>) -> Lane {
+        let mut lane = Lane::new(rules);
+        lane.watermark = watermark.unwrap_or(Ms::MIN);
+        lane
+    }
+
+    /// Puts an open session back, once.
+    pub fn put_session(&mut self, session: &OpenSession) {
+        let OpenSession { broadcast, key, joined_at, seen_at } = *session;
+        let open = Open { joined_at, seen_at };
+        let crowd = Arc::make_mut(place_of(&mut self.places, broadcast).crowd.get_or_insert_default());
+        self.sessions -= crowd.seats.len();
+        crowd.seats.put(&key, open);
+        self.sessions += crowd.seats.len();
+        self.wakes.add(broadcast, key, &open, &self.rules);
+    }
+
+    /// Puts a known viewer back.
+    pub fn put_viewer(&mut self, viewer: &ViewerState) {
+        let crowd = place_of(&mut self.places, viewer.broadcast).crowd.get_or_insert_default();
+        Arc::make_mut(crowd).viewers.insert(&viewer.key);
+    }
+
+    /// Puts late events back that the owner was not told of.
+    pub fn put_late(&mut self, late: &LateMinute) {
+        self.note_late(late.broadcast, late.minute_at, late.late);
+    }
+}
+
+/// All that a lane knows, as text: equal lanes are equal texts.
+#[cfg(test)]
+pub(super) fn told(lane: &Lane) -> String {
+    use audience::Details;
+    let said = |details: &Details, event: &audience::Event| format!("{:?}", details.retweet(event));
+    let mut held: Vec<_> = lane
+        .held
+        .iter()
+        .map(|(late_at, event, details)| (event.at(event.ts()), late_at, said(details, &event)))
+        .collect();
+    held.iter_mut().for_each(|(event, ..)| event.detail = audience::NO_DETAIL);
+    held.sort();
+    let crowds = (0..).zip(&lane.places).map(|(broadcast, place): (u32, _)| {
+        let crowd = place.crowd.as_deref().cloned().unwrap_or_default();
+        let seats: Vec<_> = crowd.seats.iter().collect();
+        (broadcast, place.frontier, place.waiting, seats, crowd.viewers.into_entries().collect::<Vec<_>>())
+    });
+    let crowds = crowds.filter(|(_, frontier, waiting, seats, viewers)| {
+        *frontier > Ms::MIN || *waiting != 0 || !seats.is_empty() || !viewers.is_empty()
+    });
+    format!("{:?} {:#?} {held:#?} {}", lane.watermark(), crowds.collect::<Vec<_>>(), lane.open_sessions())
+}
