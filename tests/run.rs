@@ -29,6 +29,8 @@ mod stops;
 mod ends;
 // The live curve: idle partitions, late events, silence.
 mod live;
+// Started again from a snapshot.
+mod snapshots;
 // What it refuses, and what it waits for.
 mod refuses;
 // Records that are no events.

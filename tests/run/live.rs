@@ -28,7 +28,7 @@ fn watermark(out: &Path) -> Option<i64> {
 
 /// Waits until a commit holds this watermark, in ms after [`T`].
 #[track_caller]
-fn wait_for_watermark(out: &Path, at: i64) {
+pub(super) fn wait_for_watermark(out: &Path, at: i64) {
     wait_until(&format!("watermark of {at}"), SOON, || watermark(out).filter(|is| *is >= at));
 }
 

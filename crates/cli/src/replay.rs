@@ -169,6 +169,15 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
     }
 }
 
+/// The rules as a manifest says them.
+pub(crate) fn manifest_rules(rules: &Rules) -> exporter::Rules {
+    exporter::Rules {
+        session_timeout_ms: rules.session_timeout,
+        timeout_grace_ms: rules.timeout_grace,
+        broadcast_idle_ms: rules.broadcast_idle,
+    }
+}
+
 /// What settled, as the manifest says it: `settled` from the events up to the commit `read_to`.
 pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
     let airings = settled.iter().map(|one| SettledAiring {
@@ -181,11 +190,7 @@ pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules,
     });
     Settlement {
         read_to: [("main".to_owned(), read_to)].into(),
-        rules: exporter::Rules {
-            session_timeout_ms: rules.session_timeout,
-            timeout_grace_ms: rules.timeout_grace,
-            broadcast_idle_ms: rules.broadcast_idle,
-        },
+        rules: manifest_rules(rules),
         airings: airings.collect(),
     }
 }

@@ -34,6 +34,8 @@ pub struct ChainReport {
     pub lost: u64,
     /// Files that no commit names, left by a crash or by a writer at work: no data, and removed at the next start.
     pub leftovers: Vec<String>,
+    /// Files of the snapshot that are not there. It is a cache: the next start reads the log instead.
+    pub lacking: Vec<String>,
     /// Live files still under the name `.part`: a commit whose owner ended before it named them. The next start does.
     pub unnamed: Vec<String>,
 }
@@ -54,6 +56,7 @@ pub fn audit_chain(store: &Store) -> Result<ChainReport, ChainError> {
         audit_writer(store, writer, &mut report, &mut named, &mut gone)?;
     }
     audit_names(store, &named, &gone, &mut report)?;
+    named.retain(|path, _| !report.lacking.contains(path));
     audit_files(store, &named, &report.unnamed)?;
     for file in named.values() {
         report.files += 1;
@@ -169,8 +172,12 @@ fn audit_names(
     report: &mut ChainReport,
 ) -> Result<(), ChainError> {
     let present = present(store)?;
-    for path in named.keys().filter(|path| !present.contains(*path)) {
+    for (path, file) in named.iter().filter(|(path, _)| !present.contains(*path)) {
         if !present.contains(&part_path(path)) {
+            if file.table == SNAPSHOT {
+                report.lacking.push(path.clone());
+                continue;
+            }
             return Err(ChainError::damaged(path, "is missing"));
         }
         report.unnamed.push(path.clone());

@@ -16,6 +16,7 @@ mod merge;
 mod owner;
 mod recover;
 mod seal;
+mod snapshot;
 mod spill;
 mod store;
 mod store_error;
@@ -48,6 +49,10 @@ pub use manifest::{
 pub use merge::{Merge, Sorted};
 pub use owner::{Identity, Owner};
 pub use recover::{Recovered, refuse_data};
+pub use snapshot::{
+    Head, PartitionLane, Restored, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SnapshotError, SnapshotReader, open_snapshot,
+    write_snapshot,
+};
 pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
 pub use store::Store;
 pub use store_error::{StoreError, disk_is_full};

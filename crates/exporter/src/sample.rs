@@ -86,7 +86,10 @@ pub(crate) fn fill(owner: &Owner, commit: &Commit) -> Result<Draft, StoreError> 
         write(commit.part("events", Folder::Writer)?.rewritten(), &parquet(rows), rows)?;
         draft.removed = old.iter().map(Removed::from).collect();
     }
-    let state = write(commit.snapshot_part("arrow")?, &commit.number().to_le_bytes(), 0)?;
+    // As in the background: begun before, and taken over when it is finished.
+    let early = owner.begin();
+    let state = write(early.snapshot_part("arrow")?, &commit.number().to_le_bytes(), 0)?;
+    commit.absorb(&early);
     draft.snapshot = Some(Snapshot { format: "test-1".into(), files: vec![SnapshotFile::from(&state)] });
     Ok(draft)
 }

@@ -3,6 +3,7 @@
 
 use super::{Lane, Live, LiveAlone};
 use audience::{Details, Event, Ms};
+use std::collections::BTreeMap;
 
 /// Airings that settled after the freeze.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +22,20 @@ pub struct Resume {
     alone: LiveAlone,
     commit: i64,
     settled: Vec<Settled>,
+    /// By broadcast: up to which commit each settlement read, and its frontier.
+    history: BTreeMap<u32, Vec<(i64, Ms)>>,
 }
 
 impl Resume {
     /// Lanes and owner as they were frozen at the cut of `commit`, and what settled from then on, in that order.
     pub fn new(lanes: Vec<Lane>, live: Live, commit: i64, settled: Vec<Settled>) -> Resume {
-        Resume { alone: LiveAlone { lanes, live }, commit, settled }
+        let mut history = BTreeMap::<u32, Vec<(i64, Ms)>>::new();
+        for one in &settled {
+            for (broadcast, frontier) in &one.frontiers {
+                history.entry(*broadcast).or_default().push((one.read_to, *frontier));
+            }
+        }
+        Resume { alone: LiveAlone { lanes, live }, commit, settled, history }
     }
 
     /// Whether an event of the log is needed: one of a commit up to the freeze is only where it was still held.
@@ -47,11 +56,8 @@ impl Resume {
             }
             return false;
         }
-        let is_behind = |settled: &Settled| {
-            let frontier = settled.frontiers.iter().find(|(broadcast, _)| *broadcast == event.broadcast);
-            of_commit > settled.read_to && frontier.is_some_and(|(_, frontier)| event.ts() < *frontier)
-        };
-        if !self.settled.iter().any(is_behind) {
+        let mut history = self.history.get(&event.broadcast).into_iter().flatten();
+        if !history.any(|(read_to, frontier)| of_commit > *read_to && event.ts() < *frontier) {
             lane.push_logged(event, details, late_at);
         } else if let Some(at) = late_at {
             lane.hear_late(event.broadcast, at);

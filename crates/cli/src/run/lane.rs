@@ -6,7 +6,7 @@ use super::owner::Happening;
 use crate::directory;
 use crate::problem::Problem;
 use crate::settling::lock;
-use aggregator::Directives;
+use aggregator::{Directives, FrozenLane};
 use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
 use exporter::{Gap, LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
@@ -31,8 +31,8 @@ pub(super) enum Ask {
     Close(Arc<Directives>),
     /// Read nothing until the next cut.
     Stand,
-    /// Hand over what was read since the last cut.
-    Cut,
+    /// Hand over what was read since the last cut, and, where it is asked for, the live state frozen there.
+    Cut { freeze: bool },
     /// Stop reading these partitions for now.
     Pause(Vec<usize>),
     /// Read them again.
@@ -90,6 +90,8 @@ pub(super) struct Cut {
     pub(super) letters: Vec<Letter>,
     /// By index of the partition.
     pub(super) partitions: BTreeMap<usize, Taken>,
+    /// The lane's live state.
+    pub(super) frozen: Option<FrozenLane>,
     bytes: usize,
 }
 
@@ -222,12 +224,13 @@ impl LaneThread {
                 self.tell(Happening::Closed(changes));
             }
             Ask::Stand => self.stands = true,
-            Ask::Cut => {
+            Ask::Cut { freeze } => {
                 self.stands = false;
                 let partitions = self.cut.partitions.iter();
                 let next =
                     partitions.map(|(index, taken)| (*index, Taken { to: taken.to, ..Taken::default() })).collect();
-                let cut = std::mem::replace(&mut self.cut, Cut { partitions: next, ..Cut::default() });
+                let mut cut = std::mem::replace(&mut self.cut, Cut { partitions: next, ..Cut::default() });
+                cut.frozen = if freeze { self.parts.live.freeze() } else { None };
                 self.show_bytes();
                 self.tell(Happening::Cut(Box::new(cut)));
             }

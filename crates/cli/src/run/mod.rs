@@ -7,6 +7,8 @@ mod letters;
 mod logline;
 mod owner;
 mod rebuild;
+mod restore;
+mod snapshot;
 mod start;
 mod status;
 mod writer;

@@ -4,6 +4,7 @@
 use super::finder::Added;
 use super::lane::{Ask, Cut, Partition, Progress};
 use super::logline;
+use super::snapshot::Frozen;
 use super::start::Started;
 use super::status::Teller;
 use super::writer::{Settle, Standing, Work, Written};
@@ -98,8 +99,9 @@ pub(super) struct State {
     pub(super) progress: BTreeMap<usize, Progress>,
     pub(super) paused: Vec<usize>,
     pub(super) is_writing: bool,
-    pub(super) is_stopping: bool,
     pub(super) written: Written,
+    /// The run is stopped: the next cut is its last.
+    pub(super) is_last: bool,
     pub(super) cut_at: Instant,
     /// Next offsets as of the last cut, by index of the partition.
     pub(super) cut_to: Vec<(usize, i64)>,
@@ -123,8 +125,8 @@ impl State {
             progress: BTreeMap::new(),
             paused: Vec::new(),
             is_writing: false,
-            is_stopping: false,
             written,
+            is_last: false,
             cut_at: now,
             cut_to: Vec::new(),
             settled_at: None,
@@ -179,8 +181,8 @@ impl Owner<'_> {
     /// Stopped: what was read is committed, and how far the watermark is.
     fn last_words(mut self) -> Result<Written, Problem> {
         self.tell(Phase::Stopping);
+        self.state.is_last = true;
         self.wait_for_writer()?;
-        self.state.is_stopping = true;
         self.cut(false)?;
         self.wait_for_writer()?;
         Ok(self.state.written)
@@ -388,8 +390,9 @@ impl Owner<'_> {
             self.ask(&Ask::Frontiers(Arc::new(frontiers)));
             self.state.settled_at = Some(Instant::now());
         }
-        self.ask(&Ask::Cut);
-        let cuts = self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
+        let freeze = !is_end && (self.state.written.is_snapshot_due || self.state.is_last);
+        self.ask(&Ask::Cut { freeze });
+        let mut cuts = self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
         let taken = cuts.iter().flat_map(|cut| &cut.partitions);
         self.state.cut_to = taken.map(|(index, taken)| (*index, taken.to)).collect();
         let standing = |(index, partition): (&usize, &Partition)| {
@@ -405,9 +408,12 @@ impl Owner<'_> {
         };
         let partitions = self.partitions.iter().map(standing).collect();
         let live = std::mem::take(&mut self.state.closed);
+        let watermark = self.state.watermark;
+        let frozen = Frozen::of(&mut cuts, &self.live, watermark, &self.partitions);
+        let is_last = self.state.is_last;
         let every = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs()).max(TELL_TIME_EVERY);
-        let tells_time = self.state.is_stopping || self.state.told_at.elapsed() >= every;
-        let work = Work { cuts, live, watermark: self.state.watermark, partitions, settle, tells_time };
+        let tells_time = is_last || self.state.told_at.elapsed() >= every;
+        let work = Work { cuts, live, watermark, partitions, settle, tells_time, frozen, is_last };
         self.state.cut_at = Instant::now();
         self.state.is_writing = true;
         self.writer.send(work).map_err(|_| Problem::bug("The writer has ended without a word."))

@@ -2,6 +2,8 @@
 //! minutes that close on the way are in the table `live` already.
 
 use super::logline;
+use super::restore::restore;
+use super::snapshot::{Reach, Snapshots};
 use super::start::Started;
 use crate::directory::WRITER;
 use crate::problem::Problem;
@@ -9,17 +11,26 @@ use crate::settings::Settings;
 use crate::stored::open_table;
 use audience::time::minute_of;
 use audience::{Details, Ms, fingerprint};
-use exporter::{FileEntry, LoggedEvent, ON_TIME, Table, read_manifest};
+use exporter::{FileEntry, LoggedEvent, ON_TIME, Table, TableFile, read_manifest};
 use std::collections::BTreeMap;
+use std::fs::File;
+
+/// Brings the live state of `started` to where the last commit left it: from the snapshot, or else from the log alone.
+pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
+    if !restore(started, settings)? {
+        rebuild(started, settings)?;
+    }
+    let gaps: Vec<aggregator::Gap> = started.gaps.iter().map(|(_, gap)| *gap).collect();
+    started.live.set_gaps(&gaps);
+    Ok(())
+}
 
 /// Rebuilds the live state of `started`.
 ///
 /// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or later: then the live airing
 /// went on while the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
-pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
-    // Which minutes were complete was decided by the gaps known then; those that close from here on know all of them.
-    let known: Vec<aggregator::Gap> = started.gaps.iter().map(|(_, gap)| *gap).collect();
-    started.live.set_gaps(&known[..started.writer.owner.chain().lost().len()]);
+fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
+    started.live.set_gaps(&known_gaps(started));
     let frontiers = frontiers(started);
     let mut overhang = BTreeMap::<u32, History>::new();
     if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
@@ -42,7 +53,6 @@ pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), 
         let changes = started.lanes.iter_mut().map(|lane| lane.close(&directives)).collect();
         started.live.close(changes);
     }
-    started.live.set_gaps(&known);
     set_frontiers(started, &frontiers, |broadcast| overhang.contains_key(&broadcast));
     let commit = started.writer.owner.chain().number();
     if commit > 0 {
@@ -50,6 +60,13 @@ pub(super) fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), 
         logline::say(settings.log_format, &logline::info(&text));
     }
     Ok(())
+}
+
+/// The gaps that were known by the last commit. Which minutes were complete was decided by those known then; minutes that close from here on
+/// know all of them.
+pub(super) fn known_gaps(started: &Started) -> Vec<aggregator::Gap> {
+    let count = started.writer.owner.chain().lost().len();
+    started.gaps.iter().take(count).map(|(_, gap)| *gap).collect()
 }
 
 /// The settlements of one broadcast: up to which commit they read, and the frontier they set.
@@ -88,8 +105,9 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
     let mut lanes = std::mem::take(&mut started.lanes);
     let count = lanes.len();
     let open = started.watermark.map(minute_of);
-    let mut events = 0;
+    let (mut events, mut reach) = (0, Reach::default());
     let read = read_log(started, |row, topic, details| {
+        reach.note(row.commit, row);
         let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
         let is_live = match overhang.get(&row.event.broadcast) {
             Some(history) => was_applied(row, history),
@@ -109,6 +127,7 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
         }
     });
     started.lanes = lanes;
+    started.writer.snapshots = Snapshots::rebuilt(reach, started.writer.owner.chain().number() > 0);
     read.map(|()| events)
 }
 
@@ -116,6 +135,18 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
 fn read_log(started: &Started, mut take: impl FnMut(&LoggedEvent, &str, &Details)) -> Result<(), Problem> {
     let owner = &started.writer.owner;
     let files: Vec<&FileEntry> = owner.chain().files_of(Table::Events.name()).collect();
+    for file in files {
+        rows_of(started, open_table(owner.store(), Table::Events, file)?, &mut take)?;
+    }
+    Ok(())
+}
+
+/// Reads a file of the log: each event with its topic and the arena of its strings.
+pub(super) fn rows_of(
+    started: &Started,
+    file: TableFile<File>,
+    mut take: impl FnMut(&LoggedEvent, &str, &Details),
+) -> Result<(), Problem> {
     let topics = std::cell::RefCell::new(Vec::<String>::new());
     let source = |name: &str| {
         let mut topics = topics.borrow_mut();
@@ -125,13 +156,11 @@ fn read_log(started: &Started, mut take: impl FnMut(&LoggedEvent, &str, &Details
         });
         u32::try_from(place).unwrap_or(u32::MAX)
     };
-    for file in files {
-        let number = |id: &str| started.registry.number(id).0;
-        for batch in open_table(owner.store(), Table::Events, file)?.events(number, source, fingerprint)? {
-            let (rows, details) = batch?;
-            let topics = topics.borrow();
-            rows.iter().for_each(|row| take(row, &topics[row.source as usize], &details));
-        }
+    let number = |id: &str| started.registry.number(id).0;
+    for batch in file.events(number, source, fingerprint)? {
+        let (rows, details) = batch?;
+        let topics = topics.borrow();
+        rows.iter().for_each(|row| take(row, &topics[row.source as usize], &details));
     }
     Ok(())
 }

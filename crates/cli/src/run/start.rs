@@ -6,6 +6,7 @@ use super::lane::Partition;
 use super::letters::Letters;
 use super::logline;
 use super::rebuild;
+use super::snapshot::Snapshots;
 use super::writer::{Writer, Written};
 use crate::directory::{self, Keys};
 use crate::problem::Problem;
@@ -86,12 +87,13 @@ impl Started {
             letters,
             give_up: Arc::clone(give_up),
             is_disk_full: Arc::default(),
+            snapshots: Snapshots::default(),
         };
         let live = Live::new(rules(settings));
         let gaps = gaps(&writer.owner, &partitions);
         let kafka = Arc::new(kafka);
         let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps };
-        rebuild::rebuild(&mut started, settings)?;
+        rebuild::bring_back(&mut started, settings)?;
         Ok(started)
     }
 
@@ -152,7 +154,8 @@ impl Started {
     pub(super) fn written(&self) -> Written {
         let chain = self.writer.owner.chain();
         let ledger = chain.newest().map(|newest| newest.ledger).unwrap_or_default();
-        Written { commit: chain.number(), ledger, airings: 0 }
+        let is_snapshot_due = self.writer.snapshots.is_due();
+        Written { commit: chain.number(), ledger, airings: 0, is_snapshot_due }
     }
 }
 

@@ -4,10 +4,11 @@
 use super::lane::{Cut, Taken};
 use super::letters::Letters;
 use super::logline;
+use super::snapshot::{Base, Frozen, Snapshots};
 use crate::directory::{self, Keys};
 use crate::passport;
 use crate::problem::Problem;
-use crate::replay::{rules, settlement};
+use crate::replay::{manifest_rules, rules, settlement};
 use crate::settings::Settings;
 use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, write_file};
 use crate::stored::open_table;
@@ -38,6 +39,10 @@ pub(super) struct Work {
     pub(super) settle: Option<Settle>,
     /// Where nothing was read, say how far the watermark is: it may have run on with the clock.
     pub(super) tells_time: bool,
+    /// The live state at this cut, for a snapshot.
+    pub(super) frozen: Option<Frozen>,
+    /// Nothing comes after it: the snapshot is waited for.
+    pub(super) is_last: bool,
 }
 
 /// A partition at a cut, as the owner sees it.
@@ -69,6 +74,8 @@ pub(super) struct Written {
     pub(super) ledger: Ledger,
     /// Airings that settled with it.
     pub(super) airings: usize,
+    /// The next cut is to be frozen.
+    pub(super) is_snapshot_due: bool,
 }
 
 /// The writer's state.
@@ -85,12 +92,14 @@ pub(super) struct Writer {
     pub(super) give_up: Arc<AtomicBool>,
     /// It waits for room on the disk.
     pub(super) is_disk_full: Arc<AtomicBool>,
+    pub(super) snapshots: Snapshots,
 }
 
 impl Writer {
     /// Commits `work`, and then what it settles.
     pub(super) fn write(&mut self, mut work: Work) -> Result<Written, Problem> {
-        let mut written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
+        let mut written = self.written();
+        let frozen = work.frozen.take();
         // Data that end before they began are data: the directory says that there were none.
         let is_all = work.settle.as_ref().is_some_and(|settle| settle.is_end) && self.owner.chain().newest().is_none();
         if is_all || !work.is_empty() || self.has_word(&work) {
@@ -102,18 +111,27 @@ impl Writer {
             }
             let whole = join(std::mem::take(&mut work.cuts));
             self.until_it_fits(|writer| writer.commit_cut(&whole, &counts, &mut work))?;
-            written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings: 0 };
+            self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
+            written = self.written();
             self.say(&counts, written, began.elapsed());
+            self.freeze(frozen);
+        } else if work.is_last {
+            self.freeze(frozen);
         }
         if let Some(settle) = &work.settle {
             let began = Instant::now();
             let watermark = work.watermark;
             let airings = self.until_it_fits(|writer| writer.settle(settle, watermark))?;
             if let Some(airings) = airings {
-                written = Written { commit: self.owner.chain().number(), ledger: self.ledger(), airings };
+                written = Written { airings, ..self.written() };
                 self.say(&Counts::default(), written, began.elapsed());
             }
         }
+        if work.is_last {
+            self.name_last(work.watermark)?;
+            written = Written { airings: written.airings, ..self.written() };
+        }
+        written.is_snapshot_due = self.snapshots.is_due();
         Ok(written)
     }
 
@@ -128,6 +146,42 @@ impl Writer {
         let mut partitions = work.partitions.values();
         partitions.clone().any(is_gap)
             || (work.tells_time && (newest.watermark < work.watermark || partitions.any(went_on)))
+    }
+
+    fn written(&self) -> Written {
+        let commit = self.owner.chain().number();
+        Written { commit, ledger: self.ledger(), airings: 0, is_snapshot_due: self.snapshots.is_due() }
+    }
+
+    /// Begins a snapshot of what was frozen at the cut of the last commit.
+    fn freeze(&mut self, frozen: Option<Frozen>) {
+        let commit = self.owner.chain().number();
+        if let Some(frozen) = frozen.filter(|_| commit > 0 && self.snapshots.is_new()) {
+            let rules = manifest_rules(&rules(&self.settings));
+            self.snapshots.begin(frozen, commit, rules, self.registry.ids(), self.owner.begin());
+        }
+    }
+
+    /// Names the last snapshot in a commit of its own, so that the next start is a quick one.
+    fn name_last(&mut self, watermark: Option<Ms>) -> Result<(), Problem> {
+        let base = self.snapshots.wait();
+        let Some(base) = self.heard(base) else { return Ok(()) };
+        let commit = self.owner.begin();
+        let mut draft = self.draft(CommitKind::Run);
+        draft.watermark = watermark.max(draft.watermark);
+        base.enter(&commit, &mut draft);
+        match self.publish(&commit, &draft) {
+            // All that was read is committed: a full disk costs the next start some time, no more.
+            Err(problem) if problem.is_disk_full => Ok(()),
+            done => done,
+        }
+    }
+
+    fn heard(&self, base: Result<Option<Base>, String>) -> Option<Base> {
+        base.unwrap_or_else(|why| {
+            logline::say(self.settings.log_format, &logline::warning(&why));
+            None
+        })
     }
 
     /// Where each broadcast's events are settled up to, by its id.
@@ -203,7 +257,17 @@ impl Writer {
         ledger.rejected += counts.rejected;
         ledger.after_settle += after_settle;
         ledger.not_yet_settled += counts.accepted - after_settle;
-        self.publish(&commit, &draft)
+        let is_end = work.settle.as_ref().is_some_and(|settle| settle.is_end);
+        let base = if is_end { self.snapshots.wait() } else { self.snapshots.finished() };
+        // What is on air ends with the data: a later run has nothing to go on with but the log.
+        let base = self.heard(base).filter(|_| !is_end);
+        draft.snapshot = draft.snapshot.filter(|_| !is_end);
+        base.iter().for_each(|base| base.enter(&commit, &mut draft));
+        let published = self.publish(&commit, &draft);
+        if published.is_err() && base.is_some() {
+            self.snapshots.lost();
+        }
+        published
     }
 
     fn publish(&mut self, commit: &Commit, draft: &Draft) -> Result<(), Problem> {

@@ -147,6 +147,12 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
             few(&chain.unnamed)
         ));
     }
+    if !chain.lacking.is_empty() {
+        notes.push(format!(
+            "The snapshot is not there ({}): the next start reads the log instead, which takes longer.",
+            few(&chain.lacking)
+        ));
+    }
     match logged {
         Some(logged) if !logged.unsettled.is_empty() => notes.push(unsettled(stored, logged)),
         Some(_) => {}

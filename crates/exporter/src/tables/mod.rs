@@ -17,6 +17,7 @@ mod row_group;
 mod schema;
 mod sessions;
 mod stays;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct TableFile<R: ChunkReader> {
     file: String,
     table: Table,
-    builder: ParquetRecordBatchReaderBuilder<R>,
+    pub(super) builder: ParquetRecordBatchReaderBuilder<R>,
     passport: Passport,
 }
 

@@ -4,6 +4,7 @@ mod damage;
 mod files;
 mod round_trips;
 mod schemas;
+mod tail;
 
 use super::*;
 use audience::time::{TS_END, TS_MIN};

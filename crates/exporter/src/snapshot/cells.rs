@@ -1,0 +1,170 @@
+//! Cells: the small records of the live state as rows of integers, each column with the name of its field, so that any reader of Arrow can tell
+//! what they are.
+
+use aggregator::{
+    AiringState, ExposedState, GapState, LateMinute, MinuteState, SignsState, SoFar, StageState, TweetState,
+};
+use audience::{Ms, Stay};
+
+/// The cells of one record, in the order of their columns.
+pub(super) type Row = Vec<Option<i64>>;
+
+/// What lies in one or more columns of integers.
+pub(super) trait Cells: Sized {
+    /// Appends the names of its columns; `name` is that of the field.
+    fn names(name: &str, names: &mut Vec<String>);
+    /// Appends its cells.
+    fn put(&self, row: &mut Row);
+    /// Takes its cells from the front; `None` where they cannot be its own.
+    fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self>;
+}
+
+/// A record that has a table of its own.
+pub(super) trait Record: Cells {
+    /// The table's name.
+    const TABLE: &str;
+    /// The number of its broadcast, where it has one.
+    fn broadcast(&mut self) -> Option<&mut u32>;
+}
+
+macro_rules! one_column {
+    ($($ty:ty: $put:expr, $take:expr;)*) => {$(
+        impl Cells for $ty {
+            fn names(name: &str, names: &mut Vec<String>) {
+                names.push(name.to_owned());
+            }
+            fn put(&self, row: &mut Row) {
+                row.push($put(*self));
+            }
+            fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+                $take(row.next()?)
+            }
+        }
+    )*};
+}
+
+one_column! {
+    i64: Some, |cell: Option<i64>| cell;
+    Option<i64>: |cell| cell, Some;
+    u32: |cell| Some(i64::from(cell)), |cell: Option<i64>| u32::try_from(cell?).ok();
+    bool: |cell| Some(i64::from(cell)), |cell: Option<i64>| Some(cell? != 0);
+}
+
+/// A greatest number, and its first instant.
+impl Cells for Option<(i64, Ms)> {
+    fn names(name: &str, names: &mut Vec<String>) {
+        names.extend([name.to_owned(), format!("{name}_at")]);
+    }
+    fn put(&self, row: &mut Row) {
+        row.extend([self.map(|(greatest, _)| greatest), self.map(|(_, at)| at)]);
+    }
+    fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+        let (greatest, at) = (row.next()?, row.next()?);
+        (greatest.is_some() == at.is_some()).then_some(greatest.zip(at))
+    }
+}
+
+/// A fingerprint, as two halves.
+impl Cells for u128 {
+    fn names(name: &str, names: &mut Vec<String>) {
+        names.extend([format!("{name}_high"), format!("{name}_low")]);
+    }
+    fn put(&self, row: &mut Row) {
+        let (high, low) = ((self >> 64) as u64, (self & u128::from(u64::MAX)) as u64);
+        row.extend([Some(high.cast_signed()), Some(low.cast_signed())]);
+    }
+    fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+        let (high, low) = (row.next()??, row.next()??);
+        Some(u128::from(high.cast_unsigned()) << 64 | u128::from(low.cast_unsigned()))
+    }
+}
+
+/// The stays of a minute are in a table of their own.
+impl Cells for Vec<Stay> {
+    fn names(_: &str, _: &mut Vec<String>) {}
+    fn put(&self, _: &mut Row) {}
+    fn take(_: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+        Some(Vec::new())
+    }
+}
+
+/// Records whose fields are cells.
+macro_rules! records {
+    ($($record:ident { $($field:ident: $ty:ty),* $(,)? })*) => {$(
+        impl Cells for $record {
+            fn names(name: &str, names: &mut Vec<String>) {
+                let field = |field: &str| if name.is_empty() { field.to_owned() } else { format!("{name}.{field}") };
+                $(<$ty as Cells>::names(&field(stringify!($field)), names);)*
+            }
+            fn put(&self, row: &mut Row) {
+                $(self.$field.put(row);)*
+            }
+            fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+                Some($record { $($field: <$ty as Cells>::take(row)?),* })
+            }
+        }
+    )*};
+}
+
+records! {
+    LateMinute { broadcast: u32, minute_at: Ms, late: i64 }
+    StageState { broadcast: u32, last_sign: Option<Ms>, ended: Option<Ms> }
+    TweetState { broadcast: u32, tweet: u128 }
+    SignsState { broadcast: u32, first: Ms, last: Ms, first_applied: Option<Ms> }
+    AiringState {
+        broadcast: u32, airing_at: Ms, over: bool, kept_from: Option<Ms>, minute: MinuteState, so_far: SoFar,
+    }
+    MinuteState {
+        minute_at: Ms, applied: bool, viewers_start: i64, viewers: i64, since: Ms, viewer_ms: i64,
+        viewers_max: Option<(i64, Ms)>, viewers_min: i64, joins: i64, leaves: i64, lapses: i64, lapses_backdated: i64,
+        new_viewers: i64, retweets: i64, retweet_followers: i64, stays: Vec<Stay>,
+    }
+    SoFar {
+        joins: i64, leaves: i64, lapses: i64, reach: i64, retweets: i64, retweet_followers: i64, viewer_ms: i64,
+        peak: Option<(i64, Ms)>,
+    }
+    GapState { from: Ms, to: Ms }
+    ExposedState { broadcast: u32, gap: u32, open: i64, until: Option<Ms> }
+    StayState { airing: u32, ms: i64, sessions: i64 }
+    Frontier { broadcast: u32, frontier: Ms }
+}
+
+/// Sessions that ended in the open minute of an airing, by how long they had lasted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StayState {
+    /// The row of the table `airings`.
+    pub(super) airing: u32,
+    pub(super) ms: i64,
+    pub(super) sessions: i64,
+}
+
+/// A frontier of a broadcast.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frontier {
+    pub(super) broadcast: u32,
+    pub(super) frontier: Ms,
+}
+
+macro_rules! tables {
+    ($($record:ident $table:literal $broadcast:expr;)*) => {$(
+        impl Record for $record {
+            const TABLE: &str = $table;
+            fn broadcast(&mut self) -> Option<&mut u32> {
+                let of: fn(&mut $record) -> Option<&mut u32> = $broadcast;
+                of(self)
+            }
+        }
+    )*};
+}
+
+tables! {
+    LateMinute "late" |one| Some(&mut one.broadcast);
+    StageState "stages" |one| Some(&mut one.broadcast);
+    TweetState "tweets" |one| Some(&mut one.broadcast);
+    SignsState "signs" |one| Some(&mut one.broadcast);
+    AiringState "airings" |one| Some(&mut one.broadcast);
+    GapState "gaps" |_| None;
+    ExposedState "exposed" |one| Some(&mut one.broadcast);
+    StayState "stays" |_| None;
+    Frontier "frontiers" |one| Some(&mut one.broadcast);
+}

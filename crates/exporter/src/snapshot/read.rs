@@ -1,0 +1,277 @@
+//! Reading a snapshot back into lanes and their owner. Whatever its bytes are, reading ends in a state or in an error; that they are the
+//! bytes that were written, the checksum in the manifest says.
+
+use super::cells::{Frontier, Record, StayState};
+use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SNAPSHOT_FORMAT, SnapshotError, TABLE, VIEWERS};
+use crate::{manifest::Snapshot, store::Store};
+use aggregator::{
+    AiringState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState, StageState,
+    TweetState, ViewerState,
+};
+use arrow::array::{
+    Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+};
+use arrow::ipc::reader::StreamReader;
+use audience::Stay;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek};
+
+/// A snapshot whose head is read.
+#[derive(Debug)]
+pub struct SnapshotReader<R> {
+    input: R,
+    head: Head,
+    /// Ids of its broadcasts, by its own numbers.
+    ids: Vec<String>,
+}
+
+/// The state that a snapshot held.
+#[derive(Debug)]
+pub struct Restored {
+    /// Each as it was, without what it held.
+    pub lanes: Vec<Lane>,
+    /// Their owner.
+    pub live: Live,
+    /// Open sessions and known viewers.
+    pub entries: u64,
+}
+
+/// Opens the snapshot that a manifest names, and checks that its bytes are those that were written.
+///
+/// # Errors
+/// [`SnapshotError`]: it is not there, is damaged, or of another format.
+pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReader<BufReader<File>>, SnapshotError> {
+    let [named] = &snapshot.files[..] else {
+        return Err(SnapshotError::Format(format!("{} of {} files", snapshot.format, snapshot.files.len())));
+    };
+    if snapshot.format != SNAPSHOT_FORMAT {
+        return Err(SnapshotError::Format(snapshot.format.clone()));
+    }
+    let mut file = File::open(store.path(&named.path)).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SnapshotError::Absent(named.path.clone()),
+        _ => SnapshotError::Io(error),
+    })?;
+    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 1 << 18], 0);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+    if bytes != named.bytes || hasher.finalize().to_hex().as_str() != named.blake3 {
+        return Err(SnapshotError::Damaged(named.path.clone()));
+    }
+    file.rewind()?;
+    SnapshotReader::open(BufReader::with_capacity(1 << 18, file))
+}
+
+impl<R: BufRead> SnapshotReader<R> {
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn open(mut input: R) -> Result<SnapshotReader<R>, SnapshotError> {
+        let mut head = None;
+        let mut ids = Vec::new();
+        each_batch(&mut input, |table, _, said, batch| {
+            if table != BROADCASTS {
+                return Err(SnapshotError::corrupt("it does not begin with its broadcasts"));
+            }
+            head = said.map(str::to_owned);
+            if let Some(batch) = batch {
+                let column: &StringArray = array(batch, 0)?;
+                ids.extend(column.iter().flatten().map(str::to_owned));
+            }
+            Ok(())
+        })?;
+        let head = head.ok_or_else(|| SnapshotError::corrupt("it has no head"))?;
+        let head: Head = serde_json::from_str(&head).map_err(|error| SnapshotError::corrupt(error.to_string()))?;
+        Ok(SnapshotReader { input, head, ids })
+    }
+
+    /// What it is of.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Reads the rest. `number` gives the number of a broadcast's id in this process; it is asked for those only that the state names.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn restore(mut self, rules: Rules, number: impl FnMut(&str) -> u32) -> Result<Restored, SnapshotError> {
+        let known = vec![None; self.ids.len()];
+        let mut numbers = Numbers { ids: self.ids, known, number };
+        let lanes = (0..self.head.lanes).map(|_| Lane::restore(rules, self.head.watermark)).collect();
+        let mut parts =
+            Parts { lanes, entries: 0, live: LiveState::default(), frontiers: Vec::new(), stays: Vec::new() };
+        parts.live.watermark = self.head.watermark;
+        while !self.input.fill_buf()?.is_empty() {
+            each_batch(&mut self.input, |table, lane, _, batch| {
+                batch.map_or(Ok(()), |batch| parts.take(table, lane, batch, &mut numbers))
+            })?;
+        }
+        for StayState { airing, ms, sessions } in parts.stays {
+            let airing = parts.live.airings.get_mut(airing as usize);
+            airing
+                .ok_or_else(|| SnapshotError::corrupt("stays of no airing"))?
+                .minute
+                .stays
+                .push(Stay { ms, sessions });
+        }
+        for Frontier { broadcast, frontier } in parts.frontiers {
+            parts.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier));
+        }
+        Ok(Restored { lanes: parts.lanes, live: Live::restore(rules, &parts.live), entries: parts.entries })
+    }
+}
+
+/// Reads one stream; gives each batch with the table's name, the lane, and the head, and the stream itself without a batch first.
+fn each_batch(
+    input: &mut impl BufRead,
+    mut take: impl FnMut(&str, Option<usize>, Option<&str>, Option<&RecordBatch>) -> Result<(), SnapshotError>,
+) -> Result<(), SnapshotError> {
+    let reader = StreamReader::try_new(input, None).map_err(SnapshotError::of)?;
+    let schema = reader.schema();
+    let said = |key: &str| schema.metadata().get(key).map(String::as_str);
+    let table = said(TABLE).ok_or_else(|| SnapshotError::corrupt("a stream without a name"))?;
+    let lane = said(LANE).and_then(|lane| lane.parse().ok());
+    take(table, lane, said(HEAD), None)?;
+    for batch in reader {
+        take(table, lane, said(HEAD), Some(&batch.map_err(SnapshotError::of)?))?;
+    }
+    Ok(())
+}
+
+fn array<A: Array + 'static>(batch: &RecordBatch, column: usize) -> Result<&A, SnapshotError> {
+    let found: Option<&ArrayRef> = batch.columns().get(column);
+    let array = found.filter(|array| array.null_count() == 0).and_then(|array| array.as_any().downcast_ref());
+    array.ok_or_else(|| SnapshotError::corrupt(format!("column {column} is not of its type")))
+}
+
+/// The numbers of broadcasts in this process, by the snapshot's own.
+struct Numbers<F> {
+    ids: Vec<String>,
+    known: Vec<Option<u32>>,
+    number: F,
+}
+
+impl<F: FnMut(&str) -> u32> Numbers<F> {
+    fn of(&mut self, its: u32) -> Result<u32, SnapshotError> {
+        let (Some(id), Some(known)) = (self.ids.get(its as usize), self.known.get_mut(its as usize)) else {
+            return Err(SnapshotError::corrupt(format!("no broadcast has number {its}")));
+        };
+        Ok(*known.get_or_insert_with(|| (self.number)(id)))
+    }
+}
+
+/// What has been read so far.
+struct Parts {
+    lanes: Vec<Lane>,
+    entries: u64,
+    live: LiveState,
+    frontiers: Vec<Frontier>,
+    stays: Vec<StayState>,
+}
+
+impl Parts {
+    fn take<F: FnMut(&str) -> u32>(
+        &mut self,
+        table: &str,
+        lane: Option<usize>,
+        batch: &RecordBatch,
+        numbers: &mut Numbers<F>,
+    ) -> Result<(), SnapshotError> {
+        let lane = match lane {
+            Some(lane) => {
+                Some(self.lanes.get_mut(lane).ok_or_else(|| SnapshotError::corrupt(format!("no lane {lane}")))?)
+            }
+            None => None,
+        };
+        let live = &mut self.live;
+        match (table, lane) {
+            (SESSIONS, Some(lane)) => {
+                self.entries += batch.num_rows() as u64;
+                return sessions(batch, lane, numbers);
+            }
+            (VIEWERS, Some(lane)) => {
+                self.entries += batch.num_rows() as u64;
+                return viewers(batch, lane, numbers);
+            }
+            (LateMinute::TABLE, Some(lane)) => {
+                let mut late: Vec<LateMinute> = Vec::new();
+                records(batch, numbers, &mut late)?;
+                late.iter().for_each(|late| lane.put_late(late));
+            }
+            (Frontier::TABLE, None) => records(batch, numbers, &mut self.frontiers)?,
+            (StageState::TABLE, None) => records(batch, numbers, &mut live.stages)?,
+            (AiringState::TABLE, None) => records(batch, numbers, &mut live.airings)?,
+            (StayState::TABLE, None) => records(batch, numbers, &mut self.stays)?,
+            (TweetState::TABLE, None) => records(batch, numbers, &mut live.tweets)?,
+            (LateMinute::TABLE, None) => records(batch, numbers, &mut live.late)?,
+            (GapState::TABLE, None) => records(batch, numbers, &mut live.gaps)?,
+            (ExposedState::TABLE, None) => records(batch, numbers, &mut live.exposed)?,
+            (SignsState::TABLE, None) => records(batch, numbers, &mut live.unsettled)?,
+            _ => return Err(SnapshotError::corrupt(format!("it has an unknown table {table:?}"))),
+        }
+        Ok(())
+    }
+}
+
+/// Appends records of integers, each with its broadcast's number in this process.
+fn records<R: Record, F: FnMut(&str) -> u32>(
+    batch: &RecordBatch,
+    numbers: &mut Numbers<F>,
+    records: &mut Vec<R>,
+) -> Result<(), SnapshotError> {
+    let mut names = Vec::new();
+    R::names("", &mut names);
+    let mut columns = Vec::new();
+    for name in &names {
+        let found = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref::<Int64Array>());
+        columns.push(found.ok_or_else(|| SnapshotError::corrupt(format!("{} has no column {name}", R::TABLE)))?);
+    }
+    records.reserve(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let mut cells = columns.iter().map(|column| column.is_valid(row).then(|| column.value(row)));
+        let record = R::take(&mut cells);
+        let mut record = record.ok_or_else(|| SnapshotError::corrupt(format!("a row of {} cannot be", R::TABLE)))?;
+        if let Some(broadcast) = record.broadcast() {
+            *broadcast = numbers.of(*broadcast)?;
+        }
+        records.push(record);
+    }
+    Ok(())
+}
+
+fn sessions<F: FnMut(&str) -> u32>(
+    batch: &RecordBatch,
+    lane: &mut Lane,
+    numbers: &mut Numbers<F>,
+) -> Result<(), SnapshotError> {
+    let (broadcasts, keys): (&UInt32Array, &FixedSizeBinaryArray) = (array(batch, 0)?, array(batch, 1)?);
+    let joined: &TimestampMillisecondArray = array(batch, 2)?;
+    let seen: &TimestampMillisecondArray = array(batch, 3)?;
+    for row in 0..batch.num_rows() {
+        let (broadcast, key) = (numbers.of(broadcasts.value(row))?, key_of(keys, row)?);
+        lane.put_session(&OpenSession { broadcast, key, joined_at: joined.value(row), seen_at: seen.value(row) });
+    }
+    Ok(())
+}
+
+fn viewers<F: FnMut(&str) -> u32>(
+    batch: &RecordBatch,
+    lane: &mut Lane,
+    numbers: &mut Numbers<F>,
+) -> Result<(), SnapshotError> {
+    let (broadcasts, keys): (&UInt32Array, &FixedSizeBinaryArray) = (array(batch, 0)?, array(batch, 1)?);
+    for row in 0..batch.num_rows() {
+        lane.put_viewer(&ViewerState { broadcast: numbers.of(broadcasts.value(row))?, key: key_of(keys, row)? });
+    }
+    Ok(())
+}
+
+fn key_of(keys: &FixedSizeBinaryArray, row: usize) -> Result<[u8; 9], SnapshotError> {
+    keys.value(row).try_into().map_err(|_| SnapshotError::corrupt("a key that is not of 9 bytes"))
+}

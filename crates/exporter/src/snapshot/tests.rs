@@ -1,0 +1,165 @@
+use super::*;
+use crate::sample::{NOW, take};
+use crate::{Draft, Snapshot, SnapshotFile, Store};
+use aggregator::{FrozenLane, Gap, LiveAlone, LiveState, Rules as LiveRules};
+use audience::{Detail, Details, Event, Kind, MinuteRow, NO_DETAIL, RetweetDetail};
+use std::io::{Cursor, Write};
+use std::sync::Arc;
+
+const RULES: LiveRules = LiveRules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
+
+fn names() -> Vec<Arc<str>> {
+    ["one", "two", "é"].map(Arc::from).to_vec()
+}
+
+fn head(lanes: usize, watermark: Option<Ms>) -> Head {
+    let rules = Rules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
+    let partitions = (0..3).map(|n| PartitionLane { topic: "events".into(), partition: n, lane: n as usize % lanes });
+    Head { commit: 7, watermark, rules, lanes, partitions: partitions.collect(), held_from: 6 }
+}
+
+/// Two lanes in the middle of things: sessions, viewers, ends, retweets, late events, airings over and on air, a frontier, minutes half full.
+fn alone() -> LiveAlone {
+    let mut alone = LiveAlone::new(RULES, 2);
+    let lost =
+        |before: i64, after: Option<i64>| Gap { before: Some(NOW + before), after: after.map(|after| NOW + after) };
+    alone.live.set_gaps(&[lost(100_000, Some(160_000)), lost(1_900_000, None)]);
+    let mut details = Details::new();
+    for n in 0..4_000_u32 {
+        let (at, viewer) = (NOW + i64::from(n) * 500, u128::from(n % 701) + 1);
+        let kind = [Kind::Join, Kind::Join, Kind::Heartbeat, Kind::Leave][n as usize % 4];
+        // The second broadcast falls silent, and the first comes late now and then.
+        let broadcast = if n % 3 == 0 && n < 2_000 { 1 } else { 2 * (n % 2) };
+        let ts = if n % 11 == 0 { at - 60_000 } else { at };
+        let event = match n % 500 {
+            3 => {
+                let tweet =
+                    RetweetDetail { tweet_id: &n.to_string(), user_id: "u", followers: Some(3), retweet_of: None };
+                Event::new(Kind::Retweet, broadcast, u128::from(n) << 70, 0, ts, details.push(Detail::Retweet(tweet)))
+            }
+            4 => Event::new(Kind::End, broadcast, 0, 0, ts, NO_DETAIL),
+            _ => Event::new(kind, broadcast, viewer, viewer, ts, NO_DETAIL),
+        };
+        alone.lanes[n as usize % 2].push(event, &details);
+        if n % 97 == 0 {
+            alone.advance(at - 5_000);
+        }
+    }
+    for due in alone.live.due() {
+        alone.set_frontier(due.broadcast, due.frontier);
+    }
+    let state = alone.live.snapshot();
+    assert!(!state.exposed.is_empty() && state.gaps.len() == 2, "gaps leave something open");
+    alone
+}
+
+fn written(alone: &LiveAlone, head: &Head) -> Vec<u8> {
+    let frozen: Vec<FrozenLane> = alone.lanes.iter().map(|lane| lane.freeze().unwrap()).collect();
+    let mut bytes = Vec::new();
+    write_snapshot(&mut bytes, head, &names(), frozen, &alone.live.snapshot()).unwrap();
+    bytes
+}
+
+fn number(id: &str) -> u32 {
+    names().iter().position(|name| **name == *id).and_then(|place| u32::try_from(place).ok()).unwrap()
+}
+
+/// Everything that follows when nothing more comes.
+fn rest(mut alone: LiveAlone) -> Vec<MinuteRow> {
+    alone.finish()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut alone = alone();
+    // Nothing is held from here on, so that the snapshot is all there is.
+    alone.advance(NOW + 4_000 * 500);
+    let head = head(2, alone.live.watermark());
+    let bytes = written(&alone, &head);
+    let reader = SnapshotReader::open(Cursor::new(&bytes)).unwrap();
+    assert_eq!(*reader.head(), head);
+    let restored = reader.restore(RULES, number).unwrap();
+    let LiveState { stages, airings, tweets, late, unsettled, .. } = alone.live.snapshot();
+    assert!(
+        stages.len() >= 2 && !airings.is_empty() && !tweets.is_empty() && !late.is_empty() && !unsettled.is_empty()
+    );
+    assert!(airings.iter().any(|airing| !airing.minute.stays.is_empty()), "a minute has stays");
+    let frozen: Vec<FrozenLane> = alone.lanes.iter().map(|lane| lane.freeze().unwrap()).collect();
+    assert!(frozen.iter().all(|lane| lane.entries() > 300 && !lane.frontiers.is_empty()));
+    assert_eq!(restored.entries, frozen.iter().map(FrozenLane::entries).sum::<u64>());
+
+    let again = LiveAlone { lanes: restored.lanes, live: restored.live };
+    assert_eq!(again.live.snapshot(), alone.live.snapshot());
+    assert_eq!(written(&again, &head), bytes, "equal states are equal bytes");
+    let rows = rest(alone);
+    assert!(rows.len() > 5);
+    assert_eq!(rest(again), rows);
+}
+
+#[test]
+fn broadcasts_get_the_numbers_of_this_process_and_those_not_named_none() {
+    let mut alone = LiveAlone::new(RULES, 1);
+    alone.lanes[0].push(Event::new(Kind::Join, 2, 5, 5, NOW, NO_DETAIL), &Details::new());
+    alone.advance(NOW + 1);
+    let bytes = written(&alone, &head(1, Some(NOW + 1)));
+    let mut asked = Vec::new();
+    let reader = SnapshotReader::open(Cursor::new(&bytes)).unwrap();
+    let restored = reader.restore(RULES, |id| {
+        asked.push(id.to_owned());
+        40
+    });
+    let standing = restored.unwrap().live.standing();
+    assert_eq!((asked, standing.len(), standing[0].broadcast, standing[0].viewers), (vec!["é".to_owned()], 1, 40, 1));
+}
+
+#[test]
+fn bytes_that_are_cut_or_turned_end_in_a_state_or_an_error() {
+    let alone = alone();
+    let bytes = written(&alone, &head(2, alone.live.watermark()));
+    let read = |bytes: &[u8]| SnapshotReader::open(Cursor::new(bytes)).and_then(|reader| reader.restore(RULES, |_| 0));
+    read(&bytes).unwrap();
+    for at in (0..bytes.len()).step_by(bytes.len() / 200) {
+        let _ = read(&bytes[..at]);
+    }
+    assert!(read(&[]).is_err() && read(b"PAR1").is_err() && read(&bytes[8..]).is_err());
+}
+
+/// A snapshot file in a directory, as a manifest names it.
+fn stored(bytes: &[u8]) -> (tempfile::TempDir, Store, Snapshot) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    let mut owner = take(&store, 1).unwrap();
+    let early = owner.begin();
+    let mut part = early.snapshot_part(SNAPSHOT_EXTENSION).unwrap();
+    part.write_all(bytes).unwrap();
+    let file = part.finish(0).unwrap();
+    let commit = owner.begin();
+    commit.absorb(&early);
+    let snapshot = Snapshot { format: SNAPSHOT_FORMAT.into(), files: vec![SnapshotFile::from(&file)] };
+    let draft = Draft { snapshot: Some(snapshot.clone()), ..crate::sample::draft(owner.chain(), 0, 0) };
+    owner.publish(&commit, &draft).unwrap();
+    (dir, store, snapshot)
+}
+
+#[test]
+fn a_byte_that_changed_another_format_or_no_file_is_told() {
+    let alone = alone();
+    let (dir, store, snapshot) = stored(&written(&alone, &head(2, alone.live.watermark())));
+    assert_eq!(open_snapshot(&store, &snapshot).unwrap().head().commit, 7);
+    let path = dir.path().join(&snapshot.files[0].path);
+    let whole = std::fs::read(&path).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        assert!(matches!(open_snapshot(&store, &snapshot), Err(SnapshotError::Damaged(_))), "byte {at}");
+    }
+    std::fs::write(&path, [&whole[..], &whole].concat()).unwrap();
+    assert!(matches!(open_snapshot(&store, &snapshot), Err(SnapshotError::Damaged(_))));
+    std::fs::write(&path, &whole).unwrap();
+    let newer = Snapshot { format: "arrow-ipc-streams-2".into(), ..snapshot.clone() };
+    assert!(matches!(open_snapshot(&store, &newer), Err(SnapshotError::Format(_))));
+    std::fs::remove_file(&path).unwrap();
+    let absent = open_snapshot(&store, &snapshot).unwrap_err();
+    assert!(absent.to_string().contains(&snapshot.files[0].path), "{absent}");
+}
