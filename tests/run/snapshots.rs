@@ -83,16 +83,28 @@ fn scenes() -> Vec<(Vec<NaiveEvent>, Option<i64>)> {
     };
     let other = |one: NaiveEvent| NaiveEvent { broadcast: "other".into(), ..one };
     let minute = 60_000;
+    // Each watermark closes a minute, so that a commit has something to say and tells of it.
     vec![
-        (vec![join("a", 0), join("b", 10_000), other(join("x", 20_000)), tweet("t", 25_000)], Some(25_000)),
-        (vec![leave("a", 80_000), join("c", 95_000), event(Kind::Heartbeat, "b", 100_000)], Some(100_000)),
-        // All late: a leave, a join, a retweet that is known, one of a broadcast that ended meanwhile.
+        (
+            vec![
+                join("a", 0),
+                join("b", 10_000),
+                other(join("x", 20_000)),
+                tweet("t", 25_000),
+                event(Kind::Heartbeat, "b", 65_000),
+            ],
+            Some(65_000),
+        ),
+        (vec![leave("a", 80_000), join("c", 95_000), event(Kind::Heartbeat, "b", 125_000)], Some(125_000)),
+        // All late: a leave, a join, a retweet that is known, and one that is not.
         (vec![leave("b", 50_000), join("d", 60_000), tweet("t", 26_000), tweet("v", 27_000)], None),
-        (vec![other(event(Kind::End, "", 130_000)), join("a", 140_000)], Some(140_000)),
+        (vec![other(event(Kind::End, "", 130_000)), join("a", 190_000)], Some(190_000)),
+        // Late joins from before an end, and from after it.
         (vec![other(join("y", 120_000)), other(join("z", 135_000))], None),
-        // The sessions of c and d time out, and `other` is silent for so long that it settles.
+        // Sessions of c and d time out.
         (vec![join("e", 7 * minute), event(Kind::Heartbeat, "a", 7 * minute + 1)], Some(7 * minute + 1)),
         (vec![other(leave("z", 150_000)), join("f", 6 * minute)], None),
+        // The broadcast `other` has been silent for so long that it settles, and goes on.
         (vec![leave("e", 9 * minute), other(join("x", 9 * minute))], Some(9 * minute)),
         (vec![leave("f", 10 * minute), join("g", 21 * minute)], Some(21 * minute)),
     ]

@@ -19,9 +19,9 @@ pub use complete::{Completeness, Gap, Gaps};
 pub use curve::{Flow, curve};
 pub use ledger::Tally;
 pub use live::{
-    AiringState, Changes, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered, Holder, Lane,
-    LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume, Settled, SignsState,
-    SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
+    AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered,
+    Holder, Lane, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume, Settled,
+    SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
 pub use settle::{Rows, Sorted, settle};

@@ -28,8 +28,8 @@ pub use lane::Lane;
 pub use resume::{Resume, Settled};
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, ExposedState, GapState, LateMinute, LiveState, MinuteState, OpenSession, SignsState, SoFar,
-    StageState, TweetState, ViewerState,
+    AiringState, CrowdState, ExposedState, GapState, LateMinute, LiveState, MinuteState, OpenSession, SignsState,
+    SoFar, StageState, TweetState, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

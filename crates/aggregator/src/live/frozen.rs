@@ -4,7 +4,7 @@
 use super::crowd::Crowd;
 use super::lane::{Lane, place_of};
 use super::seats::{Seats, Viewers};
-use super::state::{LateMinute, OpenSession, ViewerState};
+use super::state::{CrowdState, LateMinute, OpenSession, ViewerState};
 use crate::Rules;
 use crate::machine::Open;
 use audience::Ms;
@@ -26,6 +26,15 @@ impl FrozenLane {
     /// Open sessions and known viewers.
     pub fn entries(&self) -> u64 {
         self.crowds.iter().map(|(_, crowd)| (crowd.seats.len() + crowd.viewers.len()) as u64).sum()
+    }
+
+    /// How many open sessions and known viewers each broadcast has, ascending by broadcast.
+    pub fn crowds(&self) -> impl Iterator<Item = CrowdState> {
+        self.crowds.iter().map(|(broadcast, crowd)| CrowdState {
+            broadcast: *broadcast,
+            sessions: i64::try_from(crowd.seats.len()).unwrap_or(i64::MAX),
+            viewers: i64::try_from(crowd.viewers.len()).unwrap_or(i64::MAX),
+        })
     }
 
     /// The open sessions and the known viewers, each sorted by broadcast and key. What was handed out is let go of at once, so that the lane
@@ -77,6 +86,13 @@ impl Lane {
         let mut lane = Lane::new(rules);
         lane.watermark = watermark.unwrap_or(Ms::MIN);
         lane
+    }
+
+    /// Makes room for the sessions and viewers of a broadcast, which are put back next. Without it that takes longer.
+    pub fn put_crowd(&mut self, crowd: &CrowdState) {
+        let count = |count: i64| usize::try_from(count).unwrap_or(0);
+        let (seats, viewers) = (Seats::for_entries(count(crowd.sessions)), Viewers::for_entries(count(crowd.viewers)));
+        place_of(&mut self.places, crowd.broadcast).crowd = Some(Arc::new(Crowd { seats, viewers }));
     }
 
     /// Puts an open session back, once.

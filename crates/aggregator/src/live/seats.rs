@@ -163,6 +163,15 @@ impl<const N: usize> Tables<N> {
         Tables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
 
+    /// Tables for so many entries: none is split or grown on the way, in whatever order they come.
+    fn for_entries(count: usize) -> Tables<N> {
+        let depth = (count / (LEAF * 2 / 3)).next_power_of_two().trailing_zeros().min(DEPTH);
+        let homes = homes_for(count >> depth).min(2 * LEAF);
+        let leaves = vec![(); 1 << depth].iter().map(|()| Leaf::of(std::iter::empty(), homes, depth)).collect();
+        let directory = if depth == 0 { Vec::new() } else { (0..1 << depth).collect() };
+        Tables { leaves, directory, depth, len: 0 }
+    }
+
     fn leaf_of(&self, key: &Key) -> usize {
         if self.depth == 0 { 0 } else { self.directory[self.prefix_of(key)] as usize }
     }
@@ -215,11 +224,10 @@ impl<const N: usize> Tables<N> {
         let leaf = &self.leaves[number];
         let depth = leaf.depth + 1;
         let is_upper = |entry: &&[u8; N]| head_of(&entry[..KEY]) >> (64 - depth) & 1 == 1;
-        let homes = |len: usize| len + len / 2 + 8;
         let uppers = leaf.entries().filter(is_upper).count();
         let first = leaf.entries().next().map_or(0, |entry| head_of(&entry[..KEY]));
-        let lower = Leaf::of(leaf.entries().filter(|entry| !is_upper(entry)), homes(leaf.len - uppers), depth);
-        let upper = Leaf::of(leaf.entries().filter(is_upper), homes(uppers), depth);
+        let lower = Leaf::of(leaf.entries().filter(|entry| !is_upper(entry)), homes_for(leaf.len - uppers), depth);
+        let upper = Leaf::of(leaf.entries().filter(is_upper), homes_for(uppers), depth);
         if self.depth < depth {
             let twice = |leaf: &u32| [*leaf; 2];
             self.directory = if self.depth == 0 { vec![0; 2] } else { self.directory.iter().flat_map(twice).collect() };
@@ -265,6 +273,11 @@ impl<const N: usize> Tables<N> {
     }
 }
 
+/// Homes for so many entries, and some more to come.
+fn homes_for(entries: usize) -> usize {
+    entries + entries / 2 + 8
+}
+
 fn key_in<const N: usize>(entry: &[u8; N]) -> Key {
     let mut key = EMPTY;
     key.copy_from_slice(&entry[..KEY]);
@@ -282,6 +295,10 @@ impl Default for Seats {
 }
 
 impl Seats {
+    pub(crate) fn for_entries(count: usize) -> Seats {
+        Seats(Tables::for_entries(count))
+    }
+
     pub(crate) fn get(&self, key: &Key) -> Option<Open> {
         self.0.get(key).map(open_of)
     }
@@ -334,6 +351,10 @@ impl Default for Viewers {
 }
 
 impl Viewers {
+    pub(crate) fn for_entries(count: usize) -> Viewers {
+        Viewers(Tables::for_entries(count))
+    }
+
     /// Adds a viewer; tells whether it is new.
     pub(crate) fn insert(&mut self, key: &Key) -> bool {
         self.0.put(key, &[])
@@ -407,6 +428,11 @@ mod tests {
         let any = of(&keys);
         keys.sort_unstable();
         let ordered = of(&keys);
+        let mut room = Seats::for_entries(keys.len());
+        let leaves = room.0.leaves.len();
+        keys.iter().for_each(|key| room.put(key, open));
+        assert!(room.iter().eq(any.iter()) && room.bytes() < any.bytes() * 3 / 2);
+        assert_eq!((room.0.leaves.len(), room.len()), (leaves, keys.len()), "nothing was split");
         assert!(ordered.iter().eq(any.iter()) && ordered.iter().map(|(key, _)| key).eq(keys));
         assert!(ordered.0.depth <= any.0.depth + 1, "{} and {}", ordered.0.depth, any.0.depth);
         assert!(ordered.bytes() < any.bytes() * 3 / 2, "{} and {}", ordered.bytes(), any.bytes());

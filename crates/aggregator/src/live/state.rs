@@ -14,6 +14,17 @@ pub struct LateMinute {
     pub late: i64,
 }
 
+/// How many a broadcast has in one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrowdState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Open sessions.
+    pub sessions: i64,
+    /// Known viewers.
+    pub viewers: i64,
+}
+
 /// An open session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSession {

@@ -129,7 +129,7 @@ fn settled(started: &Started, head: &Head, later: &[Manifest]) -> Vec<Settled> {
     let mut settled = Vec::new();
     let mut watermark = head.watermark;
     for manifest in later {
-        for settlement in manifest.settled.iter().filter(|_| manifest.kind == CommitKind::Run) {
+        for settlement in &manifest.settled {
             let frontier =
                 |airing: &exporter::SettledAiring| (started.registry.number(&airing.broadcast_id).0, airing.frontier);
             let read_to = settlement.read_to.values().max().copied().unwrap_or(manifest.number - 1);

@@ -114,10 +114,12 @@ impl Writer {
             self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
             written = self.written();
             self.say(&counts, written, began.elapsed());
-            self.freeze(frozen);
-        } else if work.is_last {
-            self.freeze(frozen);
+        } else {
+            // Nothing else to say for now.
+            let base = self.snapshots.finished();
+            self.name(base, work.watermark)?;
         }
+        self.freeze(frozen);
         if let Some(settle) = &work.settle {
             let began = Instant::now();
             let watermark = work.watermark;
@@ -128,7 +130,8 @@ impl Writer {
             }
         }
         if work.is_last {
-            self.name_last(work.watermark)?;
+            let base = self.snapshots.wait();
+            self.name(base, work.watermark)?;
             written = Written { airings: written.airings, ..self.written() };
         }
         written.is_snapshot_due = self.snapshots.is_due();
@@ -162,9 +165,8 @@ impl Writer {
         }
     }
 
-    /// Names the last snapshot in a commit of its own, so that the next start is a quick one.
-    fn name_last(&mut self, watermark: Option<Ms>) -> Result<(), Problem> {
-        let base = self.snapshots.wait();
+    /// Names a snapshot in a commit of its own, where no other is to come soon.
+    fn name(&mut self, base: Result<Option<Base>, String>, watermark: Option<Ms>) -> Result<(), Problem> {
         let Some(base) = self.heard(base) else { return Ok(()) };
         let commit = self.owner.begin();
         let mut draft = self.draft(CommitKind::Run);

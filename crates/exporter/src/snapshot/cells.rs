@@ -2,7 +2,7 @@
 //! what they are.
 
 use aggregator::{
-    AiringState, ExposedState, GapState, LateMinute, MinuteState, SignsState, SoFar, StageState, TweetState,
+    AiringState, CrowdState, ExposedState, GapState, LateMinute, MinuteState, SignsState, SoFar, StageState, TweetState,
 };
 use audience::{Ms, Stay};
 
@@ -108,6 +108,7 @@ macro_rules! records {
 
 records! {
     LateMinute { broadcast: u32, minute_at: Ms, late: i64 }
+    CrowdState { broadcast: u32, sessions: i64, viewers: i64 }
     StageState { broadcast: u32, last_sign: Option<Ms>, ended: Option<Ms> }
     TweetState { broadcast: u32, tweet: u128 }
     SignsState { broadcast: u32, first: Ms, last: Ms, first_applied: Option<Ms> }
@@ -158,6 +159,7 @@ macro_rules! tables {
 }
 
 tables! {
+    CrowdState "crowds" |one| Some(&mut one.broadcast);
     LateMinute "late" |one| Some(&mut one.broadcast);
     StageState "stages" |one| Some(&mut one.broadcast);
     TweetState "tweets" |one| Some(&mut one.broadcast);

@@ -5,8 +5,8 @@ use super::cells::{Frontier, Record, StayState};
 use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SNAPSHOT_FORMAT, SnapshotError, TABLE, VIEWERS};
 use crate::{manifest::Snapshot, store::Store};
 use aggregator::{
-    AiringState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState, StageState,
-    TweetState, ViewerState,
+    AiringState, CrowdState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState,
+    StageState, TweetState, ViewerState,
 };
 use arrow::array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
@@ -203,6 +203,11 @@ impl Parts {
                 let mut late: Vec<LateMinute> = Vec::new();
                 records(batch, numbers, &mut late)?;
                 late.iter().for_each(|late| lane.put_late(late));
+            }
+            (CrowdState::TABLE, Some(lane)) => {
+                let mut crowds: Vec<CrowdState> = Vec::new();
+                records(batch, numbers, &mut crowds)?;
+                crowds.iter().for_each(|crowd| lane.put_crowd(crowd));
             }
             (Frontier::TABLE, None) => records(batch, numbers, &mut self.frontiers)?,
             (StageState::TABLE, None) => records(batch, numbers, &mut live.stages)?,

@@ -41,6 +41,7 @@ pub fn write_snapshot(
     records(out, None, frontiers.map(|(broadcast, frontier)| Frontier { broadcast: *broadcast, frontier: *frontier }))?;
     for (number, mut lane) in lanes.into_iter().enumerate() {
         records(out, Some(number), std::mem::take(&mut lane.late))?;
+        records(out, Some(number), lane.crowds())?;
         let (sessions, viewers) = lane.thaw();
         write_sessions(out, number, sessions)?;
         write_viewers(out, number, viewers)?;

@@ -200,6 +200,9 @@ impl Play {
             let mut lane = Lane::restore(self.rules, frozen.watermark);
             frozen.frontiers.iter().for_each(|(broadcast, frontier)| lane.set_frontier(*broadcast, *frontier));
             frozen.late.iter().for_each(|late| lane.put_late(late));
+            if order % 2 == 0 {
+                frozen.crowds().for_each(|crowd| lane.put_crowd(&crowd));
+            }
             let (sessions, viewers) = frozen.thaw();
             sessions.for_each(|session| lane.put_session(&session));
             viewers.for_each(|viewer| lane.put_viewer(&viewer));
