@@ -1,5 +1,6 @@
 """How long a start takes after a kill: sessions without a leave from a real Apache Kafka, SIGKILL, and the time until reading goes on."""
 import argparse
+import glob
 import json
 import os
 import shutil
@@ -76,7 +77,11 @@ def main():
         out = f"{args.work}/ready"
         first = Run(address, out)
         first.wait_for(read(count))
-        # The base is written in the background: a commit after it names it. What is killed here has one, or else the log alone.
+        # The snapshot is written in the background; it has its name once a commit names it, which nothing tells.
+        while not glob.glob(f"{out}/snapshot/*.arrows"):
+            if time.monotonic() - first.began > GIVE_UP or first.process.poll() is not None:
+                sys.exit("no snapshot was written")
+            time.sleep(0.1)
         first.kill()
         going_on = lambda line: "Going on" in line.get("message", "")
         print(f"\n## Start after a kill, {args.sessions:,} open sessions, {count:,} events in the log\n")

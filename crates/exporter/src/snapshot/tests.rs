@@ -1,3 +1,5 @@
+//! Snapshots there and back, and what becomes of bytes that are none.
+
 use super::*;
 use crate::sample::{NOW, take};
 use crate::{Draft, Snapshot, SnapshotFile, Store};
