@@ -22,7 +22,7 @@ fn snapshot(out: &Path) -> PathBuf {
     let manifest = newest_manifest(out).expect("there is a commit");
     let named = manifest["snapshot"]["files"][0]["path"].as_str().unwrap_or_else(|| panic!("no snapshot: {manifest}"));
     let path = out.join(named);
-    assert_eq!(files_under(&out.join("snapshot")), [path.clone()], "older ones are removed");
+    assert_eq!(files_under(&out.join("snapshot")), std::slice::from_ref(&path), "older ones are removed");
     path
 }
 
@@ -134,8 +134,8 @@ fn late_events_timeouts_and_silences_are_the_same_with_a_start_between_any_two()
             let mut running = Running::of(&topic, out, &flags);
             wait(&mut running, out);
             restored += u64::from(running.said().contains("from the snapshot of commit"));
-            // Of the second, every third is stopped, so that the others have a base and a tail.
-            if is_killed && place % 3 > 0 {
+            // Of the second, every third is stopped, so that the others have a base and a tail; and the last, which settles what is due.
+            if is_killed && place % 3 > 0 && place < 8 {
                 running.signal("KILL");
                 running.ends(Duration::from_secs(30));
             } else {
@@ -153,7 +153,7 @@ fn late_events_timeouts_and_silences_are_the_same_with_a_start_between_any_two()
         if let Some(difference) = difference("live", &expected, &live_rows(out)) {
             panic!("{} is not as without a stop\n{difference}", out.display());
         }
-        Tables::assert_equal(&settled_rows(&through), &settled_rows(out), "with starts between");
+        Tables::assert_equal(&settled_rows(&through), &settled_rows(out), &format!("{}", out.display()));
     }
 }
 

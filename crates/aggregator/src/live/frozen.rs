@@ -44,8 +44,8 @@ impl FrozenLane {
             let Crowd { seats, viewers } = Arc::unwrap_or_clone(crowd);
             ((broadcast, seats), (broadcast, viewers))
         };
-        let (seats, viewers): (Vec<(u32, Seats)>, Vec<(u32, Viewers)>) = self.crowds.into_iter().map(parted).unzip();
-        let sessions = seats.into_iter().flat_map(|(broadcast, seats)| {
+        let (seats, viewers): (Vec<_>, Vec<_>) = self.crowds.into_iter().map(parted).unzip();
+        let sessions = seats.into_iter().flat_map(|(broadcast, seats): (u32, Seats)| {
             let session = move |(key, open): (_, Open)| OpenSession {
                 broadcast,
                 key,
@@ -54,9 +54,9 @@ impl FrozenLane {
             };
             seats.into_entries().map(session)
         });
-        let viewers = viewers
-            .into_iter()
-            .flat_map(|(broadcast, viewers)| viewers.into_entries().map(move |key| ViewerState { broadcast, key }));
+        let viewers = viewers.into_iter().flat_map(|(broadcast, viewers): (u32, Viewers)| {
+            viewers.into_entries().map(move |key| ViewerState { broadcast, key })
+        });
         (sessions, viewers)
     }
 }

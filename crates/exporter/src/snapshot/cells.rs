@@ -37,17 +37,17 @@ macro_rules! one_column {
                 row.push($put(*self));
             }
             fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
-                $take(row.next()?)
+                $take(row.next())
             }
         }
     )*};
 }
 
 one_column! {
-    i64: Some, |cell: Option<i64>| cell;
-    Option<i64>: |cell| cell, Some;
-    u32: |cell| Some(i64::from(cell)), |cell: Option<i64>| u32::try_from(cell?).ok();
-    bool: |cell| Some(i64::from(cell)), |cell: Option<i64>| Some(cell? != 0);
+    i64: Some, Option::flatten;
+    Option<i64>: std::convert::identity, std::convert::identity;
+    u32: |cell| Some(i64::from(cell)), |cell: Option<Option<i64>>| u32::try_from(cell??).ok();
+    bool: |cell| Some(i64::from(cell)), |cell: Option<Option<i64>>| Some(cell?? != 0);
 }
 
 /// A greatest number, and its first instant.

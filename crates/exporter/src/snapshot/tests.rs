@@ -16,7 +16,8 @@ fn names() -> Vec<Arc<str>> {
 
 fn head(lanes: usize, watermark: Option<Ms>) -> Head {
     let rules = Rules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
-    let partitions = (0..3).map(|n| PartitionLane { topic: "events".into(), partition: n, lane: n as usize % lanes });
+    let partitions =
+        (0..3).map(|n| PartitionLane { topic: "events".into(), partition: n, lane: usize::from(n == 1) % lanes });
     Head { commit: 7, watermark, rules, lanes, partitions: partitions.collect(), held_from: 6 }
 }
 

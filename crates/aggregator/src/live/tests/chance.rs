@@ -200,7 +200,7 @@ impl Play {
             let mut lane = Lane::restore(self.rules, frozen.watermark);
             frozen.frontiers.iter().for_each(|(broadcast, frontier)| lane.set_frontier(*broadcast, *frontier));
             frozen.late.iter().for_each(|late| lane.put_late(late));
-            if order % 2 == 0 {
+            if order.is_multiple_of(2) {
                 frozen.crowds().for_each(|crowd| lane.put_crowd(&crowd));
             }
             let (sessions, viewers) = frozen.thaw();
