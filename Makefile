@@ -9,6 +9,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST := cargo test --release
 # Random scenes that `make soak` tries; a day of them is more than a release needs.
 SEEDS ?= 5000
+# What else it does: SIGKILLs over so many events in all, simulated lives of a directory, and mutations for each fuzz target. Each is
+# drawn from the seed.
+SOAK_KILLS ?= 200
+SOAK_EVENTS ?= 20000000
+SOAK_CRASHES ?= 10000
+SOAK_FUZZ ?= 200000
+SOAK_SEED ?= 1
 
 .PHONY: help
 help: ## this list
@@ -39,6 +46,16 @@ bench: ## events a second, memory and sizes, as docs/benchmarks.md tells them
 	@benches/run
 
 .PHONY: soak
-soak: ## the random comparisons over many more seeds (SEEDS=5000)
+soak: ## the long run, hours: kills, crashes, random scenes and fuzzing, with a record (SOAK_KILLS, SOAK_EVENTS, SOAK_SEED, …)
+	@tests/kafka/fetch
 	@echo 'soak: random scenes $(SEEDS), each replayed and held against the reference'
 	@JAUGE_SEEDS=$(SEEDS) $(TEST) --package cli --test tests -- replay::random_events replay::files_may_be_many
+	@echo 'soak: $(SOAK_CRASHES) lives of a directory by seed, and every pair of deaths'
+	@JAUGE_CRASH_SEEDS=$(SOAK_CRASHES) JAUGE_CRASH_FIRST=$(SOAK_SEED)000000 $(TEST) --package exporter --lib -- crash_seeds
+	@echo 'soak: $(SOAK_FUZZ) mutations for each fuzz target'
+	@JAUGE_FUZZ=$(SOAK_FUZZ) $(TEST) --package cli --test tests -- fuzz::
+	@echo 'soak: $(SOAK_KILLS) kills over $(SOAK_EVENTS) events, seed $(SOAK_SEED)'
+	@JAUGE_SOAK_RECORD=$(abspath $(TARGET))/soak.txt JAUGE_REQUIRE_ALL=1 \
+	JAUGE_SOAK_EVENTS=$(SOAK_EVENTS) JAUGE_SOAK_KILLS=$(SOAK_KILLS) JAUGE_SOAK_SEED=$(SOAK_SEED) \
+	$(TEST) --package cli --test tests -- --exact run::kills::killed_at_random_moments --nocapture
+	@echo 'soak: the record is in $(TARGET)/soak.txt'; tail -n 1 $(TARGET)/soak.txt

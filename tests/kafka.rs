@@ -1,8 +1,10 @@
-//! A real Apache Kafka: one broker for all tests of a run, on ports of its own, gone with the run however that ends.
+//! A real Apache Kafka: one broker for most tests of a run, and one of its own for a test that stops or kills it; each on ports of
+//! its own, gone with the run however that ends. It has side doors, too: listeners whose advertised address is another's, so that
+//! all that a client says to it goes by way of a proxy.
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,14 +22,30 @@ const START_DEADLINE: Duration = Duration::from_secs(90);
 /// How long it may take to answer once it listens.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How many tests of a run may have a proxy before the broker.
+const SIDE_DOORS: usize = 8;
+
 /// A broker that listens on `address`. The process ends, and its folder goes, when this is dropped or when the test process
 /// ends, even by a signal.
 #[derive(Debug)]
 pub(crate) struct RealKafka {
     /// `127.0.0.1:PORT`.
     pub(crate) address: String,
+    java: PathBuf,
+    jars: PathBuf,
+    folder: PathBuf,
     broker: Mutex<Child>,
     watchdog: Child,
+    side_doors: Mutex<Vec<SideDoor>>,
+}
+
+/// A second way to a broker, for one proxy.
+#[derive(Debug)]
+pub(crate) struct SideDoor {
+    /// Listens where the broker tells its clients that it is.
+    pub(crate) advertised: TcpListener,
+    /// Where the broker listens in truth.
+    pub(crate) broker: SocketAddr,
 }
 
 impl RealKafka {
@@ -43,29 +61,53 @@ impl RealKafka {
         let (java, jars) = (program("java")?, jars()?);
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
         let (port, controller_port) = (free_port(), free_port());
-        let properties = folder.join("server.properties");
-        fs::write(&properties, server_properties(&folder, port, controller_port)).unwrap();
-        let command = |options: &[&str], class: &str| {
-            let mut command = Command::new(&java);
-            command.args(options).arg("-cp").arg(jars.join("*")).arg(class);
-            command
+        let side_door = || SideDoor {
+            advertised: TcpListener::bind("127.0.0.1:0").unwrap(),
+            broker: SocketAddr::from(([127, 0, 0, 1], free_port())),
         };
-        let mut new_id = command(&[], "kafka.tools.StorageTool");
+        let side_doors: Vec<SideDoor> = (0..SIDE_DOORS).map(|_| side_door()).collect();
+        let properties = folder.join("server.properties");
+        fs::write(&properties, server_properties(&folder, port, controller_port, &side_doors)).unwrap();
+        let command = |class: &str| class_of_kafka(&java, &jars, &[], class);
+        let mut new_id = command("kafka.tools.StorageTool");
         new_id.arg("random-uuid");
         let id = finish(new_id, &[]).exits(0).stdout;
-        let mut format = command(&[], "kafka.tools.StorageTool");
+        let mut format = command("kafka.tools.StorageTool");
         format.args(["format", "-t", id.trim(), "-c"]).arg(&properties);
         finish(format, &[]).exits(0);
 
-        let mut broker = command(&["-Xmx512m"], "kafka.Kafka");
-        broker.arg(&properties).stdin(Stdio::null());
-        broker.stdout(fs::File::create(folder.join("stdout")).unwrap());
-        broker.stderr(fs::File::create(folder.join("stderr")).unwrap());
-        let broker = broker.spawn().unwrap();
-        let watchdog = watchdog(broker.id(), &folder);
-        let kafka = RealKafka { address: format!("127.0.0.1:{port}"), broker: Mutex::new(broker), watchdog };
-        kafka.wait_until_it_listens(&folder);
+        let broker = Mutex::new(start_broker(&java, &jars, &folder));
+        let (address, watchdog) = (format!("127.0.0.1:{port}"), watchdog(&folder));
+        let side_doors = Mutex::new(side_doors);
+        let kafka = RealKafka { address, java, jars, folder, broker, watchdog, side_doors };
+        kafka.wait_until_it_listens();
         Ok(kafka)
+    }
+
+    /// A way to the broker that no other test has.
+    pub(crate) fn side_door(&self) -> SideDoor {
+        let mut doors = self.side_doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.pop().expect("SIDE_DOORS is as many as tests ask for")
+    }
+
+    /// Sends the broker a signal. Only for a broker that no other test uses.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.broker.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(pid.to_string());
+        finish(kill, &[]).exits(0);
+    }
+
+    /// Kills the broker with SIGKILL, and does not start it again.
+    pub(crate) fn kill(&self) {
+        kill(&mut self.broker.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Starts the broker that was killed, on the same log and the same ports.
+    pub(crate) fn start_again(&self) {
+        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) =
+            start_broker(&self.java, &self.jars, &self.folder);
+        self.wait_until_it_listens();
     }
 
     /// Whether the process that we started is still there. A broker whose port is taken ends, while the port answers.
@@ -110,11 +152,11 @@ impl RealKafka {
     }
 
     #[expect(clippy::disallowed_methods, reason = "nothing tells when a port is opened, so this asks again and again")]
-    fn wait_until_it_listens(&self, folder: &Path) {
+    fn wait_until_it_listens(&self) {
         let deadline = Instant::now() + START_DEADLINE;
         while TcpStream::connect(&self.address).is_err() {
             let alive = self.is_alive();
-            let said = fs::read_to_string(folder.join("stdout")).unwrap_or_default();
+            let said = fs::read_to_string(self.folder.join("stdout")).unwrap_or_default();
             assert!(alive, "Kafka ended at its start: {said}");
             assert!(Instant::now() < deadline, "Kafka does not listen after {START_DEADLINE:?}: {said}");
             // Without a pause the asking would slow the start.
@@ -183,14 +225,32 @@ impl Drop for RealKafka {
     }
 }
 
+/// A program of Kafka's.
+fn class_of_kafka(java: &Path, jars: &Path, options: &[&str], class: &str) -> Command {
+    let mut command = Command::new(java);
+    command.args(options).arg("-cp").arg(jars.join("*")).arg(class);
+    command
+}
+
+/// Starts the broker whose settings and log are in `folder`, and leaves its process id there for the watchdog.
+fn start_broker(java: &Path, jars: &Path, folder: &Path) -> Child {
+    let mut broker = class_of_kafka(java, jars, &["-Xmx512m"], "kafka.Kafka");
+    broker.arg(folder.join("server.properties")).stdin(Stdio::null());
+    broker.stdout(fs::File::create(folder.join("stdout")).unwrap());
+    broker.stderr(fs::File::create(folder.join("stderr")).unwrap());
+    let broker = broker.spawn().unwrap();
+    fs::write(folder.join("pid"), broker.id().to_string()).unwrap();
+    broker
+}
+
 /// A shell that waits for the end of its input, which comes when this process ends, however it does; then it ends the broker,
 /// waits until it is gone, and removes its folder. A static is never dropped, and a killed process drops nothing.
-fn watchdog(broker: u32, folder: &Path) -> Child {
-    let script = r#"cat >/dev/null; kill -9 "$1" 2>/dev/null
-        for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$1" 2>/dev/null && sleep 0.1; done
-        rm -rf "$2""#;
+fn watchdog(folder: &Path) -> Child {
+    let script = r#"cat >/dev/null; pid=$(cat "$1/pid"); kill -9 "$pid" 2>/dev/null
+        for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$pid" 2>/dev/null && sleep 0.1; done
+        rm -rf "$1""#;
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh", &broker.to_string()]).arg(folder);
+    shell.args(["-c", script, "sh"]).arg(folder);
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -206,15 +266,21 @@ fn free_port() -> u16 {
 }
 
 /// One node, both broker and controller; messages large enough for tests of events that are too large.
-fn server_properties(folder: &Path, port: u16, controller_port: u16) -> String {
+fn server_properties(folder: &Path, port: u16, controller_port: u16, side_doors: &[SideDoor]) -> String {
+    let each = |of: &dyn Fn(usize, &SideDoor) -> String| -> String {
+        side_doors.iter().enumerate().map(|(number, door)| of(number, door)).collect()
+    };
+    let listeners = each(&|number, door| format!(",SIDE{number}://{}", door.broker));
+    let advertised = each(&|number, door| format!(",SIDE{number}://{}", door.advertised.local_addr().unwrap()));
+    let protocols = each(&|number, _| format!(",SIDE{number}:PLAINTEXT"));
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1

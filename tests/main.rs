@@ -33,6 +33,10 @@ mod show;
 mod rejected;
 // `jauge simulate`: the same events for the same seed, and their truth.
 mod simulate;
+// Whatever the bytes from outside are: the fuzz targets, on a stable Rust.
+mod fuzz;
+// The fault matrix of RELIABILITY.md: each row names a test that is there, or says why there is none.
+mod faults;
 // `jauge demo`: the whole path at once.
 mod demo;
 // DuckDB, Polars and pandas read what we write.

@@ -4,11 +4,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::random_events::Scene;
 use crate::reference::{self, Rules};
-use crate::support::{Need, finish, folder, have, program, seeds, shared};
+use crate::support::{Need, finish_within, folder, have, program, seeds, shared};
 use crate::tables::{Ledger, Table, Tables, csv};
+
+/// It takes a minute for a million events, and more on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// The oracle and the Python that runs it.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Oracle {
         command.arg(format!("--session-timeout-ms={}", rules.session_timeout_ms));
         command.arg(format!("--timeout-grace-ms={}", rules.timeout_grace_ms));
         command.arg(format!("--broadcast-idle-ms={}", rules.broadcast_idle_ms));
-        finish(command, &[]).exits(0);
+        finish_within(command, &[], PATIENCE).exits(0);
         read(out.path())
     }
 }

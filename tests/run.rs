@@ -43,6 +43,16 @@ mod gaps;
 mod topics;
 // Event time over a stop.
 mod time;
+// Killed again and again, in the middle of everything.
+mod kills;
+// A network that can be made bad: a proxy before the broker.
+mod proxy;
+// What comes over a bad network, and from a broker that hangs, dies and comes back.
+mod network;
+// A disk that fails, and too little of everything.
+mod disk;
+// Signals, and two who want one directory.
+mod signals;
 
 /// How long anything here may take: far longer than it does.
 const SOON: Duration = Duration::from_secs(90);
@@ -250,6 +260,26 @@ impl Running {
     fn stop(self) {
         self.signal("TERM");
         self.exits(0, Duration::from_secs(30));
+    }
+
+    /// Lets it live so long, and kills it; returns what it said. `None` where it has come to a good end before.
+    #[track_caller]
+    fn killed_after(mut self, life: Duration) -> Option<String> {
+        let deadline = Instant::now() + life;
+        let mut lines = self.heard.lines.lock().unwrap();
+        while !lines.1 && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            lines = self.heard.more.wait_timeout(lines, left).unwrap().0;
+        }
+        let by_itself = lines.1;
+        drop(lines);
+        kill(&mut self.child);
+        if by_itself {
+            let ended = self.child.wait().unwrap();
+            assert!(ended.code() == Some(0), "it ended before it was killed: {ended}\n{}", self.said());
+            return None;
+        }
+        Some(self.said())
     }
 
     /// Waits for its end, and for this exit code; returns what it said.

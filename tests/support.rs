@@ -95,7 +95,13 @@ pub(crate) fn replay(
 
 /// Runs a command to its end, with these bytes as its standard input; past the deadline it is killed and the test panics.
 #[track_caller]
-pub(crate) fn finish(mut command: Command, stdin: &[u8]) -> Ran {
+pub(crate) fn finish(command: Command, stdin: &[u8]) -> Ran {
+    finish_within(command, stdin, DEADLINE)
+}
+
+/// [`finish`] for what may take longer.
+#[track_caller]
+pub(crate) fn finish_within(mut command: Command, stdin: &[u8], deadline: Duration) -> Ran {
     let line = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{line} does not start: {e}"));
@@ -106,9 +112,9 @@ pub(crate) fn finish(mut command: Command, stdin: &[u8]) -> Ran {
     // A command that refuses its arguments reads no input: a broken pipe is its business.
     thread::spawn(move || drop(input.write_all(&stdin)));
     for _ in 0..2 {
-        if ended.recv_timeout(DEADLINE).is_err() {
+        if ended.recv_timeout(deadline).is_err() {
             kill(&mut child);
-            panic!("{line} was not done after {DEADLINE:?}; stderr: {}", out.join().and(err.join()).unwrap());
+            panic!("{line} was not done after {deadline:?}; stderr: {}", out.join().and(err.join()).unwrap());
         }
     }
     let code = child.wait().unwrap().code();
@@ -184,8 +190,17 @@ pub(crate) fn cache() -> PathBuf {
 
 /// How many random scenes a test tries; `make soak` asks for more.
 pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {
-    let many = std::env::var("JAUGE_SEEDS").ok().map(|n| n.parse().expect("JAUGE_SEEDS is a number"));
-    0..many.unwrap_or(few)
+    0..knob("JAUGE_SEEDS", few)
+}
+
+/// A number that `make soak` sets, or `few` where it does not.
+pub(crate) fn knob(name: &str, few: u64) -> u64 {
+    std::env::var(name).map_or(few, |n| n.parse().unwrap_or_else(|_| panic!("{name} is a number, not {n:?}")))
+}
+
+/// Says a line at once, which the test harness would otherwise hold back: a long run shows that it lives.
+pub(crate) fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// All files under a folder, at any depth, sorted; none where there is no folder.

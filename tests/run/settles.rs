@@ -29,6 +29,11 @@ pub(super) fn night(options: &simulator::Options) -> Vec<NaiveEvent> {
     arrivals.map(parsed).collect()
 }
 
+/// Events from their lines.
+pub(super) fn parsed<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<NaiveEvent> {
+    lines.into_iter().map(parse).collect()
+}
+
 fn parse(line: &[u8]) -> NaiveEvent {
     let fields: Value = serde_json::from_slice(line).unwrap();
     let text = |name: &str| match &fields[name] {

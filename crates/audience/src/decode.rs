@@ -51,9 +51,8 @@ impl Decoder {
         }
     }
 
-    /// The same, without the quick path: for the test that the two never disagree.
-    #[cfg(test)]
-    fn strict(registry: Arc<Registry>) -> Decoder {
+    /// The same, without the quick path: slower, and for those who hold the two against each other.
+    pub fn strict(registry: Arc<Registry>) -> Decoder {
         Decoder { strict_only: true, ..Decoder::new(registry) }
     }
 

@@ -30,6 +30,9 @@ mod balance_tests;
 mod commit_tests;
 #[cfg(unix)]
 #[cfg(test)]
+mod crash_seeds;
+#[cfg(unix)]
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod sample;

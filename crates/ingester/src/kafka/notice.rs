@@ -56,9 +56,11 @@ impl Notices {
         self.push(Notice { waiting, text: text.to_owned() });
     }
 
-    /// A line of the client's log. Broken connections come as errors, too.
+    /// A line of the client's log. Broken connections come as errors, too; that a broker does not answer comes as a line alone.
     pub(crate) fn log(&self, level: i32, facility: &str, text: &str) {
-        if level <= RDKafkaLogLevel::Warning as i32 && !matches!(facility, "FAIL" | "ERROR" | "FATAL") {
+        if facility == "REQTMOUT" {
+            self.push(Notice { waiting: true, text: text.to_owned() });
+        } else if level <= RDKafkaLogLevel::Warning as i32 && !matches!(facility, "FAIL" | "ERROR" | "FATAL") {
             self.push(Notice { waiting: false, text: text.to_owned() });
         }
     }
@@ -116,5 +118,7 @@ mod tests {
         assert_eq!(taken.len(), KEPT);
         assert_eq!(taken[KEPT - 1], Notice { waiting: true, text: "broker 19 is away".into() });
         assert!(notices.take().is_empty());
+        notices.log(4, "REQTMOUT", "timed out 1 in-flight");
+        assert_eq!(notices.take(), [Notice { waiting: true, text: "timed out 1 in-flight".into() }]);
     }
 }

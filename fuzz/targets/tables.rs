@@ -1,0 +1,8 @@
+//! `tables` of the targets, under libFuzzer.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each binary has one target of them all")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::tables(bytes));

@@ -1,0 +1,206 @@
+//! A disk that fails, and too little of everything: room, inodes, open files, rights. Each time the run waits or says what is wrong, and
+//! what is there is whole.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{RULES, Running, SOON, Topic, join, leave, ledger, newest_manifest, verified};
+use crate::data_directory;
+use crate::reference::{self, NaiveEvent};
+use crate::support::{Need, Ran, clear_settings, files_under, finish, folder, have, program};
+use crate::tables::Tables;
+
+fn crowd() -> Vec<NaiveEvent> {
+    (0..200).flat_map(|n| [join(&n.to_string(), n * 10), leave(&n.to_string(), n * 10 + 50_000)]).collect()
+}
+
+#[track_caller]
+fn settled(topic: &Topic, out: &Path, context: &str) {
+    topic.until_end(out, &[]).exits(0);
+    Tables::assert_equal(&reference::settled(&crowd(), RULES), &data_directory::read(out), context);
+    verified(out);
+}
+
+/// strace, where it may trace.
+fn strace() -> Need<PathBuf> {
+    let strace = program("strace")?;
+    let mut probe = Command::new(&strace);
+    probe.args(["-f", "--seccomp-bpf", "-e", "trace=fsync", "true"]);
+    let ran = finish(probe, &[]);
+    if ran.code == Some(0) { Ok(strace) } else { Err(format!("the right to trace: {}", ran.stderr.trim())) }
+}
+
+/// `jauge run --until-end`, with the n-th of these calls of its answered by an error.
+fn failing(strace: &Path, topic: &Topic, out: &Path, calls: &str, error: &str, nth: u32) -> Ran {
+    let mut command = Command::new(strace);
+    clear_settings(&mut command);
+    let log = out.with_extension("strace");
+    command.args(["-f", "--seccomp-bpf", "-o"]).arg(log).args(["-e", &format!("trace={calls}")]);
+    command.args(["-e", &format!("inject={calls}:error={error}:when={nth}")]);
+    command.arg(env!("CARGO_BIN_EXE_jauge")).args(["run", "--until-end", "--commit-interval=1s"]);
+    command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(out);
+    finish(command, &[])
+}
+
+/// Fails each of these calls in turn, until a run has fewer. Whatever a run says of it, what it leaves can be gone on with.
+fn each_fails(calls: &str, at_least: u32) {
+    let Some(strace) = have(strace()) else { return };
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let mut refused = 0;
+    for nth in 1.. {
+        let folder = folder();
+        let out = folder.path().join("run");
+        let ran = failing(&strace, &topic, &out, calls, "EIO", nth);
+        let injected = fs::read_to_string(out.with_extension("strace")).unwrap().contains("(INJECTED)");
+        let context = format!("{calls} number {nth} failed");
+        if ran.code == Some(0) {
+            verified(&out);
+        } else {
+            refused += 1;
+            let ran = ran.exits(3).says(&["Input/output error"]);
+            assert_eq!(ran.stderr.trim().lines().count(), 1, "{context}: {}", ran.stderr);
+            if newest_manifest(&out).is_some() {
+                // What is published is whole before anybody tidies up.
+                verified(&out);
+            }
+        }
+        settled(&topic, &out, &context);
+        if !injected {
+            assert!(refused >= at_least, "only {refused} of {nth} runs minded that {calls} failed");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_sync_that_fails_publishes_nothing() {
+    each_fails("fsync", 6);
+}
+
+#[test]
+fn a_name_that_cannot_be_given_loses_nothing() {
+    each_fails("rename,renameat,renameat2,link,linkat", 4);
+}
+
+#[test]
+fn room_that_is_gone_for_one_call_is_waited_for() {
+    let Some(strace) = have(strace()) else { return };
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let mut waited = 0;
+    for calls in ["mkdir,mkdirat", "fsync", "rename,renameat,renameat2,link,linkat"] {
+        for nth in [2, 3] {
+            let folder = folder();
+            let out = folder.path().join("run");
+            let ran = failing(&strace, &topic, &out, calls, "ENOSPC", nth).exits(0);
+            waited += u32::from(ran.stderr.contains("Waiting for room"));
+            settled(&topic, &out, &format!("no room for {calls} number {nth}"));
+        }
+    }
+    assert!(waited > 0, "no run had to wait for room");
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let Some(strace) = have(strace()) else { return };
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let folder = folder();
+    let out = folder.path().join("run");
+    let mut running = Running::of(&topic, &out, &["--idle-after=1h"]);
+    running.wait_until_read(400);
+    running.stop();
+    let of_log = files_under(&out.join("events")).into_iter().next().unwrap();
+    for path in [files_under(&out.join("commits")).pop().unwrap(), of_log, out.join("keys")] {
+        let mut command = Command::new(&strace);
+        clear_settings(&mut command);
+        let calls = "read,pread64";
+        command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-P"]).arg(&path);
+        command.args(["-e", &format!("inject={calls}:error=EIO")]);
+        command.arg(env!("CARGO_BIN_EXE_jauge")).args(["run", "--until-end"]);
+        command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let ran = finish(command, &[]).exits(3);
+        assert!(ran.stderr.contains(name) && ran.stderr.contains("Input/output error"), "{}", ran.stderr);
+    }
+    settled(&topic, &out, "files that could not be read for a while");
+}
+
+/// A run on a small file system that it alone sees, mounted with these options; `script` runs before it, and may use `$out` and wait
+/// for a line on descriptor 3. `Err` where no file system can be mounted.
+fn mounted(topic: &Topic, out: &Path, options: &str, script: &str) -> Need<Running> {
+    let unshare = program("unshare")?;
+    fs::create_dir(out).unwrap();
+    let script = format!(
+        r#"mount -t tmpfs -o {options} none "$1" || exit 99; out=$1; kept=$2; shift 2
+        {script}
+        "$@" 3<&-; code=$?; cp -r "$out" "$kept"; exit $code"#
+    );
+    let mut command = Command::new("sh");
+    clear_settings(&mut command);
+    command.args(["-c", "exec 3<&0; exec \"$@\"", "sh"]).arg(unshare);
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+    command.arg(out).arg(out.with_extension("kept")).arg(env!("CARGO_BIN_EXE_jauge"));
+    command.args(["run", "--until-end", "--log-format=json"]);
+    command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(out);
+    let mut running = Running::start(command);
+    let first = running.wait_for("word", |_| true);
+    running.passed = 0;
+    let refused = first.starts_with("unshare:") || first.starts_with("mount:");
+    if refused { Err(format!("a mount namespace with a small disk of its own: {first}")) } else { Ok(running) }
+}
+
+#[test]
+fn a_disk_without_inodes_is_waited_for() {
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let folder = folder();
+    let out = folder.path().join("run");
+    let script = r#"{ read line; mount -o remount,nr_inodes=1000 "$out"; } <&3 &"#;
+    let Some(mut running) = have(mounted(&topic, &out, "size=8m,nr_inodes=6", script)) else { return };
+    running.wait_for("word about the disk", |line| line.contains("Waiting for room"));
+    running.child.stdin.take().unwrap().write_all(b"there is room\n").unwrap();
+    running.wait_for("word about the room", |line| line.contains("room on the disk again"));
+    running.exits(0, SOON);
+    let kept = out.with_extension("kept");
+    Tables::assert_equal(&reference::settled(&crowd(), RULES), &data_directory::read(&kept), "a disk without inodes");
+    assert_eq!(ledger(&kept, "read"), 400);
+    verified(&kept);
+}
+
+#[test]
+fn a_folder_that_may_only_be_read_is_named() {
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let folder = folder();
+    let out = folder.path().join("run");
+    let script = r#"mount -o remount,ro "$out""#;
+    let Some(running) = have(mounted(&topic, &out, "size=8m", script)) else { return };
+    let said = running.exits(3, SOON);
+    assert!(said.contains("Read-only file system") && said.contains("run"), "{said}");
+}
+
+#[test]
+fn few_open_files_are_enough_or_too_few_is_said() {
+    let (_broker, topic) = Topic::embedded(4);
+    topic.send_events(&crowd());
+    for most in [256, 64, 32, 16, 12] {
+        let folder = folder();
+        let out = folder.path().join("run");
+        let mut command = Command::new("sh");
+        clear_settings(&mut command);
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_jauge")]);
+        command.args(["run", "--until-end", "--lanes=2"]);
+        command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
+        let ran = finish(command, &[]);
+        if most >= 64 || ran.code == Some(0) {
+            assert_eq!(ran.exits(0).stderr.matches("panicked").count(), 0);
+        } else {
+            ran.exits(3).says(&[]);
+        }
+        settled(&topic, &out, &format!("{most} open files"));
+    }
+}
