@@ -61,7 +61,8 @@ fn each_fails(calls: &str, at_least: u32) {
         } else {
             refused += 1;
             let ran = ran.exits(3).says(&["Input/output error"]);
-            assert_eq!(ran.stderr.trim().lines().count(), 1, "{context}: {}", ran.stderr);
+            let sentences = ran.stderr.lines().filter(|line| line.starts_with("jauge: ")).count();
+            assert_eq!(sentences, 1, "{context}: {}", ran.stderr);
             if newest_manifest(&out).is_some() {
                 // What is published is whole before anybody tidies up.
                 verified(&out);
@@ -95,8 +96,14 @@ fn room_that_is_gone_for_one_call_is_waited_for() {
         for nth in [2, 3] {
             let folder = folder();
             let out = folder.path().join("run");
-            let ran = failing(&strace, &topic, &out, calls, "ENOSPC", nth).exits(0);
+            let ran = failing(&strace, &topic, &out, calls, "ENOSPC", nth);
             waited += u32::from(ran.stderr.contains("Waiting for room"));
+            if ran.stderr.contains("could not be written before") {
+                // What a sync has failed on is never synced again, and the key file is not written anew before the next start.
+                ran.exits(3);
+            } else {
+                ran.exits(0);
+            }
             settled(&topic, &out, &format!("no room for {calls} number {nth}"));
         }
     }
@@ -196,7 +203,7 @@ fn few_open_files_are_enough_or_too_few_is_said() {
         command.args(["run", "--until-end", "--lanes=2"]);
         command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
         let ran = finish(command, &[]);
-        if most >= 64 || ran.code == Some(0) {
+        if most >= 256 || ran.code == Some(0) {
             assert_eq!(ran.exits(0).stderr.matches("panicked").count(), 0);
         } else {
             ran.exits(3).says(&[]);

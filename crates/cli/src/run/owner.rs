@@ -171,8 +171,11 @@ impl Owner<'_> {
     /// All targets are reached: the data end here.
     fn end(mut self) -> Result<Written, Problem> {
         self.tell(Phase::Stopping);
-        self.round(END_OF_DATA)?;
+        // What the watermark has closed is committed with the watermark; what the end closes, with what it settles.
         self.wait_for_writer()?;
+        self.cut(false)?;
+        self.wait_for_writer()?;
+        self.round(END_OF_DATA)?;
         self.cut(true)?;
         self.wait_for_writer()?;
         Ok(self.state.written)

@@ -101,7 +101,11 @@ impl Writer {
         let mut written = self.written();
         let frozen = work.frozen.take();
         // Data that end before they began are data: the directory says that there were none.
-        let is_all = work.settle.as_ref().is_some_and(|settle| settle.is_end) && self.owner.chain().newest().is_none();
+        let is_end = work.settle.as_ref().is_some_and(|settle| settle.is_end);
+        let is_all = is_end && self.owner.chain().newest().is_none();
+        // The watermark does not tell that the end has closed these. In a commit before the one that settles, a crash between the two
+        // would have the next run close them again.
+        let mut last = if is_end { std::mem::take(&mut work.live) } else { Vec::new() };
         if is_all || !work.is_empty() || self.has_word(&work) {
             let began = Instant::now();
             let counts = counts_of(&work.cuts);
@@ -123,7 +127,7 @@ impl Writer {
         if let Some(settle) = &work.settle {
             let began = Instant::now();
             let watermark = work.watermark;
-            let airings = self.until_it_fits(|writer| writer.settle(settle, watermark))?;
+            let airings = self.until_it_fits(|writer| writer.settle(settle, watermark, &mut last))?;
             if let Some(airings) = airings {
                 written = Written { airings, ..self.written() };
                 self.say(&Counts::default(), written, began.elapsed());
@@ -205,22 +209,31 @@ impl Writer {
         loop {
             match attempt(self) {
                 Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
-                    if !said {
-                        let text = format!("Waiting for room on the disk; nothing is lost. ({problem})");
-                        logline::say(self.settings.log_format, &logline::warning(&text));
-                        said = true;
-                        self.is_disk_full.store(true, Ordering::Relaxed);
-                    }
-                    std::thread::park_timeout(FULL_DISK_WAIT);
+                    self.wait_for_room(&problem, &mut said);
                 }
                 done => {
-                    self.is_disk_full.store(false, Ordering::Relaxed);
-                    if said && done.is_ok() {
-                        logline::say(self.settings.log_format, &logline::warning("There is room on the disk again."));
-                    }
+                    self.say_room(said && done.is_ok());
                     return done;
                 }
             }
+        }
+    }
+
+    /// Says once that there is no room, and waits a while.
+    fn wait_for_room(&self, problem: &Problem, said: &mut bool) {
+        if !std::mem::replace(said, true) {
+            let text = format!("Waiting for room on the disk; nothing is lost. ({problem})");
+            logline::say(self.settings.log_format, &logline::warning(&text));
+            self.is_disk_full.store(true, Ordering::Relaxed);
+        }
+        std::thread::park_timeout(FULL_DISK_WAIT);
+    }
+
+    /// There is room, or nobody waits for it any more.
+    fn say_room(&self, is_again: bool) {
+        self.is_disk_full.store(false, Ordering::Relaxed);
+        if is_again {
+            logline::say(self.settings.log_format, &logline::warning("There is room on the disk again."));
         }
     }
 
@@ -276,12 +289,16 @@ impl Writer {
         let registry = Arc::clone(&self.registry);
         self.keys.append(&registry)?;
         // Once a manifest may be there, the same commit must be tried again and no other with the same records.
+        let mut said = false;
         loop {
-            match self.owner.publish(commit, draft) {
-                Err(error) if error.is_disk_full() && !self.give_up.load(Ordering::Relaxed) => {
-                    std::thread::park_timeout(FULL_DISK_WAIT);
+            match self.owner.publish(commit, draft).map(|_| ()).map_err(Problem::from) {
+                Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
+                    self.wait_for_room(&problem, &mut said);
                 }
-                done => return done.map(|_| ()).map_err(Problem::from),
+                done => {
+                    self.say_room(said && done.is_ok());
+                    return done;
+                }
             }
         }
     }
@@ -348,8 +365,14 @@ impl Writer {
         events.iter().filter(|row| row.event.ts() < of_broadcast[row.event.broadcast as usize]).count() as u64
     }
 
-    /// Settles in a commit of its own, from the events of the commits before it. Gives the number of named airings; `None` where nothing was due.
-    fn settle(&mut self, settle: &Settle, watermark: Option<Ms>) -> Result<Option<usize>, Problem> {
+    /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has closed. Gives the
+    /// number of named airings; `None` where nothing was due.
+    fn settle(
+        &mut self,
+        settle: &Settle,
+        watermark: Option<Ms>,
+        live: &mut [MinuteRow],
+    ) -> Result<Option<usize>, Problem> {
         let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
         let threads = self.settings.lanes;
         let rules = rules(&self.settings);
@@ -365,7 +388,8 @@ impl Writer {
                 .filter(|timeline| !is_over(timeline.last_sign()))
                 .for_each(|timeline| *timeline = aggregator::Timeline::default());
         }
-        if timelines.iter().all(|timeline| timeline.events() == 0) {
+        let is_nothing = timelines.iter().all(|timeline| timeline.events() == 0);
+        if is_nothing && live.is_empty() {
             return Ok(None);
         }
         let commit = self.owner.begin();
@@ -374,8 +398,14 @@ impl Writer {
         let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
         let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
         let gaps = gaps_of(self.owner.chain().lost());
-        let settled = settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?;
+        let settled = match is_nothing {
+            true => Vec::new(),
+            false => settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?,
+        };
         output.finish()?;
+        for (day, rows) in minutes_by_date(live, &names) {
+            write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
+        }
         let mut draft = self.draft(CommitKind::Run);
         let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();
         let ledger = &mut draft.ledger;
@@ -383,7 +413,9 @@ impl Writer {
         ledger.repeated += sum(|one| one.tally.repeated);
         ledger.orphaned += sum(|one| one.tally.orphaned);
         ledger.not_yet_settled -= sum(|one| one.tally.total());
-        draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
+        if !is_nothing {
+            draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
+        }
         self.publish(&commit, &draft)?;
         Ok(Some(settled.iter().filter(|one| one.airing_at.is_some()).count()))
     }
