@@ -2,22 +2,38 @@
 //! in one ms happens at once.
 
 use crate::Tally;
-use crate::stays::{bucket_of, listed};
+use crate::stays::{RECENT_MAX, Stays, bucket_of};
 use crate::timeline::Airing;
 use audience::time::minute_of;
 use audience::{AiringRow, Ended, MINUTE_MS, MinuteRow, Ms};
+use std::collections::BTreeMap;
 
 /// What a shard of viewers adds to one airing's curve.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Flow {
     /// The zero of the changes' time.
     airing_at: Ms,
+    /// The last change or retweet, of those whose changes were taken off, too; `airing_at` where there was none.
+    last_at: Ms,
     /// Packed changes at `t − airing_at`, in any order: numbers that sort by time.
     changes: Vec<u64>,
-    /// Retweets that count: when, and known followers.
-    retweets: Vec<(Ms, Option<i64>)>,
+    /// By start of the minute: retweets that count, and the sum of their known followers.
+    retweets: BTreeMap<Ms, (i64, i64)>,
     /// What became of the shard's events.
     pub tally: Tally,
+}
+
+/// The packed changes of an airing in their order, a stretch at a time.
+pub trait Stretches {
+    /// The next stretch. It is empty at the end, however often one asks.
+    fn next_stretch(&mut self) -> &[u64];
+}
+
+/// Changes in memory, sorted, are one stretch.
+impl Stretches for &[u64] {
+    fn next_stretch(&mut self) -> &[u64] {
+        std::mem::take(self)
+    }
 }
 
 /// What one change is. The order is that of one ms: a live silence or time-out comes before all else in it.
@@ -68,7 +84,7 @@ pub(crate) fn is_join(change: u64) -> bool {
 impl Flow {
     /// The flow of a shard without events. Time is counted from `airing_at`, the same in all shards.
     pub fn new(airing_at: Ms) -> Flow {
-        Flow { airing_at, ..Flow::default() }
+        Flow { airing_at, last_at: airing_at, changes: Vec::new(), retweets: BTreeMap::new(), tally: Tally::default() }
     }
 
     /// Takes note of a session that opens; `is_first` where it is its viewer's first of the airing.
@@ -84,72 +100,96 @@ impl Flow {
 
     /// Takes note of a retweet that counts.
     pub(crate) fn retweet(&mut self, at: Ms, followers: Option<i64>) {
-        self.retweets.push((at, followers));
+        self.last_at = self.last_at.max(at);
+        let (retweets, sum) = self.retweets.entry(minute_of(at)).or_default();
+        *retweets += 1;
+        *sum += followers.unwrap_or(0);
     }
 
     fn push(&mut self, at: Ms, what: What, bucket: u16) {
+        self.last_at = self.last_at.max(at);
         self.changes.push(packed(at - self.airing_at, what, bucket));
     }
 
-    /// Adds another shard's flow of the same airing.
-    pub fn merge(&mut self, other: Flow) {
-        self.tally += other.tally;
+    /// Adds another shard's flow of the same airing, of which nothing is left there.
+    pub fn merge(&mut self, other: &mut Flow) {
+        self.tally += std::mem::take(&mut other.tally);
+        self.last_at = self.last_at.max(other.last_at);
         if self.changes.is_empty() {
-            self.changes = other.changes;
+            std::mem::swap(&mut self.changes, &mut other.changes);
         } else {
-            self.changes.extend_from_slice(&other.changes);
+            self.changes.append(&mut other.changes);
         }
-        self.retweets.extend(other.retweets);
+        for (minute, (retweets, followers)) in std::mem::take(&mut other.retweets) {
+            let sum = self.retweets.entry(minute).or_default();
+            *sum = (sum.0 + retweets, sum.1 + followers);
+        }
     }
 
-    /// Bytes held.
+    /// Takes the changes off that it holds, sorted: they may be kept elsewhere until [`curve`] reads them.
+    pub fn take_sorted(&mut self) -> Vec<u64> {
+        let mut changes = std::mem::take(&mut self.changes);
+        sort(&mut changes);
+        changes
+    }
+
+    /// Bytes of the changes that it holds.
     pub fn bytes(&self) -> usize {
-        self.changes.capacity() * size_of::<u64>() + self.retweets.capacity() * size_of::<(Ms, Option<i64>)>()
+        size_of_val(self.changes.as_slice())
     }
 }
 
-/// Reads the curve of `airing` from the flow of all its shards: hands each minute to `minute`, in order and without gaps, and gives the airing's
-/// own row. `None`, and no minute, where nothing was applied.
-pub fn curve(broadcast: u32, airing: &Airing, flow: Flow, mut minute: impl FnMut(MinuteRow)) -> Option<AiringRow> {
+/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each minute to `minute`, in
+/// order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing was applied.
+pub fn curve(
+    broadcast: u32,
+    airing: &Airing,
+    flow: &Flow,
+    changes: &mut impl Stretches,
+    mut minute: impl FnMut(MinuteRow),
+) -> Option<AiringRow> {
     if !airing.is_named() {
         return None;
     }
-    let Flow { mut changes, mut retweets, tally, .. } = flow;
-    sort(&mut changes);
-    retweets.sort_unstable();
     let at_of = |change: &u64| airing.airing_at + packed_at(*change);
-    let last_at = changes.last().map(at_of).into_iter().chain(airing.ends.last().map(|(at, _)| *at));
-    let last_at = last_at.chain(retweets.last().map(|(at, _)| *at)).max().unwrap_or(airing.airing_at);
-    let mut row = empty_airing(broadcast, airing, last_at, tally);
-    row.first_joined_at = changes.first().map(at_of);
+    let last_at = airing.ends.last().map_or(flow.last_at, |(at, _)| flow.last_at.max(*at));
+    let mut row = empty_airing(broadcast, airing, last_at, flow.tally);
+    let mut rest = changes.next_stretch();
+    row.first_joined_at = rest.first().map(at_of);
     row.airtime_ms = row.first_joined_at.map(|first| last_at - first);
 
-    let mut buckets = Vec::new();
-    let (mut next, mut next_retweet, mut viewers) = (0, 0, 0);
+    let (mut stays, mut stays_here) = (Stays::default(), Stays::default());
+    let mut viewers = 0;
     let mut minute_at = minute_of(airing.airing_at);
     while minute_at <= last_at {
         let end = minute_at + MINUTE_MS;
-        let rest = &changes[next..];
-        let here = &rest[..rest.partition_point(|change| at_of(change) < end)];
-        next += here.len();
-        let ended_before = buckets.len();
         let mut open = OpenMinute::new(minute_at, viewers);
-        open.take(here, airing.airing_at, &mut buckets);
+        // The minute is over where a stretch goes beyond it.
+        while !rest.is_empty() {
+            let (here, later) = rest.split_at(rest.partition_point(|change| at_of(change) < end));
+            for some in here.chunks(RECENT_MAX) {
+                stays_here.add(|recent| open.take(some, airing.airing_at, recent));
+            }
+            rest = later;
+            if !rest.is_empty() {
+                break;
+            }
+            rest = changes.next_stretch();
+        }
         let mut one = open.close();
         (one.broadcast, one.airing_at) = (broadcast, airing.airing_at);
-        while let Some((at, followers)) = retweets.get(next_retweet).filter(|(at, _)| *at < end) {
-            debug_assert!(*at >= minute_at, "retweets are sorted, and none comes before the airing");
-            one.retweets += 1;
-            one.retweet_followers += followers.unwrap_or(0);
-            next_retweet += 1;
+        if let Some((retweets, followers)) = flow.retweets.get(&minute_at) {
+            (one.retweets, one.retweet_followers) = (*retweets, *followers);
         }
-        one.stays = listed(&mut buckets[ended_before..]);
+        one.stays = stays_here.listed();
+        stays.merge(&stays_here);
+        stays_here.clear();
         viewers = one.viewers_end;
         add_minute(&mut row, &one);
         minute(one);
         minute_at = end;
     }
-    row.stays = listed(&mut buckets);
+    row.stays = stays.listed();
     Some(row)
 }
 
@@ -246,8 +286,8 @@ impl OpenMinute {
         OpenMinute { level, joins: 0, leaves: 0, lapses: 0, lapses_backdated: 0, new_viewers: 0 }
     }
 
-    /// Takes changes of the minute, sorted, after those before; their time counts from `zero`, and each ms comes whole. Buckets of the stays
-    /// that ended go to `buckets`.
+    /// Takes changes of the minute, sorted, after those before; their time counts from `zero`. What happens in one ms may come in parts.
+    /// Buckets of the stays that ended go to `buckets`.
     pub(crate) fn take(&mut self, changes: &[u64], zero: Ms, buckets: &mut Vec<u16>) {
         for group in changes.chunk_by(|a, b| a >> AT == b >> AT) {
             let mut change = 0;

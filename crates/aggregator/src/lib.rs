@@ -16,7 +16,7 @@ mod timeline;
 
 pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
 pub use complete::{Completeness, Gap, Gaps};
-pub use curve::{Flow, curve};
+pub use curve::{Flow, Stretches, curve};
 pub use ledger::Tally;
 pub use live::{
     AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered,
@@ -24,5 +24,5 @@ pub use live::{
     SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
-pub use settle::{Rows, Sorted, settle};
+pub use settle::{Rows, Settling, Sorted};
 pub use timeline::{Airing, Airings, Timeline};

@@ -25,75 +25,92 @@ pub trait Rows {
     fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>);
 }
 
-/// Settles the events of `broadcast`, which are the next of `events`, and gives one flow per airing; without airings it passes them over. The events of one viewer, and those of
-/// one tweet, lie in one shard; which shard, does not matter.
-pub fn settle(
-    broadcast: u32,
-    airings: &Airings,
-    rules: &Rules,
-    events: &mut impl Sorted,
-    rows: &mut impl Rows,
-) -> Vec<Flow> {
-    if airings.airings.is_empty() {
-        // Nothing of this broadcast is to be settled: its events are passed over.
-        while events.peek().is_some_and(|event| event.broadcast == broadcast) {
-            events.advance();
-        }
-        return Vec::new();
-    }
-    let flows = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
-    let mut shard = Shard { broadcast, airings, rules, flows, joins: Vec::new(), rows };
-    let mut viewer = None;
-    while let Some(event) = events.peek().filter(|event| event.broadcast == broadcast) {
-        match event.kind() {
-            Kind::Retweet => shard.tweet(events, event.viewer),
-            // Ends are known from the timeline, to every shard.
-            Kind::End => events.advance(),
-            _ => {
-                if viewer != Some(event.viewer) {
-                    shard.close_viewer();
-                    viewer = Some(event.viewer);
-                }
-                shard.session(events, event.viewer, event.session);
-            }
-        }
-    }
-    shard.close_viewer();
-    shard.flows
-}
-
-struct Shard<'a, R> {
+/// The settling of one broadcast in one shard of viewers, some events at a time. The events of one viewer, and those of one tweet, lie in one
+/// shard; which shard, does not matter.
+#[derive(Debug)]
+pub struct Settling<'a> {
     broadcast: u32,
     airings: &'a Airings,
     rules: &'a Rules,
     /// By place of the airing.
     flows: Vec<Flow>,
-    /// Of the viewer at hand: the place of the airing and `joined_at` of each session.
-    joins: Vec<(usize, Ms)>,
-    rows: &'a mut R,
+    viewer: Option<u128>,
+    /// Of the session at hand, where it has more events than could be settled at once.
+    stay: Stay,
+    /// By place of the airing: the start of the viewer's first session that is known so far, `Ms::MAX` where there is none.
+    firsts: Vec<Ms>,
+    /// Where there is one.
+    places: Vec<usize>,
 }
 
 /// An open session of the settled log, with what opened it.
+#[derive(Debug, Default)]
 struct Stay {
     open: Option<Open>,
     via: Option<Box<str>>,
 }
 
-impl<R: Rows> Shard<'_, R> {
-    /// All events of one (viewer, session).
-    fn session(&mut self, events: &mut impl Sorted, viewer: u128, session: u128) {
-        let mut stay = Stay { open: None, via: None };
-        let mut last = None;
+/// Who has a session: the viewer, and the session.
+type Who = (u128, u128);
+
+impl<'a> Settling<'a> {
+    /// Nothing is settled yet. Without airings, the events of the broadcast are passed over.
+    pub fn new(broadcast: u32, airings: &'a Airings, rules: &'a Rules) -> Settling<'a> {
+        let flows: Vec<Flow> = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
+        let firsts = vec![Ms::MAX; flows.len()];
+        let (viewer, stay, places) = Default::default();
+        Settling { broadcast, airings, rules, flows, viewer, stay, firsts, places }
+    }
+
+    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops after `most` instants
+    /// of sessions, each of which adds two changes and two rows at most.
+    pub fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
+        let mut left = most;
+        while let Some(event) = events.peek().filter(|event| event.broadcast == self.broadcast) {
+            if left == 0 {
+                return true;
+            }
+            match event.kind() {
+                _ if self.flows.is_empty() => events.advance(),
+                Kind::Retweet => {
+                    left -= 1;
+                    self.tweet(events, event.viewer, rows);
+                }
+                // Ends are known from the timeline, to every shard.
+                Kind::End => events.advance(),
+                _ => {
+                    if self.viewer != Some(event.viewer) {
+                        self.close_viewer();
+                        self.viewer = Some(event.viewer);
+                    }
+                    self.session(events, (event.viewer, event.session), rows, &mut left);
+                }
+            }
+        }
+        self.close_viewer();
+        false
+    }
+
+    /// By place of the airing, what its curve has gained; to be taken off at any time.
+    pub fn flows(&mut self) -> &mut [Flow] {
+        &mut self.flows
+    }
+
+    /// The events of one session: all, or as many as may be settled.
+    fn session(&mut self, events: &mut impl Sorted, who: Who, rows: &mut impl Rows, left: &mut usize) {
+        let mut stay = std::mem::take(&mut self.stay);
         loop {
             let next = events.peek().filter(|event| {
-                event.broadcast == self.broadcast
-                    && event.viewer == viewer
-                    && event.session == session
-                    && event.kind() <= Kind::Leave
+                event.broadcast == self.broadcast && (event.viewer, event.session) == who && event.kind() <= Kind::Leave
             });
             let Some(event) = next else { break };
+            if *left == 0 {
+                self.stay = stay;
+                return;
+            }
+            *left -= 1;
             let at = event.ts();
-            self.close_before(viewer, session, &mut stay, at);
+            self.close_before(who, &mut stay, at, rows);
             let (tick, via) = take_tick(events, &event);
             let place = self.airings.place_of(at);
             let Effect { closed, opened } = apply(&mut stay.open, at, tick, &mut self.flows[place].tally);
@@ -103,26 +120,23 @@ impl<R: Rows> Shard<'_, R> {
                 stay.via.clone_from(&via);
             }
             if let Some(open) = closed {
-                self.close(viewer, session, open, stay.via.take().as_deref(), at, Ended::Leave);
+                self.close(who, open, stay.via.take().as_deref(), (at, Ended::Leave), rows);
             }
             if opened && !closed_is_new {
                 stay.via = via;
             }
-            last = Some(at);
         }
-        if last.is_some() {
-            self.close_before(viewer, session, &mut stay, Ms::MAX);
-        }
+        self.close_before(who, &mut stay, Ms::MAX, rows);
     }
 
     /// Closes the session where an end, a time-out or the airing's last event comes before `at`.
-    fn close_before(&mut self, viewer: u128, session: u128, stay: &mut Stay, at: Ms) {
+    fn close_before(&mut self, who: Who, stay: &mut Stay, at: Ms, rows: &mut impl Rows) {
         let Some(open) = stay.open else { return };
         let airing = &self.airings.airings[self.airings.place_of(open.joined_at)];
         // Its own events at the very instant of an end came before the end, so an end at `seen_at` counts; one before it has been dealt with.
         let next_end = airing.ends.partition_point(|(end, _)| *end < open.seen_at);
         let end = airing.ends.get(next_end).map(|(end, _)| *end).filter(|end| *end < at);
-        let (left_at, ended) = match end {
+        let left = match end {
             Some(end) => match self.rules.timed_out(&open, end) {
                 Some(left_at) => (left_at, Ended::Timeout),
                 None => (end, Ended::BroadcastEnd),
@@ -134,41 +148,42 @@ impl<R: Rows> Shard<'_, R> {
             },
         };
         stay.open = None;
-        self.close(viewer, session, open, stay.via.take().as_deref(), left_at, ended);
+        self.close(who, open, stay.via.take().as_deref(), left, rows);
     }
 
-    fn close(&mut self, viewer: u128, session: u128, open: Open, via: Option<&str>, left_at: Ms, ended: Ended) {
-        let place = self.airings.place_of(open.joined_at);
-        self.flows[place].leave(left_at, left_at - open.joined_at, ended);
-        self.joins.push((place, open.joined_at));
-        let row = SessionRow {
-            broadcast: self.broadcast,
-            via: NO_DETAIL,
-            airing_at: self.airings.airings[place].airing_at,
-            viewer,
-            session,
-            joined_at: open.joined_at,
-            left_at,
-            ended,
-        };
-        self.rows.session(row, via);
+    fn close(&mut self, who: Who, open: Open, via: Option<&str>, left: (Ms, Ended), rows: &mut impl Rows) {
+        let ((viewer, session), joined_at, (left_at, ended)) = (who, open.joined_at, left);
+        let place = self.airings.place_of(joined_at);
+        let flow = &mut self.flows[place];
+        flow.leave(left_at, left_at - joined_at, ended);
+        // Which of a viewer's sessions is the first, is known when all are: until then the first so far waits.
+        let first = &mut self.firsts[place];
+        if *first == Ms::MAX {
+            self.places.push(place);
+        } else {
+            flow.join(joined_at.max(*first), false);
+        }
+        *first = joined_at.min(*first);
+        let airing_at = self.airings.airings[place].airing_at;
+        let broadcast = self.broadcast;
+        rows.session(
+            SessionRow { broadcast, via: NO_DETAIL, airing_at, viewer, session, joined_at, left_at, ended },
+            via,
+        );
     }
 
     fn close_viewer(&mut self) {
-        // Which of a viewer's sessions is the first, is known when all are.
-        self.joins.sort_unstable();
-        let mut last = None;
-        for (place, joined_at) in self.joins.drain(..) {
-            self.flows[place].join(joined_at, last != Some(place));
-            last = Some(place);
+        for place in self.places.drain(..) {
+            self.flows[place].join(std::mem::replace(&mut self.firsts[place], Ms::MAX), true);
         }
     }
 
     /// All retweets with one tweet_id: in each airing the earliest counts.
-    fn tweet(&mut self, events: &mut impl Sorted, tweet: u128) {
+    fn tweet(&mut self, events: &mut impl Sorted, tweet: u128, rows: &mut impl Rows) {
         let mut counted: Option<usize> = None;
+        let broadcast = self.broadcast;
         let is_same =
-            |event: &Event| event.kind() == Kind::Retweet && event.viewer == tweet && event.broadcast == self.broadcast;
+            |event: &Event| event.kind() == Kind::Retweet && event.viewer == tweet && event.broadcast == broadcast;
         while let Some(event) = events.peek().filter(is_same) {
             let at = event.ts();
             let place = self.airings.place_of(at);
@@ -194,7 +209,7 @@ impl<R: Rows> Shard<'_, R> {
             flow.retweet(at, said.followers);
             let airing_at = self.airings.airings[place].airing_at;
             let row = RetweetRow { broadcast: self.broadcast, detail: NO_DETAIL, airing_at, retweeted_at: at };
-            self.rows.retweet(row, said.detail());
+            rows.retweet(row, said.detail());
         }
     }
 }
@@ -272,3 +287,6 @@ pub(crate) fn tie_key<'a>(detail: &RetweetDetail<'a>) -> TieKey<'a> {
         (detail.retweet_of.is_none(), retweet_of),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,94 @@ pub(crate) fn listed(buckets: &mut [u16]) -> Vec<Stay> {
         .collect()
 }
 
+/// Stays that are not yet counted by bucket, at most: from here on counting is quicker than sorting, and needs less.
+pub(crate) const RECENT_MAX: usize = 1 << 14;
+
+/// Any number of stays in little memory: few as they came, many as counts by bucket, of which there are some 34,000.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stays {
+    recent: Vec<u16>,
+    /// By bucket; empty as long as there were few.
+    counts: Vec<i64>,
+}
+
+impl Stays {
+    /// Lets `add` append buckets, [`RECENT_MAX`] at most.
+    pub(crate) fn add(&mut self, add: impl FnOnce(&mut Vec<u16>)) {
+        add(&mut self.recent);
+        if self.recent.len() > RECENT_MAX {
+            self.count();
+        }
+    }
+
+    /// Adds others.
+    pub(crate) fn merge(&mut self, others: &Stays) {
+        self.add(|recent| recent.extend_from_slice(&others.recent));
+        if self.counts.len() < others.counts.len() {
+            self.counts.resize(others.counts.len(), 0);
+        }
+        for (count, other) in self.counts.iter_mut().zip(&others.counts) {
+            *count += other;
+        }
+    }
+
+    /// All of them, in the form of a row.
+    pub(crate) fn listed(&mut self) -> Vec<Stay> {
+        if self.counts.is_empty() {
+            return listed(&mut self.recent);
+        }
+        self.count();
+        let full = (0..).zip(&self.counts).filter(|(_, sessions)| **sessions > 0);
+        full.map(|(bucket, sessions)| Stay { ms: lowest_of(bucket), sessions: *sessions }).collect()
+    }
+
+    /// Forgets them.
+    pub(crate) fn clear(&mut self) {
+        self.recent.clear();
+        self.counts.clear();
+    }
+
+    fn count(&mut self) {
+        let buckets = self.recent.iter().max().map_or(0, |most| usize::from(*most) + 1);
+        if self.counts.len() < buckets {
+            self.counts.resize(buckets, 0);
+        }
+        for bucket in self.recent.drain(..) {
+            self.counts[usize::from(bucket)] += 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_are_counted_as_few_are() {
+        let mut state = 3_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for parts in [0, 1, 2, 40] {
+            let (mut all, mut stays, mut one) = (Vec::new(), Stays::default(), Stays::default());
+            for part in 0..parts {
+                let most = [10, 300, RECENT_MAX as u64][part % 3];
+                let longest = 1 << random(42);
+                let some: Vec<u16> = (0..random(most)).map(|_| bucket_of(random(longest).cast_signed())).collect();
+                all.extend_from_slice(&some);
+                one.add(|recent| recent.extend_from_slice(&some));
+                if part % 4 == 3 {
+                    stays.merge(&one);
+                    one.clear();
+                }
+            }
+            stays.merge(&one);
+            let expected = listed(&mut all);
+            assert_eq!(stays.listed(), expected, "{parts} parts");
+            assert_eq!(stays.listed(), expected, "listing does not change them");
+        }
+    }
 
     #[test]
     fn buckets_are_those_of_hdrhistogram() {

@@ -172,9 +172,11 @@ impl Commit {
         Ok(PartWriter { basket: Arc::clone(&self.basket), file: Some(file), hasher, entry })
     }
 
-    /// The finished files so far.
+    /// The finished files so far, by path: whichever thread was quicker, the commit is the same.
     pub fn files(&self) -> Vec<FileEntry> {
-        self.basket.parts().files.clone()
+        let mut files = self.basket.parts().files.clone();
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        files
     }
 
     /// Takes over the finished files of `other`, which was begun by the same owner: so a file that takes long is written in the background

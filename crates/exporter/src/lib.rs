@@ -13,6 +13,7 @@ mod keys;
 mod lock;
 mod manifest;
 mod merge;
+mod numbers;
 mod owner;
 mod recover;
 mod seal;
@@ -50,6 +51,7 @@ pub use manifest::{
     TABLES, manifest_path, note_lost,
 };
 pub use merge::{Merge, Sorted};
+pub use numbers::{Numbers, NumbersMerge};
 pub use owner::{Identity, Owner};
 pub use recover::{Recovered, refuse_data};
 pub use snapshot::{

@@ -63,6 +63,17 @@ pub struct RunWriter {
     record: Vec<u8>,
 }
 
+/// A new file in `folder` without a name there.
+pub(crate) fn temporary_file(folder: &Path) -> Result<File, SpillError> {
+    let io = |source| SpillError::Io { doing: "create", folder: folder.to_path_buf(), source };
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| io(io::Error::other(error)))?;
+    let path = folder.join(format!("jauge-{:016x}.run", u64::from_le_bytes(random)));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(io)?;
+    std::fs::remove_file(&path).map_err(io)?;
+    Ok(file)
+}
+
 /// Where a section lies in its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Section {
@@ -70,7 +81,7 @@ pub struct Section {
     pub offset: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Events.
+    /// Events, or numbers.
     pub records: u64,
 }
 
@@ -80,14 +91,8 @@ impl RunWriter {
     /// # Errors
     /// [`SpillError::Io`].
     pub fn create(folder: &Path) -> Result<RunWriter, SpillError> {
-        let io = |source| SpillError::Io { doing: "create", folder: folder.to_path_buf(), source };
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| io(io::Error::other(error)))?;
-        let path = folder.join(format!("jauge-{:016x}.run", u64::from_le_bytes(random)));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(io)?;
-        std::fs::remove_file(&path).map_err(io)?;
         Ok(RunWriter {
-            out: BufWriter::with_capacity(WRITE_BUFFER, file),
+            out: BufWriter::with_capacity(WRITE_BUFFER, temporary_file(folder)?),
             folder: folder.into(),
             sections: Vec::new(),
             written: 0,
@@ -267,8 +272,9 @@ impl RunReader {
     }
 }
 
+/// Reads from `at` on what comes at once; 0 bytes at the end of the file.
 #[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     loop {
         match std::os::unix::fs::FileExt::read_at(file, buffer, at) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -278,7 +284,7 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 

@@ -7,7 +7,7 @@ mod owner;
 mod plain;
 
 use super::{FrozenLane, Lane, Live, LiveAlone, Resume, Settled, frozen};
-use crate::{Completeness, Gap, Gaps, Rules, Sorted, Timeline, curve, settle};
+use crate::{Completeness, Gap, Gaps, Rules, Settling, Sorted, Timeline, curve};
 use audience::{Detail, Details, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use std::collections::BTreeMap;
 
@@ -52,12 +52,14 @@ impl Script {
         for (broadcast, timeline) in timelines {
             let airings = timeline.airings(rules);
             let mut sessions = Sessions::default();
-            let flows = settle(broadcast, &airings, rules, &mut sorted, &mut sessions);
-            for (airing, flow) in airings.airings.iter().zip(flows) {
+            let mut settling = Settling::new(broadcast, &airings, rules);
+            settling.go_on(&mut sorted, &mut sessions, usize::MAX);
+            for (airing, flow) in airings.airings.iter().zip(settling.flows()) {
                 let mut completeness = Completeness::new(&gaps);
                 let of_it = sessions.0.iter().filter(|row| row.airing_at == airing.airing_at);
                 of_it.for_each(|row| completeness.session(row.joined_at, row.left_at));
-                curve(broadcast, airing, flow, |row| {
+                let changes = flow.take_sorted();
+                curve(broadcast, airing, flow, &mut changes.as_slice(), |row| {
                     minutes.push(MinuteRow { complete: completeness.is_complete(row.minute_at), ..row });
                 });
             }

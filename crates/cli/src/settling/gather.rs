@@ -6,9 +6,12 @@ use crate::problem::Problem;
 use aggregator::Timeline;
 use audience::{Details, Event, NO_DETAIL};
 use exporter::{Run, RunWriter};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much again.
+const FLOWS_SHARE: usize = 4;
 
 /// Events a feeder keeps for a shard before it takes the shard's lock.
 const FEED: usize = 512;
@@ -44,10 +47,16 @@ impl Heap {
     }
 }
 
+/// What lies on the disk.
 #[derive(Debug)]
 struct Spill {
     folder: PathBuf,
-    runs: Vec<Run>,
+    /// Each of the threads that spill has one, which grows by sections of all shards each time, so that open files are few.
+    writers: Vec<RunWriter>,
+    /// How often it has grown.
+    times: usize,
+    /// Events that a shard may hold twice to be sorted.
+    spare_max: usize,
 }
 
 /// Locks a mutex whose data stay whole even where a thread panicked: the panic itself ends the command.
@@ -63,7 +72,7 @@ impl Gather {
             held: AtomicUsize::new(0),
             budget,
             feeders: AtomicUsize::new(0),
-            spill: Mutex::new(Spill { folder: spill_to, runs: Vec::new() }),
+            spill: Mutex::new(Spill { folder: spill_to, writers: Vec::new(), times: 0, spare_max: spare_max(budget) }),
         }
     }
 
@@ -96,67 +105,80 @@ impl Gather {
     /// All events are in: the shards, each to be read in order.
     pub(crate) fn finish(self) -> Result<Gathered, Problem> {
         let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !spill.runs.is_empty() && self.held.load(Ordering::Relaxed) > 0 {
+        if spill.times > 0 && self.held.load(Ordering::Relaxed) > 0 {
             spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))?;
         }
-        // A shard lies in one of the runs that are written at a time, one by each thread.
-        let runs = spill.runs.len().div_ceil(self.feeders.load(Ordering::Relaxed).clamp(1, SHARDS)).max(1);
-        let buffer = (self.budget / (4 * SHARDS * runs)).clamp(4 << 10, 256 << 10);
+        let (times, folder, spare_max) = (spill.times, spill.folder, spill.spare_max);
+        let runs = spill.writers.into_iter().map(RunWriter::finish).collect::<Result<Vec<Run>, _>>()?;
+        // Each time a shard went to one of the runs.
+        let buffer = (self.budget / (4 * SHARDS * times.max(1))).clamp(4 << 10, 256 << 10);
         let mut shards = Vec::with_capacity(SHARDS);
         for (number, heap) in self.shards.into_iter().enumerate() {
             let heap = heap.into_inner().unwrap_or_else(PoisonError::into_inner);
-            shards.push(Mutex::new(if spill.runs.is_empty() {
-                ShardSource::memory(heap.events, heap.details)
+            shards.push(Mutex::new(if times == 0 {
+                ShardSource::memory(heap.events, heap.details, spare_max)
             } else {
-                ShardSource::runs(&spill.runs, number, buffer)?
+                ShardSource::runs(&runs, number, buffer)?
             }));
         }
-        Ok(Gathered { shards })
+        Ok(Gathered { shards, folder, flows_bytes: self.budget / FLOWS_SHARE })
     }
 }
 
+/// Events that a shard may hold twice while it is sorted: twice its even share of `budget` bytes.
+fn spare_max(budget: usize) -> usize {
+    2 * budget / (SHARDS * size_of::<Event>())
+}
+
 impl Spill {
-    /// Each of `threads` threads writes a run with its share of the shards; the sections of the others are empty there.
+    /// Each of `threads` threads writes its share of the shards to its run; the sections of the others are empty there.
     fn write(&mut self, shards: &[Mutex<Heap>], held: &AtomicUsize, threads: usize) -> Result<(), Problem> {
-        let threads = threads.clamp(1, SHARDS);
-        let write = |thread: usize| write_run(&self.folder, shards, held, |shard| shard % threads == thread);
-        let runs: Vec<Result<Run, Problem>> = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads).map(|thread| scope.spawn(move || write(thread))).collect();
-            let first = write(0);
+        let threads = threads.clamp(1, SHARDS).max(self.writers.len());
+        while self.writers.len() < threads {
+            self.writers.push(RunWriter::create(&self.folder)?);
+        }
+        self.times += 1;
+        let spare_max = self.spare_max;
+        let write = |thread: usize, writer: &mut RunWriter| {
+            write_shards(writer, shards, held, spare_max, |shard| shard % threads == thread)
+        };
+        std::thread::scope(|scope| {
+            let mut writers = self.writers.iter_mut().enumerate();
+            let first = writers.next();
+            let helpers: Vec<_> = writers.map(|(thread, writer)| scope.spawn(move || write(thread, writer))).collect();
+            let first = first.map_or(Ok(()), |(thread, writer)| write(thread, writer));
             let others = helpers
                 .into_iter()
                 .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             std::iter::once(first).chain(others).collect()
-        });
-        for run in runs {
-            self.runs.push(run?);
-        }
-        Ok(())
+        })
     }
 }
 
-fn write_run(
-    folder: &Path,
+fn write_shards(
+    writer: &mut RunWriter,
     shards: &[Mutex<Heap>],
     held: &AtomicUsize,
+    spare_max: usize,
     is_ours: impl Fn(usize) -> bool,
-) -> Result<Run, Problem> {
-    let mut writer = RunWriter::create(folder)?;
+) -> Result<(), Problem> {
     let mut spare = Vec::new();
     for (number, shard) in shards.iter().enumerate() {
         if is_ours(number) {
             let mut heap = lock(shard);
-            order::sort(&mut heap.events, &mut spare);
+            order::sort(&mut heap.events, &mut spare, spare_max);
             for event in &heap.events {
                 writer.push(event, heap.details.get(event.detail))?;
             }
             held.fetch_sub(heap.bytes(), Ordering::Relaxed);
             heap.events.clear();
+            // A shard that was far larger than the others must not keep what another may need next.
+            heap.events.shrink_to(spare_max);
             heap.details.clear();
         }
         writer.end_section();
     }
-    Ok(writer.finish()?)
+    Ok(())
 }
 
 /// One thread's way into a [`Gather`].
@@ -204,4 +226,8 @@ fn shard_of(viewer: u128) -> usize {
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub(super) shards: Vec<Mutex<ShardSource>>,
+    /// Where settling may put temporary files.
+    pub(super) folder: PathBuf,
+    /// Bytes of changes that settling may hold.
+    pub(super) flows_bytes: usize,
 }

@@ -1,8 +1,10 @@
 //! Settling at the edge: events of any order in, settled tables out, in bounded memory. `gather` keeps events by shard of viewers and spills
-//! sorted runs beyond its share of the memory; `engine` takes the shards through `aggregator` side by side and adds up their flows; `sink`
-//! hands the rows to the files of a commit. `replay`, `run`, `show` and `verify` all settle here.
+//! sorted runs beyond its share of the memory; `engine` takes the shards through `aggregator` side by side; `flows` adds up what they give to
+//! the curves, and spills beyond its share, too; `sink` hands the rows to the files of a commit. `replay`, `run`, `show` and `verify` all
+//! settle here.
 
 mod engine;
+mod flows;
 mod gather;
 mod order;
 mod sink;
@@ -27,3 +29,6 @@ pub(crate) use sink::{Output, Receiver, write_file};
 
 /// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.
 pub(crate) const SHARDS: usize = 16;
+
+#[cfg(test)]
+mod tests;

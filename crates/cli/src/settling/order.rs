@@ -11,9 +11,10 @@ const PIECE: usize = 1 << 10;
 /// The forecast looks at one event of so many.
 const SAMPLE: usize = 1 << 4;
 
-/// Sorts the events of one shard. `spare` is memory for as many events; it is given back as it is.
-pub(super) fn sort(events: &mut Vec<Event>, spare: &mut Vec<Event>) {
-    if events.len() < 2 * PIECE {
+/// Sorts the events of one shard. `spare` is memory for as many events; it is given back as it is. More than `spare_max` are sorted where they
+/// are, which takes longer.
+pub(super) fn sort(events: &mut Vec<Event>, spare: &mut Vec<Event>, spare_max: usize) {
+    if events.len() < 2 * PIECE || events.len() > spare_max {
         events.sort_unstable();
         return;
     }
@@ -106,8 +107,11 @@ mod tests {
                 .collect();
             let mut expected = many.clone();
             expected.sort();
-            sort(&mut many, &mut spare);
+            let mut again = many.clone();
+            sort(&mut many, &mut spare, usize::MAX);
             assert_eq!(many, expected, "{events} events of {viewers} viewers");
+            sort(&mut again, &mut Vec::new(), 4_999);
+            assert_eq!(again, expected, "{events} events of {viewers} viewers, where they are");
         }
     }
 }

@@ -4,11 +4,21 @@ use super::gather::lock;
 use crate::problem::Problem;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
-    Commit, Folder, Passport, Rows, Table, airings_by_date, minutes_by_date, retweets_by_date, sessions_by_date,
-    write_rows,
+    Commit, Folder, PartWriter, Passport, Rows, Table, airings_by_date, minutes_by_date, retweets_by_date,
+    sessions_by_date, write_rows,
 };
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Threads that help the sinks to write files, at most: they wait for the disk most of the time.
+const HELPERS_MAX: usize = 8;
+
+/// A helper for so many files.
+const HELPER_FILES: usize = 8;
+
+/// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of the compression.
+const HELPER_BYTES: usize = 8 << 20;
 
 /// Takes rows as they settle. Each thread has its own.
 pub(crate) trait Receiver: aggregator::Rows + Send {
@@ -31,6 +41,8 @@ pub(crate) struct Output<'a> {
     tables: &'a BTreeSet<Table>,
     /// Bytes of rows that one sink keeps before it writes files.
     sink_bytes: usize,
+    /// Threads that may yet help to write.
+    helpers: AtomicUsize,
     /// What finished sinks left over, so that the last files are few.
     rest: Mutex<Held>,
 }
@@ -85,7 +97,8 @@ impl<'a> Output<'a> {
         tables: &'a BTreeSet<Table>,
         sink_bytes: usize,
     ) -> Output<'a> {
-        Output { commit, names, passport, tables, sink_bytes, rest: Mutex::default() }
+        let helpers = AtomicUsize::new((sink_bytes / HELPER_BYTES).clamp(1, HELPERS_MAX));
+        Output { commit, names, passport, tables, sink_bytes, helpers, rest: Mutex::default() }
     }
 
     /// A sink for one thread.
@@ -101,18 +114,14 @@ impl<'a> Output<'a> {
 
     fn write(&self, held: &mut Held) -> Result<(), Problem> {
         let Held { airings, minutes, sessions, sessions_details, retweets, retweets_details, stays_bytes } = held;
-        for (day, rows) in airings_by_date(airings, self.names) {
-            self.file(day, Rows::Airings(rows))?;
-        }
-        for (day, rows) in minutes_by_date(minutes, self.names) {
-            self.file(day, Rows::Minutes(rows))?;
-        }
-        for (day, rows) in sessions_by_date(sessions, self.names) {
-            self.file(day, Rows::Sessions(rows, sessions_details))?;
-        }
-        for (day, rows) in retweets_by_date(retweets, retweets_details, self.names) {
-            self.file(day, Rows::Retweets(rows, retweets_details))?;
-        }
+        let (said, retold) = (&*sessions_details, &*retweets_details);
+        let files = (airings_by_date(airings, self.names).map(|(day, rows)| (day, Rows::Airings(rows))))
+            .chain(minutes_by_date(minutes, self.names).map(|(day, rows)| (day, Rows::Minutes(rows))))
+            .chain(sessions_by_date(sessions, self.names).map(|(day, rows)| (day, Rows::Sessions(rows, said))))
+            .chain(
+                retweets_by_date(retweets, retold, self.names).map(|(day, rows)| (day, Rows::Retweets(rows, retold))),
+            );
+        self.write_files(files.collect())?;
         airings.clear();
         minutes.clear();
         sessions.clear();
@@ -123,8 +132,40 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn file(&self, day: i64, rows: Rows<'_>) -> Result<(), Problem> {
-        write_file(self.commit, Folder::Day(day), rows, self.names, self.passport)
+    /// Writes files side by side: where they are many and small, most of their time is waiting for the disk.
+    fn write_files(&self, files: Vec<(i64, Rows<'_>)>) -> Result<(), Problem> {
+        // A few files are large: beside each other they would only need more memory.
+        let wanted = files.len() / HELPER_FILES;
+        let free =
+            self.helpers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| Some(free - free.min(wanted)));
+        let helpers = free.unwrap_or(0).min(wanted);
+        let files = Mutex::new(files.into_iter());
+        // Names are given in the order of the rows, whichever thread is quicker.
+        let begin = || -> Result<Option<_>, Problem> {
+            let mut files = lock(&files);
+            let Some((day, rows)) = files.next() else { return Ok(None) };
+            Ok(Some((rows, self.commit.part(rows.table().name(), Folder::Day(day))?)))
+        };
+        let write = || -> Result<(), Problem> {
+            while let Some((rows, part)) = begin()? {
+                finish_file(part, rows, self.names, self.passport)?;
+            }
+            Ok(())
+        };
+        let first = Mutex::new(None);
+        let work = || {
+            if let Err(problem) = write() {
+                lock(&first).get_or_insert(problem);
+                // The others end with the file at hand.
+                lock(&files).by_ref().for_each(drop);
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..helpers).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        self.helpers.fetch_add(helpers, Ordering::Relaxed);
+        first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }
 
@@ -136,9 +177,11 @@ pub(crate) fn write_file(
     names: &[Arc<str>],
     passport: &Passport,
 ) -> Result<(), Problem> {
-    let count = rows.len() as u64;
-    let part = commit.part(rows.table().name(), folder)?;
-    write_rows(rows, names, passport, part)?.finish(count)?;
+    finish_file(commit.part(rows.table().name(), folder)?, rows, names, passport)
+}
+
+fn finish_file(part: PartWriter, rows: Rows<'_>, names: &[Arc<str>], passport: &Passport) -> Result<(), Problem> {
+    write_rows(rows, names, passport, part)?.finish(rows.len() as u64)?;
     Ok(())
 }
 
@@ -194,3 +237,6 @@ impl Receiver for Sink<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! A shard's events in order: sorted in memory, or merged from sorted runs.
 
-use super::order;
+use super::{SHARDS, order};
 use crate::problem::Problem;
 use aggregator::Sorted;
 use audience::{Details, Event};
@@ -15,6 +15,8 @@ pub(crate) enum ShardSource {
         events: Vec<Event>,
         at: usize,
         is_sorted: bool,
+        /// Events that may be held twice while they are sorted.
+        spare_max: usize,
         details: Details,
     },
     /// Merged from runs.
@@ -25,13 +27,16 @@ pub(crate) enum ShardSource {
 const DETAILS_MAX: usize = 1 << 16;
 
 impl ShardSource {
-    pub(super) fn memory(events: Vec<Event>, details: Details) -> ShardSource {
-        ShardSource::Memory { events, at: 0, is_sorted: false, details }
+    pub(super) fn memory(events: Vec<Event>, details: Details, spare_max: usize) -> ShardSource {
+        ShardSource::Memory { events, at: 0, is_sorted: false, spare_max, details }
     }
 
-    pub(super) fn runs(runs: &[Run], section: usize, buffer: usize) -> Result<ShardSource, Problem> {
-        let full = runs.iter().filter(|run| run.sections().get(section).is_some_and(|section| section.records > 0));
-        let pieces = full.map(|run| Piece::Run(run.section(section, buffer))).collect();
+    /// Of each of `runs`, whose sections are those of all shards again and again, the sections of `shard`.
+    pub(super) fn runs(runs: &[Run], shard: usize, buffer: usize) -> Result<ShardSource, Problem> {
+        let sections = |run: &Run| (shard..run.sections().len()).step_by(SHARDS);
+        let pieces = runs.iter().flat_map(|run| sections(run).map(move |section| (run, section)));
+        let full = pieces.filter(|(run, section)| run.sections()[*section].records > 0);
+        let pieces = full.map(|(run, section)| Piece::Run(run.section(section, buffer))).collect();
         let merge = Merge::new(pieces)?;
         Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None })
     }
@@ -48,9 +53,9 @@ impl ShardSource {
 impl Sorted for ShardSource {
     fn peek(&mut self) -> Option<Event> {
         match self {
-            ShardSource::Memory { events, at, is_sorted, .. } => {
+            ShardSource::Memory { events, at, is_sorted, spare_max, .. } => {
                 if !*is_sorted {
-                    order::sort(events, &mut Vec::new());
+                    order::sort(events, &mut Vec::new(), *spare_max);
                     *is_sorted = true;
                 }
                 events.get(*at).copied()

@@ -1,0 +1,138 @@
+//! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it in sorted stretches on
+//! the disk, until their curves are read.
+
+use super::gather::lock;
+use crate::problem::Problem;
+use aggregator::{Airing, Airings, Flow, Stretches};
+use exporter::{Numbers, NumbersMerge, Section, SpillError};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Adds up flows that come from several threads.
+#[derive(Debug)]
+pub(super) struct Flows<'a> {
+    /// By place of the broadcast, then of its airing.
+    broadcasts: Vec<Mutex<Vec<Held>>>,
+    /// Bytes of changes in memory.
+    held: AtomicUsize,
+    budget: usize,
+    folder: &'a Path,
+    spill: Mutex<Option<Numbers>>,
+}
+
+/// The flow of one airing.
+#[derive(Debug)]
+struct Held {
+    flow: Flow,
+    /// Where those of its changes are that are not in memory, each section sorted.
+    spilled: Vec<Section>,
+}
+
+impl<'a> Flows<'a> {
+    /// Keeps at most about `budget` bytes of changes of `broadcasts` in memory, and spills the rest to a file in `folder`.
+    pub(super) fn new(broadcasts: &[Airings], budget: usize, folder: &'a Path) -> Flows<'a> {
+        let held = |airing: &Airing| Held { flow: Flow::new(airing.airing_at), spilled: Vec::new() };
+        let broadcasts =
+            broadcasts.iter().map(|airings| Mutex::new(airings.airings.iter().map(held).collect())).collect();
+        Flows { broadcasts, held: AtomicUsize::new(0), budget, folder, spill: Mutex::default() }
+    }
+
+    /// Takes `part` of the broadcast at `place`, by place of the airing; nothing is left in it.
+    pub(super) fn take(&self, place: usize, part: &mut [Flow]) -> Result<(), Problem> {
+        let bytes: usize = part.iter().map(Flow::bytes).sum();
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        for (held, part) in lock(&self.broadcasts[place]).iter_mut().zip(part) {
+            held.flow.merge(part);
+        }
+        if held > self.budget { self.spill() } else { Ok(()) }
+    }
+
+    /// Writes all changes that are held. Others wait here, so the memory stays bounded.
+    fn spill(&self) -> Result<(), Problem> {
+        let mut spill = lock(&self.spill);
+        if self.held.load(Ordering::Relaxed) <= self.budget {
+            return Ok(());
+        }
+        let numbers = match &mut *spill {
+            Some(numbers) => numbers,
+            none => none.insert(Numbers::create(self.folder)?),
+        };
+        for broadcast in &self.broadcasts {
+            for held in lock(broadcast).iter_mut() {
+                let bytes = held.flow.bytes();
+                if bytes > 0 {
+                    held.spilled.push(numbers.append(&held.flow.take_sorted())?);
+                    self.held.fetch_sub(bytes, Ordering::Relaxed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All is in.
+    pub(super) fn finish(self) -> Summed {
+        let spilled = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Summed { broadcasts: self.broadcasts, spilled, budget: self.budget }
+    }
+}
+
+/// Whole flows, to be read.
+#[derive(Debug)]
+pub(super) struct Summed {
+    broadcasts: Vec<Mutex<Vec<Held>>>,
+    spilled: Option<Numbers>,
+    budget: usize,
+}
+
+impl Summed {
+    /// The flows of the broadcast at `place`, by place of the airing; they can be had once. `readers` may be read at a time.
+    pub(super) fn take(&self, place: usize, readers: usize) -> impl Iterator<Item = (Flow, Changes<'_>)> {
+        let held = std::mem::take(&mut *lock(&self.broadcasts[place]));
+        held.into_iter().map(move |Held { mut flow, spilled }| {
+            let memory = flow.take_sorted();
+            let changes = match &self.spilled {
+                Some(numbers) if !spilled.is_empty() => {
+                    // A block of each section is held three times: as bytes, as numbers, and merged.
+                    let buffer = (self.budget / (3 * readers.max(1) * (spilled.len() + 1))).min(256 << 10);
+                    Changes::Merged { merge: numbers.merge(&spilled, memory, buffer), failure: None }
+                }
+                _ => Changes::Memory { changes: memory, is_read: false },
+            };
+            (flow, changes)
+        })
+    }
+}
+
+/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be asked.
+#[derive(Debug)]
+pub(super) enum Changes<'a> {
+    Memory { changes: Vec<u64>, is_read: bool },
+    Merged { merge: NumbersMerge<'a>, failure: Option<SpillError> },
+}
+
+impl Changes<'_> {
+    /// Why the changes ended early, if they did.
+    pub(super) fn failure(self) -> Result<(), Problem> {
+        match self {
+            Changes::Merged { failure: Some(failure), .. } => Err(failure.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Stretches for Changes<'_> {
+    fn next_stretch(&mut self) -> &[u64] {
+        match self {
+            Changes::Memory { is_read: true, .. } | Changes::Merged { failure: Some(_), .. } => &[],
+            Changes::Memory { changes, is_read } => {
+                *is_read = true;
+                changes
+            }
+            Changes::Merged { merge, failure } => merge.next_stretch().unwrap_or_else(|error| {
+                *failure = Some(error);
+                &[]
+            }),
+        }
+    }
+}
