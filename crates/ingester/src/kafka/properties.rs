@@ -52,9 +52,9 @@ const TUNED: [(&str, &str); 12] = [
     // An idle connection that the broker closes is no event.
     ("log.connection.close", "false"),
     ("client.id", "jauge"),
-    // A partition more is fetched from once the client itself has heard of it.
+    // A partition more can be asked about, and fetched from, once the client itself has heard of it.
     ("topic.metadata.refresh.interval.ms", "5000"),
-    ("metadata.max.age.ms", "60000"),
+    ("metadata.max.age.ms", "5000"),
 ];
 
 /// What each consumer must have, whatever the user wants.
