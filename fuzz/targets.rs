@@ -90,6 +90,7 @@ pub(crate) fn rows(table: Table, bytes: bytes::Bytes) -> Result<usize, TableErro
         Table::Minutes | Table::Live => {
             file.minutes(number)?.try_for_each(|rows| rows.map(|rows| count += rows.len()))?;
         }
+        Table::Corrections => file.corrections(number)?.try_for_each(|rows| rows.map(|rows| count += rows.len()))?,
         Table::Sessions => file.sessions(number)?.try_for_each(|rows| rows.map(|(rows, _)| count += rows.len()))?,
         Table::Retweets => file.retweets(number)?.try_for_each(|rows| rows.map(|(rows, _)| count += rows.len()))?,
         Table::Rejected => file.rejected()?.try_for_each(|rows| rows.map(|rows| count += rows.len()))?,

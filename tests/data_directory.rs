@@ -19,13 +19,14 @@ struct Promise {
     order: &'static [&'static str],
 }
 
-const PROMISES: [Promise; 6] = [
+const PROMISES: [Promise; 7] = [
     Promise { table: "airings", date: "airing_at", order: &["broadcast_id", "airing_at"] },
     Promise { table: "minutes", date: "minute_at", order: &["broadcast_id", "minute_at"] },
     Promise { table: "sessions", date: "joined_at", order: &["broadcast_id", "viewer", "joined_at"] },
     Promise { table: "retweets", date: "retweeted_at", order: &["broadcast_id", "retweeted_at"] },
     Promise { table: "live", date: "minute_at", order: &["broadcast_id", "minute_at"] },
     Promise { table: "rejected", date: "received_at", order: &["partition", "offset"] },
+    Promise { table: "corrections", date: "minute_at", order: &["broadcast_id", "minute_at", "commit"] },
 ];
 
 /// The passport that each file carries; `jauge.lateness`, too, where there was one.

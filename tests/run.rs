@@ -31,6 +31,10 @@ mod ends;
 mod live;
 // Started again from a snapshot.
 mod snapshots;
+// What an operator asks for: settled again, and forgotten.
+mod operator;
+// Files merged, and what is too old dropped.
+mod tidy;
 // What it refuses, and what it waits for.
 mod refuses;
 // Records that are no events.

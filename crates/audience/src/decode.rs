@@ -118,6 +118,11 @@ impl Decoder {
         }
     }
 
+    /// Forgets the key of a broadcast that it has met: it asks the registry again.
+    pub fn forget(&mut self, id: &str) {
+        self.met.remove(id);
+    }
+
     fn broadcast(&mut self, id: &str) -> (u32, &SipHasher24) {
         let place = self.met.get(id).copied().unwrap_or_else(|| {
             let (number, Key(key)) = self.registry.number(id);

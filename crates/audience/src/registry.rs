@@ -26,7 +26,10 @@ pub struct Registry {
 struct Inner {
     numbers: HashMap<Arc<str>, u32>,
     ids: Vec<Arc<str>>,
-    keys: Vec<Key>,
+    /// None where it was forgotten, or never needed.
+    keys: Vec<Option<Key>>,
+    /// Numbers in the order in which they got their keys; one whose key was forgotten may come again.
+    keyed: Vec<u32>,
 }
 
 impl fmt::Debug for Registry {
@@ -41,32 +44,50 @@ impl Registry {
         Registry { inner: RwLock::default(), new_key: Box::new(new_key) }
     }
 
-    /// Number and key of a broadcast; it is given both if it has none.
+    /// Number and key of a broadcast; it is given what it lacks.
     pub fn number(&self, id: &str) -> (u32, Key) {
         if let Some(known) = self.known(id) {
             return known;
         }
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = inner.numbers.get(id) {
-            return (*number, inner.keys[*number as usize]);
+        let number = inner.insert(id);
+        if let Some(key) = inner.keys[number as usize] {
+            return (number, key);
         }
         let key = (self.new_key)();
-        (inner.insert(id, key), key)
+        inner.give(number, key);
+        (number, key)
+    }
+
+    /// Number of a broadcast whose pseudonyms are made already: it needs no key.
+    pub fn place(&self, id: &str) -> u32 {
+        let known = self.inner.read().unwrap_or_else(PoisonError::into_inner).numbers.get(id).copied();
+        known.unwrap_or_else(|| self.inner.write().unwrap_or_else(PoisonError::into_inner).insert(id))
+    }
+
+    /// Forgets the key of a broadcast, which keeps its number: what comes of it later gets a new one. Decoders keep copies of what they have
+    /// met: [`Decoder::forget`](crate::Decoder::forget).
+    pub fn forget(&self, id: &str) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = inner.numbers.get(id).copied() {
+            inner.keys[number as usize] = None;
+        }
     }
 
     /// Gives a broadcast the key that it had before. The first key of a broadcast wins.
     pub fn restore(&self, id: &str, key: Key) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if !inner.numbers.contains_key(id) {
-            inner.insert(id, key);
+        let number = inner.insert(id);
+        if inner.keys[number as usize].is_none() {
+            inner.give(number, key);
         }
     }
 
-    /// Number and key of a broadcast that was met before.
+    /// Number and key of a broadcast that has a key.
     pub fn known(&self, id: &str) -> Option<(u32, Key)> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let number = *inner.numbers.get(id)?;
-        Some((number, inner.keys[number as usize]))
+        Some((number, inner.keys[number as usize]?))
     }
 
     /// The ids of all broadcasts, by number.
@@ -74,10 +95,17 @@ impl Registry {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).ids.clone()
     }
 
-    /// Ids and keys of the broadcasts from number `first` on: those that are new since a count taken before.
-    pub fn keys_since(&self, first: usize) -> Vec<(Arc<str>, Key)> {
+    /// How many keys were given so far, those among them that were forgotten.
+    pub fn keys_given(&self) -> usize {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).keyed.len()
+    }
+
+    /// Ids and keys given since [`Registry::keys_given`] was `first`, without those that were forgotten; and what it is now.
+    pub fn keys_since(&self, first: usize) -> (Vec<(Arc<str>, Key)>, usize) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.ids.iter().cloned().zip(inner.keys.iter().copied()).skip(first).collect()
+        let new = inner.keyed.iter().skip(first).map(|number| *number as usize);
+        let keys = new.filter_map(|number| Some((Arc::clone(&inner.ids[number]), inner.keys[number]?)));
+        (keys.collect(), inner.keyed.len())
     }
 
     /// Broadcasts met so far.
@@ -92,12 +120,21 @@ impl Registry {
 }
 
 impl Inner {
-    fn insert(&mut self, id: &str, key: Key) -> u32 {
+    /// The number of a broadcast, which may be new.
+    fn insert(&mut self, id: &str) -> u32 {
+        if let Some(number) = self.numbers.get(id) {
+            return *number;
+        }
         let number = u32::try_from(self.ids.len()).expect("memory ends long before 2^32 broadcasts do");
         let id: Arc<str> = Arc::from(id);
         self.numbers.insert(Arc::clone(&id), number);
         self.ids.push(id);
-        self.keys.push(key);
+        self.keys.push(None);
         number
+    }
+
+    fn give(&mut self, number: u32, key: Key) {
+        self.keys[number as usize] = Some(key);
+        self.keyed.push(number);
     }
 }

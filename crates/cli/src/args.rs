@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// List what could not be used, and send it again
     Rejected(RejectedArgs),
+    /// Settle a broadcast again, with the events that came too late
+    Settle(SettleArgs),
+    /// Destroy the key of a broadcast's pseudonyms
+    Forget(ForgetArgs),
     /// Make the events of invented broadcasts
     Simulate(SimulateArgs),
     /// Print the effective settings and where each came from
@@ -51,6 +55,7 @@ pub(crate) enum Command {
 const GROUPS: &[(&str, &[&str])] = &[
     ("Count", &["demo", "run", "replay"]),
     ("Look", &["show", "verify", "rejected"]),
+    ("Correct", &["settle", "forget"]),
     ("More", &["simulate", "config", "completions", "man"]),
 ];
 
@@ -90,7 +95,10 @@ macro_rules! takers {
     )*};
 }
 
-takers!(OfRun "run", OfReplay "replay", OfVerify "verify", OfRejected "rejected", OfConfig "config");
+takers!(
+    OfRun "run", OfReplay "replay", OfVerify "verify", OfRejected "rejected", OfSettle "settle", OfForget "forget",
+    OfConfig "config"
+);
 
 /// `jauge demo`
 #[derive(Debug, Args)]
@@ -161,9 +169,12 @@ pub(crate) struct ShowArgs {
     /// Of its airings, the last that began then: 2026-03-14, or 2026-03-14T19:31 (UTC)
     #[arg(long, value_name = "TIME", requires = "broadcast")]
     pub(crate) airing: Option<String>,
+    /// Print which minutes `jauge settle` has moved, by how much and why
+    #[arg(long, conflicts_with_all = ["airing", "files"])]
+    pub(crate) corrections: bool,
     /// Print the paths of this table's files, as of the last commit
     #[arg(long, value_name = "TABLE", conflicts_with_all = ["broadcast", "airing"],
-        value_parser = ["airings", "minutes", "sessions", "retweets", "live", "rejected", "events"])]
+        value_parser = ["airings", "minutes", "sessions", "retweets", "live", "rejected", "events", "corrections"])]
     pub(crate) files: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -212,6 +223,52 @@ pub(crate) struct RejectedArgs {
     /// Settings.
     #[command(flatten)]
     pub(crate) settings: Flags<OfRejected>,
+}
+
+/// `jauge settle`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: jauge settle audience --broadcast gala-2026 && jauge show audience --corrections
+Example: jauge settle audience --broadcast gala-2026 --session-timeout 90s
+
+Rules that are not given are those of the newest commit. What is not over stays provisional.
+Where `jauge run` writes to DIR, it is asked to do it, and its answer is waited for.")]
+pub(crate) struct SettleArgs {
+    /// The data directory
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// The broadcast
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) broadcast: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags<OfSettle>,
+}
+
+/// `jauge forget`
+#[derive(Debug, Args)]
+#[command(after_help = "Example: jauge forget audience --broadcast gala-2026
+
+Nobody can tell any more who is behind the broadcast's pseudonyms. They stay, and so do all curves. This cannot be undone:
+destroy the copies of the key file, too. Where `jauge run` writes to DIR, it is asked to do it.")]
+pub(crate) struct ForgetArgs {
+    /// The data directory
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// The broadcast
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) broadcast: String,
+    /// Take out the bytes of every rejected event that cannot be read, whosever they are
+    #[arg(long)]
+    pub(crate) all_payloads: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags<OfForget>,
 }
 
 /// `jauge simulate`

@@ -110,7 +110,7 @@ pub(crate) struct Keys {
     file: KeyFile,
     known: Vec<(Option<String>, [u8; 16])>,
     pseudonyms: Pseudonyms,
-    /// Broadcasts of the registry whose keys are in the file.
+    /// Keys that the registry had given when they were last written to the file.
     saved: usize,
 }
 
@@ -140,20 +140,31 @@ impl Keys {
                 registry.restore(id, Key(*key));
             }
         }
-        self.saved = registry.len();
+        self.saved = registry.keys_given();
         Ok(Arc::new(registry))
     }
 
     /// Appends and syncs the keys that are new since the last call: before the commit that first uses them.
     pub(crate) fn append(&mut self, registry: &Registry) -> Result<(), Problem> {
-        let new = registry.keys_since(self.saved);
+        let (new, given) = registry.keys_since(self.saved);
         if self.pseudonyms == Pseudonyms::Broadcast && !new.is_empty() {
             let lines: Vec<_> = new.iter().map(|(id, Key(key))| (Some(&**id), *key)).collect();
             self.file.append(&lines)?;
             self.file.sync()?;
         }
-        self.saved += new.len();
+        self.saved = given;
         Ok(())
+    }
+
+    /// Destroys the key of a broadcast, and gives whether there was one.
+    pub(crate) fn forget(&mut self, id: &str) -> Result<bool, Problem> {
+        self.known.retain(|(known, _)| known.as_deref() != Some(id));
+        Ok(self.file.forget(id)?)
+    }
+
+    /// Whether one key serves the whole directory.
+    pub(crate) fn is_of_directory(&self) -> bool {
+        self.pseudonyms == Pseudonyms::Directory || self.known.iter().any(|(id, _)| id.is_none())
     }
 }
 

@@ -30,7 +30,12 @@ pub(crate) struct Flags<C> {
 impl<C: Taker> Flags<C> {
     /// The effective settings: defaults, file, environment, and these flags over them.
     pub(crate) fn load(&self) -> Result<Settings, Problem> {
-        settings::load(self.config.as_deref(), self.given.clone(), self.kafka.clone())
+        settings::load(self.config.as_deref(), self.given.clone(), self.kafka.clone(), Settings::of)
+    }
+
+    /// The same where the rules that nobody gives are those of a data directory, so that they cannot be checked against each other yet.
+    pub(crate) fn load_unchecked(&self) -> Result<Settings, Problem> {
+        settings::load(self.config.as_deref(), self.given.clone(), self.kafka.clone(), Settings::unchecked)
     }
 
     /// Flags as if they had been given.

@@ -11,6 +11,7 @@ use crate::problem::Problem;
 mod airings;
 mod args;
 mod config;
+mod corrections;
 mod curve;
 mod demo;
 mod directory;
@@ -19,6 +20,7 @@ mod duration;
 mod flags;
 mod form;
 mod layers;
+mod operator;
 mod passport;
 mod problem;
 mod progress;
@@ -28,6 +30,7 @@ mod replay;
 mod run;
 mod setting;
 mod settings;
+mod settlements;
 mod settling;
 mod shell;
 mod show;
@@ -72,6 +75,8 @@ fn obey(command: &Command) -> Result<(), Problem> {
         Command::Show(args) => show::show(args),
         Command::Verify(args) => verify::command(args),
         Command::Rejected(args) => rejected::command(args),
+        Command::Settle(args) => operator::settle_command(args),
+        Command::Forget(args) => operator::forget_command(args),
         Command::Simulate(args) => simulate::command(args),
         Command::Config(args) => config::config(args),
         Command::Completions(args) => shell::completions(args),

@@ -190,6 +190,7 @@ pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules,
     });
     Settlement {
         read_to: [("main".to_owned(), read_to)].into(),
+        replaces_from: None,
         rules: manifest_rules(rules),
         airings: airings.collect(),
     }

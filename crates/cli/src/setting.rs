@@ -47,17 +47,24 @@ impl Setting {
 /// The tables that `replay` can write, in the order of the contract.
 pub(crate) const TABLES: &[&str] = &["airings", "minutes", "sessions", "retweets", "rejected"];
 
+/// The rules by which events become sessions.
+pub(crate) const RULES: &[&str] = &["session_timeout", "timeout_grace", "broadcast_idle"];
+
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const DAY: i64 = 1_440 * MINUTE;
 /// No rule waits longer than the hundred years that an event's time may span.
 const EVER: i64 = 36_525 * DAY;
+/// How long rows are kept.
+const KEPT: Form = Form::Duration { least_ms: 0, most_ms: EVER, never: Some("forever") };
 
 const RUN: &[&str] = &["run"];
 const KAFKA: &[&str] = &["run", "rejected"];
 const REPLAY: &[&str] = &["replay"];
 const BOTH: &[&str] = &["run", "replay"];
-const READERS: &[&str] = &["run", "replay", "verify"];
+const SETTLERS: &[&str] = &["run", "replay", "settle"];
+const KEYED: &[&str] = &["run", "replay", "forget"];
+const READERS: &[&str] = &["run", "replay", "settle", "verify"];
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
@@ -145,6 +152,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         commands: RUN,
     },
     Setting {
+        name: "keep_events",
+        default: "30d",
+        form: KEPT,
+        placeholder: "DURATION|forever",
+        help: "Keep events for this long after they settled; then nothing can be settled from them again",
+        group: OUTPUT,
+        commands: RUN,
+    },
+    Setting {
+        name: "keep_live",
+        default: "7d",
+        form: KEPT,
+        placeholder: "DURATION|forever",
+        help: "Keep live minutes for this long after they settled",
+        group: OUTPUT,
+        commands: RUN,
+    },
+    Setting {
         name: "tables",
         default: "airings,minutes,sessions,retweets,rejected",
         form: Form::Choices(TABLES),
@@ -160,7 +185,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "DURATION|off",
         help: "Close a session that gave no sign of life for this long. For clients that send heartbeats",
         group: COUNTING,
-        commands: BOTH,
+        commands: SETTLERS,
     },
     Setting {
         name: "timeout_grace",
@@ -169,7 +194,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "DURATION",
         help: "How long a session that timed out is counted after its last sign of life; at most session_timeout",
         group: COUNTING,
-        commands: BOTH,
+        commands: SETTLERS,
     },
     Setting {
         name: "broadcast_idle",
@@ -178,7 +203,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "DURATION",
         help: "A broadcast silent for this long is over: its airing settles",
         group: COUNTING,
-        commands: BOTH,
+        commands: SETTLERS,
     },
     Setting {
         name: "future_max",
@@ -226,6 +251,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         commands: BOTH,
     },
     Setting {
+        name: "rejected_keep",
+        default: "30d",
+        form: KEPT,
+        placeholder: "DURATION|forever",
+        help: "Keep rejected events for this long, in whole UTC days",
+        group: PRIVACY,
+        commands: RUN,
+    },
+    Setting {
         name: "pseudonyms",
         default: "broadcast",
         form: Form::Choice(&["broadcast", "directory"]),
@@ -241,7 +275,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "FILE",
         help: "The key file of the pseudonyms; DIR/keys where nothing is set",
         group: PRIVACY,
-        commands: BOTH,
+        commands: KEYED,
     },
     Setting {
         name: "memory",
@@ -277,7 +311,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         placeholder: "text|json",
         help: "Form of the log lines on stderr",
         group: MACHINE,
-        commands: READERS,
+        commands: &["run", "replay", "verify"],
     },
 ];
 

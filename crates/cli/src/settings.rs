@@ -44,6 +44,12 @@ pub(crate) struct Settings {
     pub(crate) commit_bytes: u64,
     /// Least time between two settling commits.
     pub(crate) settle_interval_ms: Ms,
+    /// How long events are kept after they settled; `None` for ever.
+    pub(crate) keep_events_ms: Option<Ms>,
+    /// How long live minutes are kept after they settled; `None` for ever.
+    pub(crate) keep_live_ms: Option<Ms>,
+    /// How long rejected events are kept; `None` for ever.
+    pub(crate) rejected_keep_ms: Option<Ms>,
     /// Names from [`TABLES`](crate::setting::TABLES), without repeats.
     pub(crate) tables: Vec<String>,
     /// Where rejected records go, besides the table.
@@ -87,15 +93,25 @@ pub(crate) struct Settings {
 impl Settings {
     /// Merges the layers and checks the values against each other. `cores` is what `lanes = auto` means before its limit of 16.
     pub(crate) fn of(layers: &Layers, cores: usize) -> Result<Settings, Problem> {
+        let settings = Settings::unchecked(layers, cores)?;
+        settings.check_grace()?;
+        Ok(settings)
+    }
+
+    /// The same where some of what is not set is said elsewhere, so that the values cannot be checked against each other yet.
+    pub(crate) fn unchecked(layers: &Layers, cores: usize) -> Result<Settings, Problem> {
         let origins = layers.merge()?;
         let read = Reader(&origins.entries);
-        let settings = Settings {
+        Ok(Settings {
             brokers: read.list("brokers"),
             topic: read.list("topic"),
             out: read.text("out"),
             commit_interval_ms: read.ms("commit_interval"),
             commit_bytes: read.bytes("commit_bytes"),
             settle_interval_ms: read.ms("settle_interval"),
+            keep_events_ms: read.limit("keep_events"),
+            keep_live_ms: read.limit("keep_live"),
+            rejected_keep_ms: read.limit("rejected_keep"),
             tables: read.list("tables"),
             rejected_topic: read.text("rejected_topic"),
             strict: read.value("strict") == &Value::Bool(true),
@@ -118,9 +134,7 @@ impl Settings {
             log_format: if read.is("log_format", "json") { LogFormat::Json } else { LogFormat::Text },
             kafka: origins.kafka.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect(),
             origins,
-        };
-        settings.check_grace()?;
-        Ok(settings)
+        })
     }
 
     fn check_grace(&self) -> Result<(), Problem> {
@@ -209,11 +223,12 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said.
+/// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said; `of` makes settings of it.
 pub(crate) fn load(
     config: Option<&Path>,
     flags: Vec<(&'static str, Raw)>,
     kafka: Vec<String>,
+    of: fn(&Layers, usize) -> Result<Settings, Problem>,
 ) -> Result<Settings, Problem> {
     let mut variables = Vec::new();
     for (name, value) in std::env::vars_os() {
@@ -235,7 +250,7 @@ pub(crate) fn load(
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Settings::of(&Layers { file, variables, flags, kafka }, cores)
+    of(&Layers { file, variables, flags, kafka }, cores)
 }
 
 #[cfg(test)]
@@ -255,6 +270,9 @@ mod tests {
         assert_eq!((s.commit_interval_ms, s.commit_bytes, s.settle_interval_ms), (10 * S, 256_000_000, 300 * S));
         assert_eq!((s.lateness_ms, s.idle_after_ms, s.future_max_ms, s.max_drift_ms), (30 * S, 10 * S, 300 * S, H));
         assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.broadcast_idle_ms), (None, 0, 6 * H));
+        let day = 24 * H;
+        let kept = (s.keep_events_ms, s.keep_live_ms, s.rejected_keep_ms);
+        assert_eq!(kept, (Some(30 * day), Some(7 * day), Some(30 * day)));
         assert_eq!((s.rejected_redact, s.pseudonyms, s.strict), (false, Pseudonyms::Broadcast, false));
         assert_eq!((s.memory_bytes, s.lanes, s.log_format), (1 << 30, 16, LogFormat::Text));
         assert_eq!(s.tables, crate::setting::TABLES);

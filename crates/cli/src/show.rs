@@ -2,12 +2,13 @@
 
 use crate::airings::{self, AiringLine};
 use crate::args::ShowArgs;
+use crate::corrections;
 use crate::curve;
+use crate::operator;
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
 use crate::stored::{Stored, path_of};
 use crate::terminal::{self, Look};
-use aggregator::Rules;
 use audience::time::rfc3339;
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::Table;
@@ -23,6 +24,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
     let stored = Stored::open(&args.dir)?;
     if let Some(table) = &args.files {
         return print_files(&stored, table, args.json);
+    }
+    if args.corrections {
+        return corrections::show(stored, args.broadcast.as_deref(), args.json);
     }
     let shown = Shown::load(stored, args.broadcast.as_deref())?;
     let look = Look::of_stdout();
@@ -233,21 +237,11 @@ fn provisional(stored: &Stored) -> Result<Found, Problem> {
     let timelines = feeder.finish()?;
     let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
+    let rules = operator::rules(newest, &BTreeMap::new())?;
     let gaps = gaps_of(stored.chain.lost());
-    settle_all(&gather.finish()?, &timelines, &rules(stored), &gaps, threads, || Collector { found: &found })?;
+    settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The rules of the last commit.
-fn rules(stored: &Stored) -> Rules {
-    let said = stored.chain.newest().map(|newest| &newest.settings);
-    let duration = |name: &str| said.and_then(|said| said.get(name)).and_then(|text| crate::duration::parse(text).ok());
-    let defaults = Rules::default();
-    Rules {
-        session_timeout: duration("session_timeout"),
-        timeout_grace: duration("timeout_grace").unwrap_or(defaults.timeout_grace),
-        broadcast_idle: duration("broadcast_idle").unwrap_or(defaults.broadcast_idle),
-    }
 }
 
 /// Keeps what settles, as provisional.

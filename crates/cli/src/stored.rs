@@ -41,6 +41,11 @@ impl Names {
         self.names.push(name);
         number
     }
+
+    /// The names, by number.
+    pub(crate) fn list(&self) -> &[Arc<str>] {
+        &self.names
+    }
 }
 
 /// Where a file of the last commit lies: after a crash just behind the commit it has not got its name yet.
@@ -110,6 +115,8 @@ impl Stored {
         sessions Sessions (Vec<audience::SessionRow>, audience::Details);
         /// Reads the retweets, each batch with the strings that it points to.
         retweets Retweets (Vec<audience::RetweetRow>, audience::Details);
+        /// Reads the corrections.
+        corrections Corrections Vec<exporter::CorrectionRow>;
     }
 
     /// Reads the minutes of the table `minutes` or `live`.

@@ -130,7 +130,14 @@ impl Chain {
     /// # Errors
     /// [`ChainError`]: unreadable, damaged, or newer than this version.
     pub fn open(store: &Store, writer: &str) -> Result<Chain, ChainError> {
-        let last = newest_number(store, writer)?;
+        Chain::open_to(store, writer, newest_number(store, writer)?)
+    }
+
+    /// The chain as it was when commit `last`, which must be there, was the newest.
+    ///
+    /// # Errors
+    /// As [`Chain::open`].
+    pub fn open_to(store: &Store, writer: &str, last: u64) -> Result<Chain, ChainError> {
         let mut unread = Vec::new();
         let mut state = State::default();
         let mut newest = None;

@@ -266,7 +266,7 @@ fn settling_moves_the_frontier_and_the_ledger() {
     };
     let mut draft = draft(owner.chain(), 0, 0);
     let airings = vec![airing(NOW + 9, 2), airing(NOW + 5, 1)];
-    draft.settled = vec![Settlement { read_to: [("main".into(), 1)].into(), rules, airings }];
+    draft.settled = vec![Settlement { read_to: [("main".into(), 1)].into(), replaces_from: None, rules, airings }];
     let commit = owner.begin();
     let error = owner.publish(&commit, &draft).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("applied"), "{error}");

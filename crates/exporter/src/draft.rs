@@ -33,6 +33,8 @@ pub struct Draft {
     pub removed: Vec<Removed>,
     /// Their rows that no added file holds again, by table.
     pub dropped: BTreeMap<String, u64>,
+    /// Events that had settled by this commit may be gone from here on.
+    pub horizon: Option<u64>,
     /// The live state after it.
     pub snapshot: Option<Snapshot>,
     /// Requests that it answers.
@@ -98,6 +100,7 @@ impl Draft {
             added,
             removed: draft.removed,
             dropped: draft.dropped,
+            horizon: draft.horizon,
             snapshot: draft.snapshot,
             answers: draft.answers,
             settings: draft.settings,

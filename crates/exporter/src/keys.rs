@@ -151,6 +151,53 @@ impl KeyFile {
         }
     }
 
+    /// Rewrites the file without the keys of `broadcast_id`, durably, and gives whether there was one. What the file held is overwritten,
+    /// as far as the disk lets that be done.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the file is then as it was, or without the keys.
+    pub fn forget(&mut self, broadcast_id: &str) -> Result<bool, KeyError> {
+        self.refuse_broken()?;
+        let path = self.path.clone();
+        let io = |doing| {
+            let path = path.clone();
+            move |source| KeyError::Io { doing, path, source }
+        };
+        let mut bytes = Vec::new();
+        self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes)).map_err(io("read"))?;
+        let mut kept = Vec::with_capacity(bytes.len());
+        for (at, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+            let damaged = |_| KeyError::Damaged { path: path.clone(), line: at + 1 };
+            let parsed: Line<'_> = serde_json::from_slice(line).map_err(damaged)?;
+            if parsed.broadcast_id.as_deref() != Some(broadcast_id) {
+                kept.extend_from_slice(line);
+            }
+        }
+        if kept.len() == bytes.len() {
+            return Ok(false);
+        }
+        let mut new_path = path.clone().into_os_string();
+        new_path.push(".new");
+        let new_path = PathBuf::from(new_path);
+        // A crash may have left one, with whatever mode.
+        if let Err(source) = std::fs::remove_file(&new_path)
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            return Err(io("write")(source));
+        }
+        let mut new = open_private(&new_path).map_err(io("write"))?;
+        new.write_all(&kept).and_then(|()| new.sync_all()).map_err(io("write"))?;
+        std::fs::rename(&new_path, &path).map_err(io("replace"))?;
+        let mut old = std::mem::replace(&mut self.file, new);
+        self.len = kept.len() as u64;
+        self.is_new = true;
+        self.sync()?;
+        bytes.fill(0);
+        // Nothing has this name any more, and a disk that keeps old blocks keeps them anyway.
+        let _ = old.rewind().and_then(|()| old.write_all(&bytes)).and_then(|()| old.sync_all());
+        Ok(true)
+    }
+
     fn refuse_broken(&self) -> Result<(), KeyError> {
         if self.is_broken { Err(KeyError::Broken { path: self.path.clone() }) } else { Ok(()) }
     }
@@ -214,6 +261,33 @@ mod tests {
         assert_eq!(text.lines().next(), Some(r#"{"broadcast_id":"a\"\n","key":"01010101010101010101010101010101"}"#));
         let (_, keys) = KeyFile::open(&path).unwrap();
         assert_eq!(keys, [(Some("a\"\n".to_owned()), [1; 16]), (None, [0; 16]), (Some(String::new()), [3; 16])]);
+    }
+
+    #[test]
+    fn a_forgotten_key_is_gone_and_the_file_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let (mut file, _) = KeyFile::open(&path).unwrap();
+        file.append(&[(Some("a"), [1; 16]), (Some("b"), [2; 16]), (None, [3; 16]), (Some("a"), [4; 16])]).unwrap();
+        file.sync().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        std::fs::write(dir.path().join("keys.new"), "left by a crash, and longer than what comes".repeat(9)).unwrap();
+        std::fs::hard_link(&path, dir.path().join("old")).unwrap();
+        assert!(!file.forget("c").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert!(file.forget("a").unwrap());
+        assert!(!file.forget("a").unwrap());
+        file.append(&[(Some("a"), [5; 16])]).unwrap();
+        file.sync().unwrap();
+        let (_, keys) = KeyFile::open(&path).unwrap();
+        assert_eq!(keys, [(Some("b".to_owned()), [2; 16]), (None, [3; 16]), (Some("a".to_owned()), [5; 16])]);
+        assert_eq!(std::fs::read(dir.path().join("old")).unwrap(), vec![0; before.len()]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing beside it is left");
     }
 
     #[test]

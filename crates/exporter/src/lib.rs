@@ -16,6 +16,7 @@ mod merge;
 mod numbers;
 mod owner;
 mod recover;
+mod requests;
 mod seal;
 mod snapshot;
 mod spill;
@@ -54,6 +55,7 @@ pub use merge::{Merge, Sorted};
 pub use numbers::{Numbers, NumbersMerge};
 pub use owner::{Identity, Owner};
 pub use recover::{Recovered, refuse_data};
+pub use requests::{Asked, Request, RequestKind, answer_to, remove_request, requests};
 pub use snapshot::{
     Head, PartitionLane, Restored, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SnapshotError, SnapshotReader, open_snapshot,
     write_snapshot,
@@ -62,6 +64,7 @@ pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
 pub use store::Store;
 pub use store_error::{StoreError, disk_is_full};
 pub use tables::{
-    LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile, TableWriter,
-    airings_by_date, minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date, sort_events, write_rows,
+    CorrectionRow, LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile,
+    TableWriter, airings_by_date, corrections_by_date, merge_logs, minutes_by_date, rejected_by_date, retweets_by_date,
+    sessions_by_date, sort_events, write_rows,
 };

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const CONTRACT: u32 = 1;
 
 /// The tables, each a folder of the data directory.
-pub const TABLES: [&str; 7] = ["airings", "minutes", "sessions", "retweets", "live", "rejected", "events"];
+pub const TABLES: [&str; 8] =
+    ["airings", "minutes", "sessions", "retweets", "live", "rejected", "events", "corrections"];
 
 /// The folder of the files of a [`Snapshot`].
 pub const SNAPSHOT: &str = "snapshot";
@@ -84,6 +85,9 @@ pub struct Manifest {
     /// Rows of the removed files, by table, that no added file holds again: they were too old, or were to be forgotten.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
+    /// Events that had settled, or had come behind a frontier, by the commit of this number are no longer kept: all of them may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<u64>,
     /// The cache of the live state after this commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
@@ -244,6 +248,9 @@ pub struct Ledger {
 pub struct Settlement {
     /// The last commit whose events were read, by writer.
     pub read_to: BTreeMap<String, u64>,
+    /// An operator's: all that was settled of these broadcasts from this instant on is replaced by what is said here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces_from: Option<Ms>,
     /// The rules.
     pub rules: Rules,
     /// What settled.
@@ -353,6 +360,14 @@ pub struct Answer {
     pub request: String,
     /// A sentence: done, or why not.
     pub answer: String,
+    /// The exit code of whoever asked, 0 where it is done.
+    #[serde(default, skip_serializing_if = "is_done")]
+    pub code: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_done(code: &u8) -> bool {
+    *code == 0
 }
 
 /// All that the commits up to and with this one add up to, so that older ones need not be read.

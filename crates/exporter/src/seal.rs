@@ -81,6 +81,7 @@ mod tests {
             added: vec![FileEntry { rewritten: true, ..FileEntry::default() }],
             removed: vec![],
             dropped: [("events".to_owned(), 1)].into(),
+            horizon: Some(1),
             snapshot: None,
             answers: vec![],
             settings: [("lateness".to_owned(), "30s".to_owned())].into(),

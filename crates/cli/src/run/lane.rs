@@ -41,6 +41,8 @@ pub(super) enum Ask {
     Add(Partition),
     /// Events of these broadcasts before these instants come too late for their airing.
     Frontiers(Arc<Vec<(u32, Ms)>>),
+    /// The key of this broadcast is destroyed.
+    Forget(Arc<str>),
 }
 
 /// A partition as the lane reads it.
@@ -246,6 +248,7 @@ impl LaneThread {
                 self.parts.kafka.add(partition.index, partition.from)?;
                 self.own(partition);
             }
+            Ask::Forget(id) => self.decoder.forget(&id),
             Ask::Frontiers(frontiers) => {
                 for (broadcast, frontier) in frontiers.iter() {
                     self.parts.live.set_frontier(*broadcast, *frontier);

@@ -7,10 +7,12 @@ mod letters;
 mod logline;
 mod owner;
 mod rebuild;
+mod requests;
 mod restore;
 mod snapshot;
 mod start;
 mod status;
+mod tidy;
 mod writer;
 
 use crate::args::RunArgs;

@@ -203,6 +203,7 @@ impl Owner<'_> {
                 if written.commit > self.state.written.commit {
                     self.state.told_at = Instant::now();
                 }
+                self.learn(&written);
                 self.state.written = written;
                 self.teller.written(&self.state.written, self.state.cut_at, &self.state.cut_to);
                 self.state.is_writing = false;
@@ -222,6 +223,15 @@ impl Owner<'_> {
                 Err(Problem::bug("A lane answered what it was not asked."))
             }
         }
+    }
+
+    /// What an operator asked for changes what the lanes may still count, and how they hide who it was.
+    fn learn(&mut self, written: &Written) {
+        if !written.frontiers.is_empty() {
+            written.frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
+            self.ask(&Ask::Frontiers(Arc::new(written.frontiers.clone())));
+        }
+        written.forgotten.iter().for_each(|id| self.ask(&Ask::Forget(Arc::clone(id))));
     }
 
     /// Waits for one answer of each lane.

@@ -81,9 +81,9 @@ fn was_applied(row: &LoggedEvent, history: &History) -> bool {
 fn frontiers(started: &Started) -> Vec<Ms> {
     let known = started.writer.owner.chain().frontiers();
     for id in known.keys() {
-        started.registry.number(id);
+        started.registry.place(id);
     }
-    // Broadcasts of the log that have no key any more get their numbers while it is read, after these.
+    // Broadcasts of the log that have no key any more, or settled never, get their numbers while it is read, after these.
     let of = |id: &std::sync::Arc<str>| known.get(&**id).copied().unwrap_or(Ms::MIN);
     started.registry.ids().iter().map(of).collect()
 }
@@ -156,7 +156,7 @@ pub(super) fn rows_of(
         });
         u32::try_from(place).unwrap_or(u32::MAX)
     };
-    let number = |id: &str| started.registry.number(id).0;
+    let number = |id: &str| started.registry.place(id);
     for batch in file.events(number, source, fingerprint)? {
         let (rows, details) = batch?;
         let topics = topics.borrow();
@@ -174,7 +174,7 @@ fn read_histories(started: &Started, histories: &mut BTreeMap<u32, History>) -> 
             let read_to =
                 settlement.read_to.values().max().map_or(0, |number| i64::try_from(*number).unwrap_or(i64::MAX));
             for airing in &settlement.airings {
-                let broadcast = started.registry.number(&airing.broadcast_id).0;
+                let broadcast = started.registry.place(&airing.broadcast_id);
                 if let Some(history) = histories.get_mut(&broadcast) {
                     history.push((read_to, airing.frontier));
                 }

@@ -7,6 +7,7 @@ use super::letters::Letters;
 use super::logline;
 use super::rebuild;
 use super::snapshot::Snapshots;
+use super::tidy::Tidy;
 use super::writer::{Writer, Written};
 use crate::directory::{self, Keys};
 use crate::problem::Problem;
@@ -85,6 +86,7 @@ impl Started {
             settings: settings.clone(),
             sources,
             letters,
+            tidy: Tidy::default(),
             give_up: Arc::clone(give_up),
             is_disk_full: Arc::default(),
             snapshots: Snapshots::default(),
@@ -155,7 +157,7 @@ impl Started {
         let chain = self.writer.owner.chain();
         let ledger = chain.newest().map(|newest| newest.ledger).unwrap_or_default();
         let is_snapshot_due = self.writer.snapshots.is_due();
-        Written { commit: chain.number(), ledger, airings: 0, is_snapshot_due }
+        Written { commit: chain.number(), ledger, is_snapshot_due, ..Written::default() }
     }
 }
 

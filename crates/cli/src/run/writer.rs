@@ -5,6 +5,7 @@ use super::lane::{Cut, Taken};
 use super::letters::Letters;
 use super::logline;
 use super::snapshot::{Base, Frozen, Snapshots};
+use super::tidy::Tidy;
 use crate::directory::{self, Keys};
 use crate::passport;
 use crate::problem::Problem;
@@ -67,7 +68,7 @@ pub(super) struct Settle {
 }
 
 /// What the writer tells the owner.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Written {
     /// The newest commit.
     pub(super) commit: u64,
@@ -76,6 +77,10 @@ pub(super) struct Written {
     pub(super) airings: usize,
     /// The next cut is to be frozen.
     pub(super) is_snapshot_due: bool,
+    /// Frontiers that an operator's settling has set, by number of the broadcast.
+    pub(super) frontiers: Vec<(u32, Ms)>,
+    /// Broadcasts whose keys are forgotten.
+    pub(super) forgotten: Vec<Arc<str>>,
 }
 
 /// The writer's state.
@@ -88,6 +93,7 @@ pub(super) struct Writer {
     pub(super) sources: Vec<Arc<str>>,
     /// Who sends rejected records on, where they are wanted.
     pub(super) letters: Option<Letters>,
+    pub(super) tidy: Tidy,
     /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
     /// It waits for room on the disk.
@@ -98,7 +104,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Commits `work`, and then what it settles.
     pub(super) fn write(&mut self, mut work: Work) -> Result<Written, Problem> {
-        let mut written = self.written();
+        let mut written = self.written(0);
         let frozen = work.frozen.take();
         // Data that end before they began are data: the directory says that there were none.
         let is_end = work.settle.as_ref().is_some_and(|settle| settle.is_end);
@@ -116,8 +122,8 @@ impl Writer {
             let whole = join(std::mem::take(&mut work.cuts));
             self.until_it_fits(|writer| writer.commit_cut(&whole, &counts, &mut work))?;
             self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
-            written = self.written();
-            self.say(&counts, written, began.elapsed());
+            written = self.written(0);
+            self.say(&counts, &written, began.elapsed());
         } else {
             // Nothing else to say for now.
             let base = self.snapshots.finished();
@@ -129,14 +135,17 @@ impl Writer {
             let watermark = work.watermark;
             let airings = self.until_it_fits(|writer| writer.settle(settle, watermark, &mut last))?;
             if let Some(airings) = airings {
-                written = Written { airings, ..self.written() };
-                self.say(&Counts::default(), written, began.elapsed());
+                written = self.written(airings);
+                self.say(&Counts::default(), &written, began.elapsed());
             }
         }
+        self.answer_requests(&mut written)?;
+        self.tidy(&mut written)?;
         if work.is_last {
             let base = self.snapshots.wait();
             self.name(base, work.watermark)?;
-            written = Written { airings: written.airings, ..self.written() };
+            let named = self.written(written.airings);
+            (written.commit, written.ledger) = (named.commit, named.ledger);
         }
         written.is_snapshot_due = self.snapshots.is_due();
         Ok(written)
@@ -155,9 +164,10 @@ impl Writer {
             || (work.tells_time && (newest.watermark < work.watermark || partitions.any(went_on)))
     }
 
-    fn written(&self) -> Written {
-        let commit = self.owner.chain().number();
-        Written { commit, ledger: self.ledger(), airings: 0, is_snapshot_due: self.snapshots.is_due() }
+    /// How it stands after a commit that settled `airings`.
+    fn written(&self, airings: usize) -> Written {
+        let (commit, ledger) = (self.owner.chain().number(), self.ledger());
+        Written { commit, ledger, airings, is_snapshot_due: self.snapshots.is_due(), ..Written::default() }
     }
 
     /// Begins a snapshot of what was frozen at the cut of the last commit.
@@ -195,16 +205,19 @@ impl Writer {
         self.owner.chain().frontiers()
     }
 
-    fn ledger(&self) -> Ledger {
+    pub(super) fn ledger(&self) -> Ledger {
         self.owner.chain().newest().map(|newest| newest.ledger).unwrap_or_default()
     }
 
-    fn say(&self, counts: &Counts, written: Written, took: Duration) {
+    fn say(&self, counts: &Counts, written: &Written, took: Duration) {
         logline::say(self.settings.log_format, &logline::commit(counts, written, took));
     }
 
     /// Tries again while the disk is full.
-    fn until_it_fits<T>(&mut self, mut attempt: impl FnMut(&mut Writer) -> Result<T, Problem>) -> Result<T, Problem> {
+    pub(super) fn until_it_fits<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Writer) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let mut said = false;
         loop {
             match attempt(self) {
@@ -285,7 +298,7 @@ impl Writer {
         published
     }
 
-    fn publish(&mut self, commit: &Commit, draft: &Draft) -> Result<(), Problem> {
+    pub(super) fn publish(&mut self, commit: &Commit, draft: &Draft) -> Result<(), Problem> {
         let registry = Arc::clone(&self.registry);
         self.keys.append(&registry)?;
         // Once a manifest may be there, the same commit must be tried again and no other with the same records.
@@ -304,7 +317,7 @@ impl Writer {
     }
 
     /// What was true stays true.
-    fn draft(&self, kind: CommitKind) -> Draft {
+    pub(super) fn draft(&self, kind: CommitKind) -> Draft {
         let now = directory::now();
         let mut draft = match self.owner.chain().newest() {
             Some(newest) => Draft::after(newest, kind, now),
@@ -437,7 +450,7 @@ impl Writer {
         let mut feeder = gather.feeder();
         let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
         for file in &files {
-            let number = |id: &str| self.registry.number(id).0;
+            let number = |id: &str| self.registry.place(id);
             let table = open_table(self.owner.store(), Table::Events, file)?;
             for batch in table.events(number, |_| 0, fingerprint)? {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;

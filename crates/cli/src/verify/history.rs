@@ -3,17 +3,20 @@
 
 use super::tables::{Airing, Known, named};
 use crate::problem::Problem;
+use crate::settlements::{self, Line, Settlements, Told};
 use crate::settling::gaps_of;
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{Lost, Manifest, Table, note_lost, read_manifest};
-use std::collections::BTreeMap;
+use exporter::{CommitKind, Lost, Manifest, Table, note_lost, read_manifest};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the commits say.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// What settled, in the order of the commits; one a broadcast and settling commit.
+    /// What is settled, as the commits say it.
+    settled: Settlements,
+    /// The same for those who compute it again.
     pub(super) settlements: Vec<Settlement>,
     /// What was read of each partition, by numbers of source and partition.
     pub(super) partitions: BTreeMap<(u32, i32), Read>,
@@ -25,14 +28,22 @@ pub(super) struct History {
     pub(super) rejected_dropped: u64,
     /// What was lost of the input and accepted as lost.
     pub(super) lost: Vec<Lost>,
-    /// The same, as it decides which minutes are complete.
-    gaps: Gaps,
+    /// The same, as it decides which minutes are complete: as it was known from each of these commits on.
+    gaps: BTreeMap<u64, Gaps>,
+    /// Commits by which an operator settled again.
+    pub(super) corrections: BTreeSet<i64>,
+    /// Live rows that were dropped, for their age.
+    pub(super) live_dropped: u64,
+    /// Events that were dropped, for their age.
+    pub(super) events_dropped: u64,
 }
 
-/// One settlement of one broadcast: the events of commits up to `read_to`, before `frontier` and not before the frontier before it.
+/// One settlement of one broadcast, its events those that the log still has.
 #[derive(Clone, Debug)]
 pub(super) struct Settlement {
     pub(super) broadcast: u32,
+    /// Events before it are no longer all there; the airings that they were in are left out.
+    pub(super) whole_from: Ms,
     pub(super) frontier: Ms,
     pub(super) read_to: i64,
     pub(super) rules: Rules,
@@ -40,16 +51,6 @@ pub(super) struct Settlement {
     pub(super) gaps: Gaps,
     /// In the order of time.
     pub(super) airings: Vec<Told>,
-}
-
-/// What a commit says of an airing that settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Told {
-    pub(super) frontier: Ms,
-    /// `None` where it leaves no row.
-    pub(super) airing_at: Option<Ms>,
-    /// Applied, repeated, orphaned.
-    pub(super) tally: [u64; 3],
 }
 
 /// What was read of one partition.
@@ -79,6 +80,7 @@ impl History {
             let manifest = read_manifest(&stored.store, stored.chain.writer(), number)?;
             history.take(stored, &manifest);
         }
+        history.settlements = history.settlements(stored);
         Ok(history)
     }
 
@@ -100,41 +102,52 @@ impl History {
             *self.sources.entry(source.path.clone()).or_default() += source.rejected;
         }
         self.rejected_dropped += manifest.dropped.get("rejected").copied().unwrap_or(0);
-        // A settlement reads up to the commit before it.
-        self.settle(stored, manifest);
         if manifest.inputs.partitions.iter().any(|one| one.event_at_after_gap.is_some() || !one.gaps.is_empty()) {
             note_lost(&mut self.lost, manifest);
-            self.gaps = gaps_of(&self.lost);
+            self.gaps.insert(manifest.number, gaps_of(&self.lost));
         }
+        if manifest.kind == CommitKind::Settle {
+            self.corrections.insert(number);
+        }
+        self.live_dropped += manifest.dropped.get("live").copied().unwrap_or(0);
+        self.events_dropped += manifest.dropped.get("events").copied().unwrap_or(0);
+        self.settled.take(manifest);
     }
 
-    fn settle(&mut self, stored: &Stored, manifest: &Manifest) {
-        for settlement in &manifest.settled {
-            let rules = Rules {
-                session_timeout: settlement.rules.session_timeout_ms,
-                timeout_grace: settlement.rules.timeout_grace_ms,
-                broadcast_idle: settlement.rules.broadcast_idle_ms,
-            };
-            let read_to = settlement.read_to.values().max().map_or(0, |to| i64::try_from(*to).unwrap_or(i64::MAX));
-            let mut by_broadcast = BTreeMap::<&str, Vec<Told>>::new();
-            for one in &settlement.airings {
-                let tally = [one.applied, one.repeated, one.orphaned];
-                let told = Told { frontier: one.frontier, airing_at: one.airing_at, tally };
-                by_broadcast.entry(&one.broadcast_id).or_default().push(told);
-            }
-            for (id, mut airings) in by_broadcast {
-                airings.sort_unstable();
-                let frontier = airings.last().map_or(Ms::MIN, |last| last.frontier);
-                self.settlements.push(Settlement {
-                    broadcast: stored.number_of(id),
-                    frontier,
-                    read_to,
-                    rules,
-                    gaps: self.gaps.clone(),
-                    airings,
-                });
+    /// The settlements as they hold after all commits, those of a broadcast in the order of time.
+    fn settlements(&self, stored: &Stored) -> Vec<Settlement> {
+        let mut all = Vec::new();
+        for (id, line) in self.settled.lines() {
+            let (broadcast, whole_from) = (stored.number_of(id), self.settled.whole_from(id));
+            for one in &line.settlements {
+                let mut airings = one.airings.clone();
+                airings.retain(|airing| airing.frontier > whole_from);
+                let settlements::Settlement { commit, frontier, read_to, rules, .. } = *one;
+                // It knew the gaps of the commits before it.
+                let gaps = self.gaps.range(..commit).next_back().map(|(_, gaps)| gaps.clone()).unwrap_or_default();
+                all.push((commit, Settlement { broadcast, whole_from, frontier, read_to, rules, gaps, airings }));
             }
         }
+        // Those by the same rules mostly come together.
+        all.sort_by_key(|(commit, _)| *commit);
+        all.into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// What is settled of each broadcast, by its number.
+    pub(super) fn lines(&self, stored: &Stored) -> HashMap<u32, &Line> {
+        self.settled.lines().map(|(id, line)| (stored.number_of(id), line)).collect()
+    }
+
+    /// Settled airings whose events are no longer all in the log.
+    pub(super) fn past(&self, stored: &Stored) -> BTreeSet<Airing> {
+        let mut past = BTreeSet::new();
+        for (id, line) in self.settled.lines() {
+            let (broadcast, whole_from) = (stored.number_of(id), self.settled.whole_from(id));
+            let airings = line.settlements.iter().flat_map(|one| &one.airings);
+            let gone = airings.filter(|airing| airing.frontier <= whole_from);
+            past.extend(gone.filter_map(|airing| airing.airing_at).map(|airing_at| (broadcast, airing_at)));
+        }
+        past
     }
 }
 
@@ -145,10 +158,11 @@ pub(super) fn check_tallies(
     known: &BTreeMap<Airing, Known>,
 ) -> Result<(), Problem> {
     let mut settled = BTreeMap::new();
-    for one in &history.settlements {
-        for told in &one.airings {
+    for (id, line) in history.settled.lines() {
+        let broadcast = stored.number_of(id);
+        for told in line.settlements.iter().flat_map(|one| &one.airings) {
             let Some(airing_at) = told.airing_at else { continue };
-            settled.insert((one.broadcast, airing_at), told.tally);
+            settled.insert((broadcast, airing_at), told.tally);
         }
     }
     let broken = |airing: &Airing, what: &str| Err(Problem::data(format!("{}: {what}.", named(stored, airing))));

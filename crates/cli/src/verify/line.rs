@@ -33,11 +33,16 @@ impl Line {
 
     /// Whether it begins with nobody and has no break.
     pub(super) fn is_whole(&self) -> bool {
+        self.is_unbroken() && self.first.is_none_or(|first| first.1 == 0)
+    }
+
+    /// Whether it has no break.
+    pub(super) fn is_unbroken(&self) -> bool {
         let (Some(first), Some(last)) = (self.first, self.last) else { return true };
         let (mut starts, mut ends) = (self.starts, self.ends);
         starts.add_pair(last);
         ends.add_pair(first);
-        starts == ends && first.1 == 0
+        starts == ends
     }
 
     /// Start of the first minute and of the last.
@@ -68,7 +73,8 @@ pub(super) struct Late {
 pub(super) type LateMinutes = BTreeMap<(u32, Ms), Late>;
 
 /// Checks the live minutes: each by itself and in its line, and the late events against the log's. Gives their number.
-pub(super) fn check_live(stored: &Stored, late: Option<&LateMinutes>) -> Result<u64, Problem> {
+/// `is_cut`: first minutes may have been dropped for their age.
+pub(super) fn check_live(stored: &Stored, late: Option<&LateMinutes>, is_cut: bool) -> Result<u64, Problem> {
     let mut lines = BTreeMap::<Airing, Line>::new();
     let mut counted = BTreeMap::<(u32, Ms), i64>::new();
     let mut count = 0;
@@ -91,7 +97,7 @@ pub(super) fn check_live(stored: &Stored, late: Option<&LateMinutes>) -> Result<
         }
         Ok(())
     })?;
-    if let Some((airing, _)) = lines.iter().find(|(_, line)| !line.is_whole()) {
+    if let Some((airing, _)) = lines.iter().find(|(_, line)| !(line.is_whole() || is_cut && line.is_unbroken())) {
         return Err(Problem::data(format!("{}, table live: {BROKEN}.", named(stored, airing))));
     }
     let Some(late) = late else { return Ok(count) };

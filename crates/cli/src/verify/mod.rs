@@ -1,6 +1,7 @@
 //! `jauge verify`: a data directory against itself, offline. The chain and its files, the identities of the settled tables, and, where the log is
 //! kept, every offset once and every settlement computed again from it.
 
+mod corrections;
 mod digest;
 mod history;
 mod line;
@@ -38,6 +39,8 @@ pub(crate) struct Verified {
     pub(crate) airings: u64,
     /// Events of the log from which the settled tables were computed again; `None` where the directory keeps no log.
     pub(crate) events: Option<u64>,
+    /// Minutes moved by corrections.
+    pub(crate) corrections: u64,
     pub(crate) live_minutes: u64,
     /// What could not be checked, and why.
     pub(crate) notes: Vec<String>,
@@ -53,6 +56,7 @@ impl Verified {
             "rows": self.chain.rows,
             "ledger": self.ledger,
             "airings": self.airings,
+            "corrections": self.corrections,
             "live_minutes": self.live_minutes,
             "events_settled_again": self.events,
             "notes": self.notes,
@@ -92,6 +96,10 @@ impl Verified {
             ("ledger", ledger),
             ("settled", format!("{} airings, {again}", n(self.airings))),
         ];
+        if self.corrections > 0 {
+            let text = format!("{} minutes moved, each from what it was to what it is", n(self.corrections));
+            subjects.push(("corrected", text));
+        }
         if self.live_minutes > 0 {
             subjects.push(("live", format!("{} minutes, none at odds with its neighbours", n(self.live_minutes))));
         }
@@ -122,7 +130,9 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     history::check_tallies(&history, &stored, known)?;
     history::check_rejected(&history, &stored)?;
     let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
-    let live_minutes = line::check_live(&stored, logged.as_ref().map(|logged| &logged.late))?;
+    let corrections = corrections::check(&stored, &history.corrections)?;
+    let late = logged.as_ref().map(|logged| &logged.late).filter(|_| history.events_dropped == 0);
+    let live_minutes = line::check_live(&stored, late, history.live_dropped > 0)?;
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
     let mut notes = notes(&stored, &chain, logged.as_ref());
     if !history.lost.is_empty() {
@@ -132,7 +142,7 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
         notes.push(format!("These offsets were lost, and accepted as lost: {}.", few(&ranges)));
     }
     let events = logged.map(|logged| logged.events);
-    Ok(Verified { chain, ledger, airings: known.len() as u64, events, live_minutes, notes })
+    Ok(Verified { chain, ledger, airings: known.len() as u64, corrections, events, live_minutes, notes })
 }
 
 /// What there is to say beside that all holds.
@@ -151,6 +161,13 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
         notes.push(format!(
             "The snapshot is not there ({}): the next start reads the log instead, which takes longer.",
             few(&chain.lacking)
+        ));
+    }
+    if let Some(past) = logged.map(|logged| logged.past).filter(|past| *past > 0) {
+        notes.push(format!(
+            "{} settled airings cannot be computed again: events of theirs were dropped for their age (keep_events). Their tables were \
+             checked against each other.",
+            draw::thousands(i64::try_from(past).unwrap_or(i64::MAX))
         ));
     }
     match logged {

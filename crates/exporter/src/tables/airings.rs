@@ -28,7 +28,7 @@ pub(super) fn encode<'a>(rows: &[AiringRow], names: &'a [Arc<str>]) -> Result<Ve
         ints(rows.iter().map(|row| row.lapses)),
         ints(rows.iter().map(|row| row.retweets)),
         ints(rows.iter().map(|row| row.retweet_followers)),
-        stays::encode(Table::Airings, rows.iter().map(|row| row.stays.as_slice()))?,
+        stays::encode(Table::Airings, "stays", rows.iter().map(|row| row.stays.as_slice()))?,
         ints(rows.iter().map(|row| row.applied)),
         ints(rows.iter().map(|row| row.repeated)),
         ints(rows.iter().map(|row| row.orphaned)),

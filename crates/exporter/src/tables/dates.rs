@@ -1,5 +1,6 @@
 //! A date partition is the rows of one UTC day: here rows are put in their table's order and cut into days.
 
+use super::corrections::CorrectionRow;
 use super::events::LoggedEvent;
 use super::rejected::RejectedRow;
 use audience::time::day_of;
@@ -26,6 +27,17 @@ pub fn minutes_by_date<'a>(
 ) -> impl Iterator<Item = (i64, &'a [MinuteRow])> + use<'a> {
     let ranks = Ranks::of(rows.iter().map(|row| row.broadcast), names);
     let key = |row: &MinuteRow| (day_of(row.minute_at), ranks.get(row.broadcast), row.minute_at, row.airing_at);
+    sort(rows, |a, b| key(a).cmp(&key(b)));
+    days(rows, |row| row.minute_at)
+}
+
+/// As [`airings_by_date`], corrections by (broadcast_id, minute_at, commit) within the day of `minute_at`.
+pub fn corrections_by_date<'a>(
+    rows: &'a mut [CorrectionRow],
+    names: &[Arc<str>],
+) -> impl Iterator<Item = (i64, &'a [CorrectionRow])> + use<'a> {
+    let ranks = Ranks::of(rows.iter().map(|row| row.broadcast), names);
+    let key = |row: &CorrectionRow| (day_of(row.minute_at), ranks.get(row.broadcast), row.minute_at, row.commit);
     sort(rows, |a, b| key(a).cmp(&key(b)));
     days(rows, |row| row.minute_at)
 }

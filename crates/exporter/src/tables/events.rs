@@ -4,6 +4,7 @@ use super::airings::maybe;
 use super::columns::{
     Cells, instants, ints, maybe_ids, maybe_instants, maybe_ints, maybe_texts, numbered, small_ints, words,
 };
+use super::merged::Raw;
 use super::read::{Batch, TableFile};
 use super::retweets::Said;
 use super::{Table, TableError};
@@ -103,6 +104,43 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         Ok(Ordered { batches: Some(batches), waiting: Vec::new(), sorted: true, strings: Details::new() })
     }
 }
+
+impl<R: ChunkReader + 'static> TableFile<R> {
+    /// The events as they lie in the file, in batches of a few, each with its strings and with the ids and the sources that its rows number.
+    pub(super) fn logged(self) -> Result<impl Iterator<Item = Result<Raw, TableError>>, TableError> {
+        self.by(RAW_ROWS).batches(&[Table::Events], |batch| {
+            let (mut ids, mut sources) = (Vec::<Arc<str>>::new(), Vec::<Arc<str>>::new());
+            let place = |names: &mut Vec<Arc<str>>, name: &str| {
+                let known = names.iter().rposition(|known| **known == *name);
+                let place = known.unwrap_or_else(|| {
+                    names.push(Arc::from(name));
+                    names.len() - 1
+                });
+                u32::try_from(place).unwrap_or(u32::MAX)
+            };
+            let number = &mut |id: &str| place(&mut ids, id);
+            let (rows, details) =
+                decode(batch, number, &mut |name: &str| place(&mut sources, name), audience::fingerprint)?;
+            Ok((rows, details, ids, sources))
+        })
+    }
+
+    /// Counts the events of a file of the log for which `is_it` holds, given the broadcast's id.
+    ///
+    /// # Errors
+    /// As [`TableFile::events`].
+    pub fn count_events(self, is_it: impl Fn(&str, &LoggedEvent) -> bool) -> Result<u64, TableError> {
+        let mut count = 0;
+        for raw in self.logged()? {
+            let (rows, _, ids, _) = raw?;
+            count += rows.iter().filter(|row| is_it(&ids[row.event.broadcast as usize], row)).count() as u64;
+        }
+        Ok(count)
+    }
+}
+
+/// Rows of several files are in memory side by side while they are merged.
+const RAW_ROWS: usize = 2 << 10;
 
 fn decode(
     batch: &Batch<'_>,

@@ -29,7 +29,7 @@ pub(super) fn encode<'a>(
         ints(rows.iter().map(|row| row.new_viewers)),
         ints(rows.iter().map(|row| row.retweets)),
         ints(rows.iter().map(|row| row.retweet_followers)),
-        stays::encode(table, rows.iter().map(|row| row.stays.as_slice()))?,
+        stays::encode(table, "stays", rows.iter().map(|row| row.stays.as_slice()))?,
         ints(rows.iter().map(|row| row.late)),
         ints(rows.iter().map(|row| row.lapses_backdated)),
         flags(rows.iter().map(|row| row.complete)),

@@ -4,10 +4,12 @@
 mod airings;
 mod chunk;
 mod columns;
+mod corrections;
 mod dates;
 mod error;
 mod events;
 mod hybrid;
+mod merged;
 mod minutes;
 mod passport;
 mod read;
@@ -22,9 +24,14 @@ mod tail;
 mod tests;
 mod write;
 
-pub use dates::{airings_by_date, minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date, sort_events};
+pub use corrections::CorrectionRow;
+pub use dates::{
+    airings_by_date, corrections_by_date, minutes_by_date, rejected_by_date, retweets_by_date, sessions_by_date,
+    sort_events,
+};
 pub use error::TableError;
 pub use events::{LoggedEvent, ON_TIME};
+pub use merged::merge_logs;
 pub use passport::Passport;
 pub use read::TableFile;
 pub use rejected::{PAYLOAD_MAX, RejectedRow};
@@ -32,7 +39,7 @@ pub use write::{Rows, TableWriter, write_rows};
 
 use std::fmt;
 
-/// The seven tables of a data directory.
+/// The eight tables of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
     /// One row an airing, written when it settles.
@@ -49,12 +56,22 @@ pub enum Table {
     Rejected,
     /// The log: every accepted event.
     Events,
+    /// The correction ledger: one row a minute that an operator's `settle` moved.
+    Corrections,
 }
 
 impl Table {
     /// All tables, in the contract's order.
-    pub const ALL: [Table; 7] =
-        [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets, Table::Live, Table::Rejected, Table::Events];
+    pub const ALL: [Table; 8] = [
+        Table::Airings,
+        Table::Minutes,
+        Table::Sessions,
+        Table::Retweets,
+        Table::Live,
+        Table::Rejected,
+        Table::Events,
+        Table::Corrections,
+    ];
 
     /// The table's name, which is also that of its folder.
     pub const fn name(self) -> &'static str {
@@ -66,6 +83,7 @@ impl Table {
             Table::Live => "live",
             Table::Rejected => "rejected",
             Table::Events => "events",
+            Table::Corrections => "corrections",
         }
     }
 

@@ -25,6 +25,8 @@ pub struct TableFile<R: ChunkReader> {
     table: Table,
     pub(super) builder: ParquetRecordBatchReaderBuilder<R>,
     passport: Passport,
+    /// Rows decoded at once.
+    batch_rows: usize,
 }
 
 impl<R: ChunkReader> fmt::Debug for TableFile<R> {
@@ -65,12 +67,30 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         let passport = Passport::of_metadata(builder.metadata().file_metadata().key_value_metadata());
         let projection = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_projection(projection);
-        Ok(TableFile { file: file.to_owned(), table, builder, passport })
+        Ok(TableFile { file: file.to_owned(), table, builder, passport, batch_rows: batch_rows(table) })
     }
 
     /// What made the file.
     pub fn passport(&self) -> &Passport {
         &self.passport
+    }
+
+    /// The same with so many rows decoded at once.
+    pub(super) fn by(self, batch_rows: usize) -> TableFile<R> {
+        TableFile { batch_rows, ..self }
+    }
+
+    /// Of a file of the log: the first and the last commit whose events it holds, as its end says; `None` where it does not.
+    pub fn commits(&self) -> Option<(i64, i64)> {
+        let columns = self.builder.parquet_schema().columns();
+        let place = columns.iter().position(|column| column.path().string() == "commit")?;
+        let mut range: Option<(i64, i64)> = None;
+        for row_group in self.builder.metadata().row_groups() {
+            let Some(Statistics::Int64(of)) = row_group.column(place).statistics() else { return None };
+            let (first, last) = (*of.min_opt()?, *of.max_opt()?);
+            range = Some(range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+        }
+        range
     }
 
     /// Rows of the file, as its end says.
@@ -103,7 +123,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         if !of.contains(&self.table) {
             return Err(TableError::bug(self.table, format!("its file was read as {}", of[0])));
         }
-        let builder = self.builder.with_batch_size(batch_rows(self.table));
+        let builder = self.builder.with_batch_size(self.batch_rows);
         let reader = caught(|| builder.build()).map_err(|panic| corrupt(&self.file, self.table, panic))?;
         let reader = reader.map_err(|error| TableError::of_read(&self.file, self.table, error))?;
         Ok(Batches { file: self.file, table: self.table, reader: Some(reader), next_row: 0, decode })
@@ -120,7 +140,7 @@ fn may_hold(statistics: Option<&Statistics>, text: &str) -> bool {
 const fn batch_rows(table: Table) -> usize {
     match table {
         Table::Rejected => 256,
-        Table::Airings | Table::Minutes | Table::Live => 1 << 10,
+        Table::Airings | Table::Minutes | Table::Live | Table::Corrections => 1 << 10,
         Table::Sessions | Table::Retweets | Table::Events => 16 << 10,
     }
 }

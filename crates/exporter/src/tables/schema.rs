@@ -178,6 +178,53 @@ const EVENTS: &[Column] = &[
     one(15, "offset", Type::Int, "Kafka offset."),
 ];
 
+const AIRING: &str = "with broadcast_id the airing's name, UTC ms; null where no airing had the minute.";
+
+#[rustfmt::skip]
+const CORRECTIONS: &[Column] = &[
+    one(1, "broadcast_id", Type::Name, BROADCAST_ID),
+    one(2, "minute_at", Type::Instant,
+        "Start of the minute that moved, UTC ms: the row is about [minute_at, minute_at + 60 s)."),
+    one(3, "commit", Type::Int, "Number of the commit that moved it."),
+    one(4, "corrected_at", Type::Instant, "When that was by our clock, UTC ms."),
+    one(5, "late_events", Type::Int,
+        "Why: events of the broadcast that had come after it settled, and count from this correction on."),
+    maybe(6, "late_from", Type::Instant, "First ts of those events, UTC ms; null where there were none."),
+    maybe(7, "late_to", Type::Instant, "Last ts of those events, UTC ms; null where there were none."),
+    one(8, "rules_changed", Type::Flag,
+        "Why: whether other rules hold from this correction on (session_timeout, timeout_grace, broadcast_idle)."),
+    maybe(9, "airing_at_before", Type::Instant, AIRING),
+    maybe(10, "airing_at_after", Type::Instant, AIRING),
+    one(11, "joins_before", Type::Int, JOINS), one(12, "joins_after", Type::Int, JOINS),
+    one(13, "leaves_before", Type::Int, LEAVES), one(14, "leaves_after", Type::Int, LEAVES),
+    one(15, "lapses_before", Type::Int, LAPSES), one(16, "lapses_after", Type::Int, LAPSES),
+    one(17, "viewers_start_before", Type::Int, START), one(18, "viewers_start_after", Type::Int, START),
+    one(19, "viewers_end_before", Type::Int, END), one(20, "viewers_end_after", Type::Int, END),
+    one(21, "viewers_max_before", Type::Int, MAX), one(22, "viewers_max_after", Type::Int, MAX),
+    maybe(23, "viewers_max_at_before", Type::Instant, MAX_AT), maybe(24, "viewers_max_at_after", Type::Instant, MAX_AT),
+    one(25, "viewers_min_before", Type::Int, MIN), one(26, "viewers_min_after", Type::Int, MIN),
+    one(27, "viewer_ms_before", Type::Int, VIEWER_MS), one(28, "viewer_ms_after", Type::Int, VIEWER_MS),
+    one(29, "new_viewers_before", Type::Int, NEW), one(30, "new_viewers_after", Type::Int, NEW),
+    one(31, "retweets_before", Type::Int, RETWEETED), one(32, "retweets_after", Type::Int, RETWEETED),
+    one(33, "retweet_followers_before", Type::Int, FOLLOWERS), one(34, "retweet_followers_after", Type::Int, FOLLOWERS),
+    one(35, "stays_before", Type::Stays, STAYS),
+    one(39, "stays_after", Type::Stays, STAYS),
+];
+
+const JOINS: &str = "Sessions opened in the minute; 0 where no airing had it.";
+const LEAVES: &str = "Sessions closed by a leave in the minute; 0 where no airing had it.";
+const LAPSES: &str = "Sessions closed otherwise in the minute; 0 where no airing had it.";
+const START: &str = "Concurrent viewers just before the minute's first ms, in sessions; 0 where no airing had it.";
+const END: &str = "Concurrent viewers at the minute's last ms, in sessions; 0 where no airing had it.";
+const MAX: &str = "Greatest number of concurrent viewers inside the minute, in sessions; 0 where no airing had it.";
+const MAX_AT: &str = "First ms of that maximum, UTC ms; null where no airing had the minute.";
+const MIN: &str = "Least number of concurrent viewers inside the minute, in sessions; 0 where no airing had it.";
+const VIEWER_MS: &str =
+    "Exact integral of concurrent viewers over the minute, viewer-milliseconds; 0 where no airing had it.";
+const NEW: &str = "Viewers whose first session of the airing starts in the minute; 0 where no airing had it.";
+const RETWEETED: &str = "Distinct retweets counted in the minute; 0 where no airing had it.";
+const FOLLOWERS: &str = "Sum of the known followers of those who retweeted in the minute; 0 where no airing had it.";
+
 impl Table {
     /// Its columns, in the contract's order.
     pub(super) const fn columns(self) -> &'static [Column] {
@@ -188,6 +235,7 @@ impl Table {
             Table::Retweets => RETWEETS,
             Table::Rejected => REJECTED,
             Table::Events => EVENTS,
+            Table::Corrections => CORRECTIONS,
         }
     }
 
@@ -200,6 +248,7 @@ impl Table {
             Table::Retweets => &["broadcast_id", "retweeted_at"],
             Table::Rejected => &["partition", "offset"],
             Table::Events => &["broadcast_id", "viewer", "session", "ts"],
+            Table::Corrections => &["broadcast_id", "minute_at", "commit"],
         }
     }
 
@@ -207,7 +256,7 @@ impl Table {
     pub const fn dated_by(self) -> Option<&'static str> {
         match self {
             Table::Airings => Some("airing_at"),
-            Table::Minutes | Table::Live => Some("minute_at"),
+            Table::Minutes | Table::Live | Table::Corrections => Some("minute_at"),
             Table::Sessions => Some("joined_at"),
             Table::Retweets => Some("retweeted_at"),
             Table::Rejected => Some("received_at"),
@@ -217,7 +266,7 @@ impl Table {
 
     /// Its Arrow schema. Every field, inner ones too, carries the metadata `PARQUET:field_id` and `description`.
     pub fn schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 7]> =
+        static SCHEMAS: LazyLock<[SchemaRef; 8]> =
             LazyLock::new(|| Table::ALL.map(|table| Arc::new(Schema::new(fields(table.columns())))));
         Arc::clone(&SCHEMAS[self as usize])
     }

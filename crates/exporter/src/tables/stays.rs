@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 pub(super) fn encode<'a>(
     table: Table,
+    column: &str,
     cells: impl Iterator<Item = &'a [Stay]> + Clone,
 ) -> Result<Cells<'static>, TableError> {
     let schema = table.schema();
-    let (element, fields) = element(schema.field_with_name("stays").ok().map(Field::data_type))
-        .ok_or_else(|| TableError::bug(table, "it has no column stays"))?;
+    let (element, fields) = element(schema.field_with_name(column).ok().map(Field::data_type))
+        .ok_or_else(|| TableError::bug(table, format!("it has no column {column} of stays")))?;
     let ms = Int64Array::from_iter_values(cells.clone().flatten().map(|stay| stay.ms));
     let sessions = Int64Array::from_iter_values(cells.clone().flatten().map(|stay| stay.sessions));
     let lengths = cells.map(<[Stay]>::len);

@@ -1,9 +1,12 @@
 //! A table writer turns rows of one table, already sorted and of one partition, into the bytes of one Parquet file.
 
 use super::columns::Cells;
+use super::corrections::CorrectionRow;
 use super::rejected::RejectedRow;
 use super::row_group::RowGroup;
-use super::{LoggedEvent, Passport, Table, TableError, airings, events, minutes, rejected, retweets, sessions};
+use super::{
+    LoggedEvent, Passport, Table, TableError, airings, corrections, events, minutes, rejected, retweets, sessions,
+};
 use audience::{AiringRow, Details, MinuteRow, RetweetRow, SessionRow};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
@@ -34,6 +37,8 @@ pub enum Rows<'a> {
     Rejected(&'a [RejectedRow]),
     /// Of `events`, with the arena of their strings and the names of the sources that they number.
     Events(&'a [LoggedEvent], &'a Details, &'a [Arc<str>]),
+    /// Of `corrections`.
+    Corrections(&'a [CorrectionRow]),
 }
 
 impl<'a> Rows<'a> {
@@ -47,6 +52,7 @@ impl<'a> Rows<'a> {
             Rows::Retweets(..) => Table::Retweets,
             Rows::Rejected(_) => Table::Rejected,
             Rows::Events(..) => Table::Events,
+            Rows::Corrections(_) => Table::Corrections,
         }
     }
 
@@ -59,6 +65,7 @@ impl<'a> Rows<'a> {
             Rows::Retweets(rows, _) => rows.len(),
             Rows::Rejected(rows) => rows.len(),
             Rows::Events(rows, ..) => rows.len(),
+            Rows::Corrections(rows) => rows.len(),
         }
     }
 
@@ -83,6 +90,7 @@ impl<'a> Rows<'a> {
             Rows::Retweets(rows, details) => halves!(rows, |rows| Rows::Retweets(rows, details)),
             Rows::Rejected(rows) => halves!(rows, Rows::Rejected),
             Rows::Events(rows, details, sources) => halves!(rows, |rows| Rows::Events(rows, details, sources)),
+            Rows::Corrections(rows) => halves!(rows, Rows::Corrections),
         }
     }
 
@@ -101,6 +109,7 @@ impl<'a> Rows<'a> {
             Rows::Minutes(rows) | Rows::Live(rows) => {
                 full(&mut rows.iter().map(|row| size_of_val(row.stays.as_slice())))
             }
+            Rows::Corrections(rows) => full(&mut rows.iter().map(CorrectionRow::stays_bytes)),
             Rows::Rejected(rows) => full(&mut rows.iter().map(|row| row.payload.as_ref().map_or(0, Vec::len))),
             _ => BATCH_ROWS,
         }
@@ -116,6 +125,7 @@ impl<'a> Rows<'a> {
             Rows::Retweets(rows, details) => retweets::encode(rows, details, names),
             Rows::Rejected(rows) => Ok(rejected::encode(rows)),
             Rows::Events(rows, details, sources) => events::encode(rows, details, names, sources),
+            Rows::Corrections(rows) => corrections::encode(rows, names),
         }
     }
 }

@@ -92,6 +92,21 @@ pub(super) fn airing(broadcast: u32, airing_at: i64) -> AiringRow {
     }
 }
 
+/// A minute that came to be where none had been.
+pub(super) fn correction(broadcast: u32, minute_at: i64) -> CorrectionRow {
+    CorrectionRow {
+        broadcast,
+        minute_at,
+        commit: 9,
+        corrected_at: minute_at + 1,
+        late_events: 2,
+        late_span: Some((minute_at - 5, minute_at + 5)),
+        rules_changed: false,
+        before: None,
+        after: Some(minute(broadcast, minute_at)),
+    }
+}
+
 /// An airing to which nobody came.
 fn empty_airing(broadcast: u32, airing_at: i64) -> AiringRow {
     AiringRow {
@@ -162,6 +177,7 @@ fn small_files() -> Vec<(Table, Bytes)> {
         (Table::Live, written(Rows::Live(&minutes))),
         (Table::Rejected, written(Rows::Rejected(&[rejected(0, 5, NOON), rejected(1, 2, NOON)]))),
         (Table::Events, written(Rows::Events(&events, &details, &sources))),
+        (Table::Corrections, written(Rows::Corrections(&[correction(2, NOON), correction(1, NOON)]))),
     ]
 }
 
@@ -182,6 +198,7 @@ fn read_all(table: Table, bytes: &Bytes) -> Result<usize, TableError> {
             let batches = file.events(number, number, |_| 1)?;
             batches.into_iter().try_for_each(|rows| rows.map(|(rows, _)| count += rows.len()))?;
         }
+        Table::Corrections => file.corrections(number)?.try_for_each(|rows| rows.map(|rows| count += rows.len()))?,
     }
     Ok(count)
 }

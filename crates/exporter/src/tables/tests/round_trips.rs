@@ -39,6 +39,25 @@ fn minutes_and_live_come_back() {
 }
 
 #[test]
+fn corrections_come_back() {
+    let other =
+        |minute_at| MinuteRow { airing_at: NOON - 1, viewers_max: 9, stays: Vec::new(), ..minute(2, minute_at) };
+    let moved = |at: i64| CorrectionRow { before: Some(other(NOON + at)), ..correction(2, NOON + at) };
+    let gone = CorrectionRow {
+        after: None,
+        before: Some(minute(3, NOON)),
+        late_events: 0,
+        late_span: None,
+        rules_changed: true,
+        ..correction(3, NOON)
+    };
+    let rows: Vec<CorrectionRow> = (0..1_500).map(|at| moved(at * 60_000)).chain([gone, correction(0, NOON)]).collect();
+    let file = open(Table::Corrections, &written(Rows::Corrections(&rows)));
+    let back: Vec<_> = file.corrections(number).unwrap().flat_map(Result::unwrap).collect();
+    assert_eq!(back, rows);
+}
+
+#[test]
 fn sessions_come_back() {
     let mut details = Details::new();
     let mut rows: Vec<SessionRow> = (0..40_000).map(|viewer| session(2, viewer, NOON + 7)).collect();

@@ -37,7 +37,7 @@ const CURVE: &str = "broadcast_id 1 string, airing_at 2 ms_utc, minute_at 3 ms_u
     retweet_followers 16 int64, stays 17 list, stays.element 18 struct, stays.element.ms 19 int64, \
     stays.element.sessions 20 int64, late 21 int64, lapses_backdated 22 int64, complete 23 boolean";
 
-const GOLDEN: [(&str, &str); 7] = [
+const GOLDEN: [(&str, &str); 8] = [
     (
         "airings",
         "broadcast_id 1 string, airing_at 2 ms_utc, first_joined_at 3 ms_utc?, last_at 4 ms_utc, airtime_ms 5 int64?, \
@@ -68,6 +68,21 @@ const GOLDEN: [(&str, &str); 7] = [
         "broadcast_id 1 string, viewer 2 binary16?, session 3 binary16?, ts 4 ms_utc, type 5 string, via 6 string?, \
         tweet_id 7 string?, user_id 8 string?, followers 9 int64?, retweet_of 10 string?, late_at 11 ms_utc?, \
         commit 12 int64, source 13 string, partition 14 int32, offset 15 int64",
+    ),
+    (
+        "corrections",
+        "broadcast_id 1 string, minute_at 2 ms_utc, commit 3 int64, corrected_at 4 ms_utc, late_events 5 int64, \
+        late_from 6 ms_utc?, late_to 7 ms_utc?, rules_changed 8 boolean, airing_at_before 9 ms_utc?, \
+        airing_at_after 10 ms_utc?, joins_before 11 int64, joins_after 12 int64, leaves_before 13 int64, \
+        leaves_after 14 int64, lapses_before 15 int64, lapses_after 16 int64, viewers_start_before 17 int64, \
+        viewers_start_after 18 int64, viewers_end_before 19 int64, viewers_end_after 20 int64, \
+        viewers_max_before 21 int64, viewers_max_after 22 int64, viewers_max_at_before 23 ms_utc?, \
+        viewers_max_at_after 24 ms_utc?, viewers_min_before 25 int64, viewers_min_after 26 int64, \
+        viewer_ms_before 27 int64, viewer_ms_after 28 int64, new_viewers_before 29 int64, new_viewers_after 30 int64, \
+        retweets_before 31 int64, retweets_after 32 int64, retweet_followers_before 33 int64, \
+        retweet_followers_after 34 int64, stays_before 35 list, stays_before.element 36 struct, \
+        stays_before.element.ms 37 int64, stays_before.element.sessions 38 int64, stays_after 39 list, \
+        stays_after.element 40 struct, stays_after.element.ms 41 int64, stays_after.element.sessions 42 int64",
     ),
 ];
 

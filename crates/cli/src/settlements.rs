@@ -1,0 +1,233 @@
+//! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits together say. An
+//! operator's settling takes the place of those before it.
+
+use crate::problem::Problem;
+use aggregator::Rules;
+use audience::Ms;
+use exporter::{Chain, Manifest, Store, read_manifest};
+use std::collections::BTreeMap;
+
+/// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settlement {
+    /// The commit that says so.
+    pub(crate) commit: u64,
+    pub(crate) from: Ms,
+    pub(crate) frontier: Ms,
+    pub(crate) read_to: i64,
+    pub(crate) rules: Rules,
+    /// In the order of time.
+    pub(crate) airings: Vec<Told>,
+}
+
+/// What a commit says of an airing that settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Told {
+    pub(crate) frontier: Ms,
+    /// `None` where it leaves no row.
+    pub(crate) airing_at: Option<Ms>,
+    /// Applied, repeated, orphaned.
+    pub(crate) tally: [u64; 3],
+}
+
+/// One settlement as it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settling {
+    commit: u64,
+    pub(crate) read_to: i64,
+    /// The broadcast's frontier from then on.
+    pub(crate) frontier: Ms,
+}
+
+/// What is settled of one broadcast.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    /// In the order of time.
+    pub(crate) settlements: Vec<Settlement>,
+    /// Each that ever was, in the order of the commits.
+    history: Vec<Settling>,
+}
+
+/// The settlements of all broadcasts, or of one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settlements {
+    only: Option<String>,
+    lines: BTreeMap<String, Line>,
+    horizon: Option<u64>,
+}
+
+impl Settlements {
+    /// Reads those of the broadcast `id` from all commits.
+    pub(crate) fn of(store: &Store, chain: &Chain, id: &str) -> Result<Settlements, Problem> {
+        let mut settlements = Settlements { only: Some(id.to_owned()), ..Settlements::default() };
+        for number in 1..=chain.number() {
+            settlements.take(&read_manifest(store, chain.writer(), number)?);
+        }
+        Ok(settlements)
+    }
+
+    /// Takes in the next commit.
+    pub(crate) fn take(&mut self, manifest: &Manifest) {
+        self.horizon = self.horizon.max(manifest.horizon);
+        for settlement in &manifest.settled {
+            let rules = Rules {
+                session_timeout: settlement.rules.session_timeout_ms,
+                timeout_grace: settlement.rules.timeout_grace_ms,
+                broadcast_idle: settlement.rules.broadcast_idle_ms,
+            };
+            let read_to = settlement.read_to.values().max().map_or(0, |to| i64::try_from(*to).unwrap_or(i64::MAX));
+            let mut by_broadcast = BTreeMap::<&str, Vec<Told>>::new();
+            let ours = settlement.airings.iter();
+            for one in ours.filter(|one| self.only.as_ref().is_none_or(|only| *only == one.broadcast_id)) {
+                let tally = [one.applied, one.repeated, one.orphaned];
+                let told = Told { frontier: one.frontier, airing_at: one.airing_at, tally };
+                by_broadcast.entry(&one.broadcast_id).or_default().push(told);
+            }
+            for (id, mut airings) in by_broadcast {
+                airings.sort_unstable();
+                let line = self.lines.entry(id.to_owned()).or_default();
+                let before = line.frontier();
+                let from = settlement.replaces_from.unwrap_or(before);
+                line.cut(from);
+                let frontier = airings.last().map_or(before, |last| last.frontier.max(before));
+                line.history.push(Settling { commit: manifest.number, read_to, frontier });
+                line.settlements.push(Settlement { commit: manifest.number, from, frontier, read_to, rules, airings });
+            }
+        }
+    }
+
+    /// Each broadcast with what is settled of it.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &Line)> {
+        self.lines.iter().map(|(id, line)| (id.as_str(), line))
+    }
+
+    /// What is settled of a broadcast.
+    pub(crate) fn line(&self, id: &str) -> Option<&Line> {
+        self.lines.get(id)
+    }
+
+    /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled before it can no longer
+    /// be computed again.
+    pub(crate) fn whole_from(&self, id: &str) -> Ms {
+        let (Some(horizon), Some(line)) = (self.horizon, self.lines.get(id)) else { return Ms::MIN };
+        let dropped = line.history.iter().rfind(|one| one.commit <= horizon).map_or(Ms::MIN, |one| one.frontier);
+        let mut whole = dropped;
+        for settlement in &line.settlements {
+            let mut from = settlement.from;
+            for airing in &settlement.airings {
+                if from < dropped {
+                    whole = whole.max(airing.frontier);
+                }
+                from = airing.frontier;
+            }
+        }
+        whole
+    }
+}
+
+impl Line {
+    /// Where the broadcast is settled up to.
+    pub(crate) fn frontier(&self) -> Ms {
+        self.history.last().map_or(Ms::MIN, |one| one.frontier)
+    }
+
+    /// The settlement that first reached beyond an instant.
+    pub(crate) fn first_beyond(&self, ts: Ms) -> Option<Settling> {
+        self.history.iter().find(|one| one.frontier > ts).copied()
+    }
+
+    /// The settlement in whose time an instant lies.
+    pub(crate) fn at(&self, ts: Ms) -> Option<&Settlement> {
+        let next = self.settlements.partition_point(|one| one.frontier <= ts);
+        self.settlements.get(next)
+    }
+
+    /// Forgets what is settled from `from` on, where an airing begins.
+    fn cut(&mut self, from: Ms) {
+        for one in &mut self.settlements {
+            one.airings.retain(|airing| airing.frontier <= from);
+            one.frontier = one.frontier.min(from);
+        }
+        self.settlements.retain(|one| !one.airings.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exporter::{CommitKind, Draft, SettledAiring};
+
+    const HOUR: Ms = 3_600_000;
+
+    /// Commits that settle airings of the broadcast `b`: (what it replaces, last events in hours).
+    fn taken(commits: &[(Option<Ms>, &[Ms])], horizon: Option<u64>) -> Settlements {
+        let mut settlements = Settlements::default();
+        for (number, (replaces_from, hours)) in (1..).zip(commits) {
+            let airing = |hour: &Ms| SettledAiring {
+                broadcast_id: "b".into(),
+                airing_at: Some(hour * HOUR),
+                frontier: (hour + 6) * HOUR,
+                applied: 1,
+                ..SettledAiring::default()
+            };
+            let settlement = exporter::Settlement {
+                read_to: [("main".to_owned(), number - 1)].into(),
+                replaces_from: *replaces_from,
+                rules: exporter::Rules { session_timeout_ms: None, timeout_grace_ms: 0, broadcast_idle_ms: 6 * HOUR },
+                airings: hours.iter().map(airing).collect(),
+            };
+            let mut manifest = manifest(number);
+            manifest.settled = vec![settlement];
+            manifest.horizon = horizon.filter(|horizon| *horizon < number);
+            settlements.take(&manifest);
+        }
+        settlements
+    }
+
+    /// As it is read from a file.
+    fn manifest(number: u64) -> Manifest {
+        let draft = Draft::first(CommitKind::Run, 0);
+        serde_json::from_value(serde_json::json!({
+            "contract": 1, "version": "", "config": "", "writer": "main", "incarnation": "", "number": number, "parent": null,
+            "created_at": 0, "kind": "run", "tables": draft.tables, "inputs": {}, "checksum": "",
+            "counts": {"read": 0, "accepted": 0, "rejected": 0}, "ledger": draft.ledger,
+        }))
+        .unwrap()
+    }
+
+    fn drawn(settlements: &Settlements) -> Vec<(u64, Ms, Ms, usize)> {
+        let line = settlements.line("b").unwrap();
+        let hours = |at: Ms| if at == Ms::MIN { -1 } else { at / HOUR };
+        let draw = |one: &Settlement| (one.commit, hours(one.from), hours(one.frontier), one.airings.len());
+        line.settlements.iter().map(draw).collect()
+    }
+
+    #[test]
+    fn each_goes_on_where_the_one_before_ended() {
+        let settlements = taken(&[(None, &[1, 20]), (None, &[40])], None);
+        assert_eq!(drawn(&settlements), [(1, -1, 26, 2), (2, 26, 46, 1)]);
+        let line = settlements.line("b").unwrap();
+        let at = |hour: Ms| line.at(hour * HOUR).map(|one| one.commit);
+        assert_eq!([0, 8, 25, 26, 45, 46].map(at), [Some(1), Some(1), Some(1), Some(2), Some(2), None]);
+        assert_eq!((line.frontier(), settlements.whole_from("b")), (46 * HOUR, Ms::MIN));
+    }
+
+    #[test]
+    fn an_operators_takes_the_place_of_those_before() {
+        let settlements = taken(&[(None, &[1, 20]), (None, &[40]), (Some(0), &[1, 19, 39])], None);
+        // An event that made it shorter there cannot be, but other rules can: the frontier stays.
+        assert_eq!(drawn(&settlements), [(3, 0, 46, 3)]);
+        let part = taken(&[(None, &[1, 20]), (None, &[40]), (Some(7 * HOUR), &[30]), (None, &[60])], None);
+        assert_eq!(drawn(&part), [(1, -1, 7, 1), (3, 7, 46, 1), (4, 46, 66, 1)]);
+    }
+
+    #[test]
+    fn what_was_dropped_is_an_airings_beginning() {
+        let commits: [(Option<Ms>, &[Ms]); 4] = [(None, &[1, 20]), (None, &[40]), (None, &[60]), (None, &[80])];
+        assert_eq!(taken(&commits, Some(2)).whole_from("b"), 46 * HOUR);
+        // Settled as one with what came later, an airing of which a part was dropped is gone as a whole.
+        let merged = taken(&[(None, &[1]), (None, &[20]), (Some(0), &[22, 50])], Some(1));
+        assert_eq!(merged.whole_from("b"), 28 * HOUR);
+        assert_eq!(merged.whole_from("c"), Ms::MIN);
+    }
+}
