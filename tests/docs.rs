@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 // Documents, and what is in them.
-mod pages;
+pub(crate) mod pages;
 
 use pages::{Document, Line, OF_RUN, document, documents};
 

@@ -21,6 +21,10 @@ mod replay;
 mod refusals;
 // A real Apache Kafka, one for all tests of a run.
 mod kafka;
+// An S3 for tests: a server that others wrote, and one with faults.
+mod s3;
+// A data directory in an object store.
+mod objects;
 // `jauge run`: the path through Kafka, with the real binary.
 mod run;
 // Simulated nights: as files, as records, counted.

@@ -35,6 +35,8 @@ mod snapshots;
 mod operator;
 // Files merged, and what is too old dropped.
 mod tidy;
+// A data directory in an object store.
+mod objects;
 // What it refuses, and what it waits for.
 mod refuses;
 // Records that are no events.

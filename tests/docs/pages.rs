@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The directory that the documents let `jauge run` make; all others are made by `replay`.
-pub(super) const OF_RUN: &str = "broadcasts";
+pub(crate) const OF_RUN: &str = "broadcasts";
+
+/// What needs an object store is run elsewhere.
+pub(crate) const OBJECTS: &str = "s3://";
 
 /// A document for people.
-pub(super) struct Document {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+pub(crate) struct Document {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
-pub(super) fn documents() -> Vec<Document> {
+pub(crate) fn documents() -> Vec<Document> {
     let names = |folder: &str| fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> = names("").chain(names("docs")).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
@@ -22,14 +25,14 @@ pub(super) fn documents() -> Vec<Document> {
     paths.into_iter().map(|path| Document { text: fs::read_to_string(&path).unwrap(), path }).collect()
 }
 
-pub(super) fn document(name: &str) -> Document {
+pub(crate) fn document(name: &str) -> Document {
     let path = root().join(name);
     Document { text: fs::read_to_string(&path).unwrap(), path }
 }
 
 impl Document {
     /// The fenced blocks of one language.
-    pub(super) fn blocks(&self, language: &str) -> Vec<String> {
+    pub(crate) fn blocks(&self, language: &str) -> Vec<String> {
         let (mut blocks, mut open) = (Vec::new(), None::<(bool, String)>);
         for line in self.text.lines() {
             match (&mut open, line.strip_prefix("```")) {
@@ -47,13 +50,13 @@ impl Document {
     }
 
     /// The lines of its `sh` blocks.
-    pub(super) fn lines(&self) -> Vec<Line> {
+    pub(crate) fn lines(&self) -> Vec<Line> {
         let text = self.blocks("sh").concat().replace("\\\n", " ");
         text.lines().map(Line::of).filter(|line| !line.commands.is_empty()).collect()
     }
 
     /// The cells of the tables below a heading of level two, without the head of each table.
-    pub(super) fn rows(&self, heading: &str) -> Vec<Vec<String>> {
+    pub(crate) fn rows(&self, heading: &str) -> Vec<Vec<String>> {
         let sections = self.text.split("\n## ");
         let of_heading = |section: &&str| section.lines().next() == Some(heading);
         let section = sections.into_iter().find(of_heading).unwrap_or_else(|| panic!("no section {heading:?}"));
@@ -70,9 +73,9 @@ impl Document {
 }
 
 /// A line for a shell, and its simple commands.
-pub(super) struct Line {
-    pub(super) text: String,
-    pub(super) commands: Vec<Vec<String>>,
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) commands: Vec<Vec<String>>,
 }
 
 impl Line {
@@ -110,21 +113,22 @@ impl Line {
         Line { text: text.trim().to_owned(), commands }
     }
 
-    pub(super) fn is_of_jauge(&self) -> bool {
+    pub(crate) fn is_of_jauge(&self) -> bool {
         self.commands.iter().all(|words| words[0] == "jauge")
     }
 
-    pub(super) fn has(&self, word: &str) -> bool {
+    pub(crate) fn has(&self, word: &str) -> bool {
         self.commands.iter().flatten().any(|known| known == word)
     }
 
-    /// Whether it neither needs a broker nor plays a whole night.
-    pub(super) fn is_quick(&self) -> bool {
-        self.is_of_jauge() && !["run", "demo", "--brokers", OF_RUN].iter().any(|word| self.has(word))
+    /// Whether it needs neither a broker nor an object store, nor plays a whole night.
+    pub(crate) fn is_quick(&self) -> bool {
+        let needs = |word| self.has(word) || word == OBJECTS && self.text.contains(OBJECTS);
+        self.is_of_jauge() && !["run", "demo", "--brokers", OF_RUN, OBJECTS].into_iter().any(needs)
     }
 
     /// The statement of `duckdb -c`.
-    pub(super) fn sql(&self) -> Option<String> {
+    pub(crate) fn sql(&self) -> Option<String> {
         let duckdb = self.commands.iter().find(|words| words[0] == "duckdb")?;
         duckdb.get(2).cloned()
     }

@@ -239,6 +239,9 @@ pub(crate) struct SettleArgs {
     /// The broadcast
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) broadcast: String,
+    /// In an object store: do it here and now, because no run writes there. One that does would be ended
+    #[arg(long)]
+    pub(crate) offline: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -260,6 +263,9 @@ pub(crate) struct ForgetArgs {
     /// The broadcast
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) broadcast: String,
+    /// In an object store: do it here and now, because no run writes there. One that does would be ended
+    #[arg(long)]
+    pub(crate) offline: bool,
     /// Take out the bytes of every rejected event that cannot be read, whosever they are
     #[arg(long)]
     pub(crate) all_payloads: bool,

@@ -1,9 +1,9 @@
 //! A data directory as the commands meet it: made, refused where it holds something else, its keys, and who writes to it.
 
 use crate::problem::Problem;
-use crate::settings::{Pseudonyms, Settings, is_object_store};
+use crate::settings::{Pseudonyms, Settings};
 use audience::{Key, Ms, Registry};
-use exporter::{Identity, KeyFile, Store};
+use exporter::{CommitError, Identity, KeyFile, Owner, SNAPSHOT, Store, Table, is_object_store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -21,46 +21,60 @@ pub(crate) fn now() -> Ms {
 
 /// A data directory that is new or empty.
 pub(crate) fn create_empty(out: &str) -> Result<Store, Problem> {
-    let place = local(out)?;
-    if let Some(entry) = foreign_entry(place, &["keys", "lock"])? {
-        return Err(Problem::world(format!(
-            "{out} is not empty: it holds {entry}. Give --out a new folder, or remove what is there."
-        )));
+    match local(out) {
+        Some(place) => refuse_foreign(out, foreign_entry(place, &["keys", "lock"])?, "is not empty")?,
+        None => return create_or_open(out),
     }
-    Ok(Store::create(place)?)
+    Ok(Store::create(Path::new(out))?)
 }
 
 /// A data directory to go on with, or a new one.
 pub(crate) fn create_or_open(out: &str) -> Result<Store, Problem> {
-    let place = local(out)?;
-    if !place.join("commits").is_dir()
-        && let Some(entry) = foreign_entry(place, &["keys", "lock"])?
-    {
-        return Err(Problem::world(format!(
-            "{out} is no data directory, and not empty: it holds {entry}. Give --out a new folder, or remove what is there."
-        )));
+    const WHAT: &str = "is no data directory, and not empty";
+    let Some(place) = local(out) else {
+        let store = Store::create(Path::new(out))?;
+        let (folders, files) = store.list("")?;
+        if !folders.iter().any(|folder| folder == "commits") {
+            // Tables without commits may be those of a commit that was begun; whether they are, their names tell.
+            let is_foreign = |name: &String| Table::of_name(name).is_none() && name != SNAPSHOT;
+            refuse_foreign(out, files.into_iter().chain(folders).find(is_foreign), WHAT)?;
+        }
+        return Ok(store);
+    };
+    if !place.join("commits").is_dir() {
+        refuse_foreign(out, foreign_entry(place, &["keys", "lock"])?, WHAT)?;
     }
-    Ok(Store::create(place)?)
+    Ok(Store::create(Path::new(out))?)
+}
+
+fn refuse_foreign(out: &str, entry: Option<String>, what: &str) -> Result<(), Problem> {
+    entry.map_or(Ok(()), |entry| {
+        Err(Problem::world(format!(
+            "{out} {what}: it holds {entry}. Give --out a new folder, or remove what is there."
+        )))
+    })
 }
 
 /// A data directory to read.
 pub(crate) fn open(dir: &Path) -> Result<Store, Problem> {
-    if is_object_store(&dir.to_string_lossy()) {
-        return Err(no_object_store(&dir.to_string_lossy()));
-    }
     Ok(Store::open(dir)?)
 }
 
-fn local(out: &str) -> Result<&Path, Problem> {
-    if is_object_store(out) {
-        Err(no_object_store(out))
-    } else {
-        Ok(Path::new(out.strip_prefix("file://").unwrap_or(out)))
-    }
+/// The folder of a data directory on the local disk.
+fn local(out: &str) -> Option<&Path> {
+    (!is_object_store(out)).then(|| Path::new(out.strip_prefix("file://").unwrap_or(out)))
 }
 
-fn no_object_store(out: &str) -> Problem {
-    Problem::usage(format!("{out} is an object store, which this version cannot write to yet. Give a local folder."))
+/// Takes a data directory over with its keys. In an object store no lock keeps a second process of this machine from the same key file, so there
+/// the file itself is locked, before the owner before is fenced.
+pub(crate) fn take(
+    store: &Store,
+    settings: &Settings,
+    take: impl FnOnce(&Store, Identity, Ms) -> Result<Owner, CommitError>,
+) -> Result<(Owner, Keys), Problem> {
+    let keys = if store.is_local() { None } else { Some(Keys::open(settings, true)?) };
+    let owner = take(store, identity(settings)?, now())?;
+    Ok((owner, keys.map_or_else(|| Keys::open(settings, false), Ok)?))
 }
 
 /// The first entry of a folder that is not of `ours`; none where there is no such folder.
@@ -115,9 +129,10 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Opens the key file of the directory.
-    pub(crate) fn open(settings: &Settings) -> Result<Keys, Problem> {
-        let (file, known) = KeyFile::open(&settings.needed_keys()?)?;
+    /// Opens the key file of the directory; `alone`, so that no other process can do the same.
+    pub(crate) fn open(settings: &Settings, alone: bool) -> Result<Keys, Problem> {
+        let path = settings.needed_keys()?;
+        let (file, known) = if alone { KeyFile::open_alone(&path)? } else { KeyFile::open(&path)? };
         Ok(Keys { file, known, pseudonyms: settings.pseudonyms, saved: 0 })
     }
 

@@ -15,34 +15,53 @@ pub(crate) struct Problem {
     pub(crate) code: u8,
     /// What was tried, on what, and what to do. Empty where there is nothing to say.
     pub(crate) message: String,
-    /// Whether there was no room on the disk, which may pass.
-    pub(crate) is_disk_full: bool,
+    /// What it waits for, where it may pass.
+    pub(crate) awaits: Option<Awaited>,
+}
+
+/// What a problem may pass with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// There was no room on the disk.
+    Room,
+    /// The object store was away, or had no time.
+    Store,
+}
+
+impl Awaited {
+    /// As a noun.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Awaited::Room => "room on the disk",
+            Awaited::Store => "the object store",
+        }
+    }
 }
 
 impl Problem {
     /// A bug in this program: exit code 1.
     pub(crate) fn bug(message: impl Into<String>) -> Problem {
-        Problem { code: 1, message: message.into(), is_disk_full: false }
+        Problem { code: 1, message: message.into(), awaits: None }
     }
 
     /// Wrong arguments or settings: exit code 2.
     pub(crate) fn usage(message: impl Into<String>) -> Problem {
-        Problem { code: 2, message: message.into(), is_disk_full: false }
+        Problem { code: 2, message: message.into(), awaits: None }
     }
 
     /// The world refused (broker, disk, permission, a directory in use): exit code 3.
     pub(crate) fn world(message: impl Into<String>) -> Problem {
-        Problem { code: 3, message: message.into(), is_disk_full: false }
+        Problem { code: 3, message: message.into(), awaits: None }
     }
 
     /// The data refused (corrupt or cut input, failed verification, `--strict`): exit code 4.
     pub(crate) fn data(message: impl Into<String>) -> Problem {
-        Problem { code: 4, message: message.into(), is_disk_full: false }
+        Problem { code: 4, message: message.into(), awaits: None }
     }
 
     /// Whoever read our stdout went away, as `head` does: a success, and nothing to say.
     pub(crate) fn reader_gone() -> Problem {
-        Problem { code: 0, message: String::new(), is_disk_full: false }
+        Problem { code: 0, message: String::new(), awaits: None }
     }
 }
 
@@ -65,7 +84,12 @@ impl<E: ExitCode + 'static> From<E> for Problem {
             }
             cause = inner.source();
         }
-        Problem { code: error.exit_code(), message, is_disk_full: exporter::disk_is_full(&error) }
+        let awaits = match &error {
+            error if exporter::disk_is_full(error) => Some(Awaited::Room),
+            error if exporter::store_is_away(error) => Some(Awaited::Store),
+            _ => None,
+        };
+        Problem { code: error.exit_code(), message, awaits }
     }
 }
 

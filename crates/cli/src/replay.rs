@@ -1,7 +1,7 @@
 //! `jauge replay`: files of events in, a data directory with the settled tables out, in one commit.
 
 use crate::args::ReplayArgs;
-use crate::directory::{self, Keys};
+use crate::directory;
 use crate::draw;
 use crate::passport;
 use crate::problem::Problem;
@@ -57,12 +57,11 @@ pub(crate) fn replay(events: &[PathBuf], settings: &Settings) -> Result<Replayed
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(out)?;
-    let mut owner = Owner::take_new(&store, directory::identity(settings)?, started_at)?;
-    let mut keys = Keys::open(settings)?;
+    let (mut owner, mut keys) = directory::take(&store, settings, Owner::take_new)?;
     let registry = keys.registry()?;
     let commit = owner.begin();
     let job = Job { settings, files: &files, started_at, commit: &commit, registry: &registry };
-    let (read, settled) = job.run(events, store.root())?;
+    let (read, settled) = job.run(events, store.scratch())?;
     let draft = job.draft(&read, &settled);
     keys.append(&registry)?;
     owner.publish(&commit, &draft)?;
@@ -78,13 +77,13 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, events: &[PathBuf], spill: &std::path::Path) -> Result<(Read, Vec<Settled>), Problem> {
+    fn run(&self, events: &[PathBuf], spill: PathBuf) -> Result<(Read, Vec<Settled>), Problem> {
         let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
         let threads = self.settings.lanes;
         let tables = self.tables();
         let passport = passport::of_files(self.settings, events, self.commit.number());
         // Half of the memory holds events; while they are read the other half holds blocks and rejected rows, later rows and flows.
-        let gather = Gather::new(memory / 2, spill.to_path_buf());
+        let gather = Gather::new(memory / 2, spill);
         let progress = Progress::new("reading", self.files.bytes_total(), self.settings.log_format == LogFormat::Text);
         let reject = |rows: &mut Vec<RejectedRow>| self.reject(rows, &passport);
         let reading = Reading {

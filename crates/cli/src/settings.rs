@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audience::Ms;
+use exporter::is_object_store;
 
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};
@@ -171,16 +172,19 @@ impl Settings {
         self.out.as_deref().ok_or_else(|| missing("out", "audience"))
     }
 
-    /// The key file: as it is set, else `keys` in the data directory.
+    /// The key file: as it is set, else `keys` in the data directory. Keys do not lie in an object store beside what they hide.
     pub(crate) fn needed_keys(&self) -> Result<PathBuf, Problem> {
-        let beside = || self.needed_out().map(|out| Path::new(out).join("keys"));
-        self.keys.clone().map_or_else(beside, Ok)
+        match (&self.keys, self.needed_out()?) {
+            (Some(keys), _) => Ok(keys.clone()),
+            (None, out) if is_object_store(out) => {
+                let message = missing("keys", "/var/lib/jauge/keys").message;
+                Err(Problem::usage(format!(
+                    "The keys of the pseudonyms stay on a local disk, and {out} is none: {message}"
+                )))
+            }
+            (None, out) => Ok(Path::new(out.strip_prefix("file://").unwrap_or(out)).join("keys")),
+        }
     }
-}
-
-/// Whether a data directory is a URL of something else than the local disk.
-pub(crate) fn is_object_store(out: &str) -> bool {
-    out.contains("://") && !out.starts_with("file://")
 }
 
 fn missing(name: &'static str, example: &str) -> Problem {
@@ -310,6 +314,9 @@ mod tests {
     #[test]
     fn what_a_command_needs_is_asked_for_by_name() {
         assert_eq!(of("out = 'd'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("d/keys")));
+        assert_eq!(of("out = 'file:///d'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("/d/keys")));
+        let problem = of("out = 's3://b/p'").and_then(|s| s.needed_keys()).expect_err("no keys beside the data");
+        assert!(problem.code == 2 && problem.message.contains("--keys"), "{problem}");
         let problem = of("").and_then(|s| s.needed_out().map(str::to_owned)).expect_err("nothing is set");
         assert_eq!(
             problem,

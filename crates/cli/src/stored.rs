@@ -3,11 +3,9 @@
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
 use audience::fingerprint;
-use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, Table, TableFile, refuse_data};
+use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,21 +46,28 @@ impl Names {
     }
 }
 
-/// Where a file of the last commit lies: after a crash just behind the commit it has not got its name yet.
+/// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its name yet.
 pub(crate) fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
-    let (named, part) = (store.path(&file.path), store.path(&format!("{}.part", file.path)));
-    if !named.exists() && part.exists() { part } else { named }
+    let (named, part) = (store.path(&file.path), store.path(&part_of(file)));
+    if store.is_local() && !named.exists() && part.exists() { part } else { named }
+}
+
+fn part_of(file: &FileEntry) -> String {
+    format!("{}.part", file.path)
 }
 
 /// Opens one file of a table.
-pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
-    let path = path_of(store, file);
-    let opened = File::open(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Problem::data(format!(
+pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, Problem> {
+    let mut opened = store.read(&file.path)?;
+    if opened.is_none() && store.is_local() {
+        opened = store.read(&part_of(file))?;
+    }
+    let path = store.path(&file.path);
+    let opened = opened.ok_or_else(|| {
+        Problem::data(format!(
             "{} is missing, though a commit names it. Restore it from a copy of the data directory.",
             path.display()
-        )),
-        _ => Problem::world(format!("{} cannot be read: {error}.", path.display())),
+        ))
     })?;
     Ok(TableFile::open(table, &path.display().to_string(), opened)?)
 }
@@ -100,7 +105,7 @@ impl Stored {
         Stored { only: Some(broadcast_id.to_owned()), ..self }
     }
 
-    fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<File>, Problem> {
+    fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, Problem> {
         let opened = open_table(&self.store, table, file)?;
         match &self.only {
             Some(id) if table != Table::Rejected => Ok(opened.of_broadcast(id)),

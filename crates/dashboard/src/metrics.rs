@@ -82,7 +82,7 @@ impl Collector for Numbers {
         let is = |yes: bool| i64::from(yes);
         family.gauge("ready", "1 where /readyz says ok", is(status.not_ready(self.now).is_empty()))?;
         let waits = |what: &str| is(status.waits_for.iter().any(|one| one.contains(what)));
-        let waiting = ["broker", "disk"].map(|what| ([("for", what.to_owned())], waits(what)));
+        let waiting = ["broker", "disk", "store"].map(|what| ([("for", what.to_owned())], waits(what)));
         family.labelled("waiting", "1 while it waits for what it cannot do without", waiting)?;
         family.gauge("stopping", "1 from the signal to the end", is(status.phase == Phase::Stopping))?;
         commits(&mut family, status, self.now)?;

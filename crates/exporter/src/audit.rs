@@ -3,17 +3,15 @@
 
 use crate::{
     chain::{ChainError, State, follows, newest_number, read_manifest},
-    commit::part_path,
     manifest::{FileEntry, Manifest, SNAPSHOT, SnapshotFile, manifest_path},
-    recover::present,
+    recover::{is_of, present},
     store::Store,
     store_error::StoreError,
 };
 use parquet::file::reader::FileReader;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, Read},
+    io,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -55,7 +53,7 @@ pub fn audit_chain(store: &Store) -> Result<ChainReport, ChainError> {
     for writer in &writers {
         audit_writer(store, writer, &mut report, &mut named, &mut gone)?;
     }
-    audit_names(store, &named, &gone, &mut report)?;
+    audit_names(store, &writers, &named, &gone, &mut report)?;
     named.retain(|path, _| !report.lacking.contains(path));
     audit_files(store, &named, &report.unnamed)?;
     for file in named.values() {
@@ -167,24 +165,26 @@ impl Sums {
 /// No file in the folders of the tables that is not named; of those that are, which wait for their name.
 fn audit_names(
     store: &Store,
+    writers: &[String],
     named: &BTreeMap<String, FileEntry>,
     gone: &BTreeSet<String>,
     report: &mut ChainReport,
 ) -> Result<(), ChainError> {
     let present = present(store)?;
     for (path, file) in named.iter().filter(|(path, _)| !present.contains(*path)) {
-        if !present.contains(&part_path(path)) {
-            if file.table == SNAPSHOT {
-                report.lacking.push(path.clone());
-                continue;
-            }
+        if store.is_local() && present.contains(&store.staged(path)) {
+            report.unnamed.push(path.clone());
+        } else if file.table == SNAPSHOT {
+            report.lacking.push(path.clone());
+        } else {
             return Err(ChainError::damaged(path, "is missing"));
         }
-        report.unnamed.push(path.clone());
     }
     for path in present.into_iter().filter(|path| !named.contains_key(path)) {
-        let waits = report.unnamed.iter().any(|name| part_path(name) == path);
-        if path.ends_with(".part") || gone.contains(&path) {
+        let waits = report.unnamed.iter().any(|name| store.staged(name) == path);
+        // What lies in an object store lies there under its final name, also while its commit is not made.
+        let is_ours = !store.is_local() && writers.iter().any(|writer| is_of(writer, &path));
+        if path.ends_with(".part") || gone.contains(&path) || is_ours {
             if !waits {
                 report.leftovers.push(path);
             }
@@ -207,7 +207,7 @@ fn audit_files(store: &Store, named: &BTreeMap<String, FileEntry>, unnamed: &[St
             let (Some(file), None) = (files.get(at), &first) else {
                 return first;
             };
-            let path = if unnamed.contains(&file.path) { part_path(&file.path) } else { file.path.clone() };
+            let path = if unnamed.contains(&file.path) { store.staged(&file.path) } else { file.path.clone() };
             first = audit_file(store, file, &path).err().map(|error| (at, error));
         }
     };
@@ -222,23 +222,14 @@ fn audit_files(store: &Store, named: &BTreeMap<String, FileEntry>, unnamed: &[St
 }
 
 fn audit_file(store: &Store, entry: &FileEntry, path: &str) -> Result<(), ChainError> {
-    let on_disk = store.path(path);
-    let io = |source: io::Error| StoreError::Io { doing: "read", path: on_disk.clone(), source };
-    let mut file = File::open(&on_disk).map_err(io)?;
+    let io = |source: io::Error| StoreError::Io { doing: "read", path: store.path(path), source };
+    let mut file = store.read(path)?.ok_or_else(|| ChainError::damaged(path, "is missing"))?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 17];
-    let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                bytes += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(io(error).into()),
-        }
-    }
+    let bytes = file
+        .read_through(|piece| {
+            hasher.update(piece);
+        })
+        .map_err(io)?;
     if bytes != entry.bytes {
         return Err(ChainError::damaged(path, format!("has {bytes} bytes, should have {}", entry.bytes)));
     }

@@ -1,15 +1,15 @@
-//! A commit in the making: the files that are to become data together. They are written beside each other, by any number of threads, as
-//! `PATH.part`, and become data when `Owner::publish` makes the manifest that names them; dropped before that, they are removed.
+//! A commit in the making: the files that are to become data together. They are written beside each other, by any number of threads, under
+//! names that no reader takes, and become data when `Owner::publish` makes the manifest that names them; dropped before that, they are
+//! removed.
 
 use crate::{
     chain::ChainError,
-    faults::Step,
     manifest::{FileEntry, SNAPSHOT},
-    store::Store,
-    store_error::StoreError,
+    owner::Identity,
+    store::{Part, Store},
+    store_error::{StoreError, disk_is_full, store_is_away},
 };
 use std::{
-    fs::File,
     io::{self, Write},
     mem,
     sync::{
@@ -65,11 +65,12 @@ pub enum CommitError {
 impl CommitError {
     /// Whether there was no room on the disk: wait for room and publish again.
     pub fn is_disk_full(&self) -> bool {
-        match self {
-            CommitError::Store { source, .. } | CommitError::Unnamed { source, .. } => source.is_disk_full(),
-            CommitError::Chain(ChainError::Store(source)) => source.is_disk_full(),
-            _ => false,
-        }
+        disk_is_full(self)
+    }
+
+    /// Whether it may pass: the disk is full, or the object store is away. Wait and publish the same commit again.
+    pub fn may_pass(&self) -> bool {
+        disk_is_full(self) || store_is_away(self)
     }
 
     /// The exit code of the contract.
@@ -104,6 +105,8 @@ pub(crate) struct Basket {
     store: Store,
     writer: String,
     pub(crate) number: u64,
+    /// Stands in the names of the files where no lock keeps two owners apart.
+    incarnation: Option<u128>,
     seq: Arc<AtomicU32>,
     parts: Mutex<Parts>,
 }
@@ -119,20 +122,16 @@ pub(crate) struct Parts {
     pub(crate) made: bool,
 }
 
-/// The name under which a file waits for its commit.
-pub(crate) fn part_path(path: &str) -> String {
-    format!("{path}.part")
-}
-
 /// The folder of a path inside a store.
 pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 impl Commit {
-    pub(crate) fn new(store: Store, writer: &str, number: u64, seq: Arc<AtomicU32>) -> Commit {
-        let parts = Mutex::default();
-        Commit { basket: Arc::new(Basket { store, writer: writer.to_owned(), number, seq, parts }) }
+    pub(crate) fn new(store: Store, identity: &Identity, number: u64, seq: Arc<AtomicU32>) -> Commit {
+        let incarnation = (!store.is_local()).then_some(identity.incarnation);
+        let (writer, parts) = (identity.writer.clone(), Mutex::default());
+        Commit { basket: Arc::new(Basket { store, writer, number, incarnation, seq, parts }) }
     }
 
     /// Its number: what the column `commit` and the passport `jauge.commit` say.
@@ -161,15 +160,16 @@ impl Commit {
     }
 
     fn begin(&self, table: &str, folder: &str, extension: &str) -> Result<PartWriter, StoreError> {
-        let Basket { store, writer, number, seq, .. } = &*self.basket;
+        let Basket { store, writer, number, incarnation, seq, .. } = &*self.basket;
         let seq = seq.fetch_add(1, Ordering::Relaxed);
-        let path = format!("{folder}/{}{number:020}-{seq:04}.{extension}", name_prefix(writer));
+        let owner = incarnation.map_or(String::new(), |incarnation| format!("{incarnation:032x}-"));
+        let path = format!("{folder}/{}{number:020}-{owner}{seq:04}.{extension}", name_prefix(writer));
         store.make_folder(folder, table == "rejected")?;
-        let file = store.create_part(&part_path(&path))?;
+        let part = store.begin(&path)?;
         self.basket.parts().unfinished += 1;
         let entry = FileEntry { table: table.to_owned(), path, ..FileEntry::default() };
         let hasher = Box::new(blake3::Hasher::new());
-        Ok(PartWriter { basket: Arc::clone(&self.basket), file: Some(file), hasher, entry })
+        Ok(PartWriter { basket: Arc::clone(&self.basket), part: Some(part), hasher, entry })
     }
 
     /// The finished files so far, by path: whichever thread was quicker, the commit is the same.
@@ -206,7 +206,7 @@ impl Drop for Basket {
         if !parts.kept {
             for file in &parts.files {
                 // What stays is no data, and the next owner removes it.
-                let _ = self.store.remove(&part_path(&file.path));
+                let _ = self.store.remove(&self.store.staged(&file.path));
             }
         }
     }
@@ -217,8 +217,8 @@ impl Drop for Basket {
 #[must_use = "a part that is not finished is removed"]
 pub struct PartWriter {
     basket: Arc<Basket>,
-    /// Open until the part is finished.
-    file: Option<File>,
+    /// Open until it is finished.
+    part: Option<Part>,
     hasher: Box<blake3::Hasher>,
     entry: FileEntry,
 }
@@ -240,10 +240,10 @@ impl PartWriter {
     /// # Errors
     /// [`StoreError`]: it is not on the disk. The part is gone: what failed to sync is written anew, never synced again.
     pub fn finish(mut self, rows: u64) -> Result<FileEntry, StoreError> {
-        if let Some(file) = &self.file {
-            self.basket.store.sync_file(file, &part_path(&self.entry.path))?;
+        if let Some(part) = &mut self.part {
+            part.finish()?;
         }
-        self.file = None;
+        self.part = None;
         self.entry.rows = rows;
         self.entry.blake3 = self.hasher.finalize().to_hex().to_string();
         let mut parts = self.basket.parts();
@@ -256,15 +256,10 @@ impl PartWriter {
 
 impl Write for PartWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let Some(file) = &mut self.file else {
+        let Some(part) = &mut self.part else {
             return Err(io::Error::other("the part is finished"));
         };
-        let store = &self.basket.store;
-        let place = || store.path(&part_path(&self.entry.path));
-        // Whoever encodes into this writer does not know where it leads, and a person must.
-        let placed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", place().display()));
-        store.fault(Step::Write, &place()).map_err(placed)?;
-        let written = file.write(buf).map_err(placed)?;
+        let written = part.write(buf)?;
         self.hasher.update(&buf[..written]);
         self.entry.bytes += written as u64;
         Ok(written)
@@ -277,10 +272,9 @@ impl Write for PartWriter {
 
 impl Drop for PartWriter {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
+        if let Some(part) = self.part.take() {
             self.basket.parts().unfinished -= 1;
-            // What stays is no data, and the next owner removes it.
-            let _ = self.basket.store.remove(&part_path(&self.entry.path));
+            part.discard();
         }
     }
 }

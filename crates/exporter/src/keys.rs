@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
     fmt,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -33,6 +33,12 @@ pub enum KeyError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// Another process adds keys to it.
+    #[error("another jauge uses the key file {path}; wait for it or stop it", path = path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
     },
     /// A whole line is no key.
     #[error("line {line} of the key file {path} is no key: restore the file from a copy", path = path.display())]
@@ -94,10 +100,28 @@ impl KeyFile {
     /// # Errors
     /// [`KeyError`].
     pub fn open(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
+        KeyFile::open_if(path, |_| Ok(()))
+    }
+
+    /// Opens `path` as [`KeyFile::open`] does, but for this process alone: while it is open nobody else can open it like this. Two processes
+    /// that add keys at once would give one broadcast two.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn open_alone(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
+        KeyFile::open_if(path, |file| match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(KeyError::InUse { path: path.to_path_buf() }),
+            Err(TryLockError::Error(source)) => Err(KeyError::Io { doing: "lock", path: path.to_path_buf(), source }),
+        })
+    }
+
+    fn open_if(path: &Path, may: impl FnOnce(&File) -> Result<(), KeyError>) -> Result<(KeyFile, Vec<Key>), KeyError> {
         let io = |doing| move |source| KeyError::Io { doing, path: path.to_path_buf(), source };
         let is_new = !path.exists();
         let mut file = open_private(path).map_err(io("open"))?;
         refuse_open_mode(path, &file)?;
+        may(&file)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read"))?;
         // A line without its end was not synced, so no commit uses its key.
@@ -323,6 +347,18 @@ mod tests {
             assert!(matches!(error, KeyError::Damaged { line: 2, .. }), "{bad}: {error}");
             assert_eq!(error.exit_code(), 4);
         }
+    }
+
+    #[test]
+    fn one_process_adds_keys_at_a_time_where_it_asks_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let (held, _) = KeyFile::open_alone(&path).unwrap();
+        let error = KeyFile::open_alone(&path).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().contains("another jauge"), "{error}");
+        KeyFile::open(&path).unwrap();
+        drop(held);
+        KeyFile::open_alone(&path).unwrap();
     }
 
     #[cfg(unix)]

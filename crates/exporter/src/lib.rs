@@ -37,7 +37,11 @@ mod crash_seeds;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod object_tests;
+#[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod weather;
 
 pub use audit::{ChainReport, audit_chain};
 pub use chain::{Chain, ChainError, Damage, read_manifest};
@@ -61,8 +65,8 @@ pub use snapshot::{
     write_snapshot,
 };
 pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
-pub use store::Store;
-pub use store_error::{StoreError, disk_is_full};
+pub use store::{Reading, Store, StoredFile, is_object_store};
+pub use store_error::{StoreError, disk_is_full, store_is_away};
 pub use tables::{
     CorrectionRow, LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile,
     TableWriter, airings_by_date, corrections_by_date, merge_logs, minutes_by_date, rejected_by_date, retweets_by_date,

@@ -1,15 +1,16 @@
-//! An owner is the one process that may write to a data directory: it holds the lock, has fenced the owners before it, and makes commits.
+//! An owner is the one process that may write to a data directory: it holds the lock, where there is one, has fenced the owners before it,
+//! and makes commits.
 
 use crate::{
     balance,
-    chain::{Chain, State, read_manifest},
-    commit::{Commit, CommitError, folder_of, part_path},
+    chain::{Chain, ChainError, State, read_manifest},
+    commit::{Commit, CommitError, folder_of},
     draft::Draft,
     lock::Lock,
     manifest::{Manifest, RESTATE_EVERY, SNAPSHOT, manifest_path},
     recover::{self, Recovered},
     store::{Put, Store},
-    store_error::StoreError,
+    store_error::{StoreError, store_is_away},
 };
 use audience::Ms;
 use std::{
@@ -57,6 +58,8 @@ pub struct Owner {
     /// What is left to do for a commit that is made.
     pending: Pending,
     recovered: Recovered,
+    /// The store was seen to refuse a second manifest of one name.
+    refuses: bool,
     _lock: Lock,
 }
 
@@ -67,6 +70,17 @@ struct Pending {
     name: Vec<String>,
     remove: Vec<String>,
 }
+
+/// What lies under the name of a manifest that was to be created.
+enum Found {
+    Ours,
+    Theirs,
+    /// Nothing yet; and why the request failed, unless it was told that there is something.
+    Nothing(Option<StoreError>),
+}
+
+/// How often a new owner tries to take over an object store.
+const ATTEMPTS: u32 = 5;
 
 fn refused(source: StoreError) -> CommitError {
     CommitError::Chain(source.into())
@@ -94,21 +108,42 @@ impl Owner {
     }
 
     fn take_locked(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
+        let mut owner = Owner::fence(store, &identity, now, lock)?;
+        // Where nothing was committed nobody is fenced yet, and in an object store somebody else may be at work.
+        if store.is_local() || owner.chain.newest().is_some() {
+            owner.recovered = recover::recover(store, &owner.chain).map_err(refused)?;
+        }
+        Ok(owner)
+    }
+
+    /// Reads the chain and ends it with a commit of its own, unless it is empty.
+    fn fence(store: &Store, identity: &Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
         let chain = Chain::open(store, &identity.writer)?;
         let mut owner = Owner {
             store: store.clone(),
-            identity,
+            identity: identity.clone(),
             chain,
             seq: Arc::default(),
             pending: Pending::default(),
             recovered: Recovered::default(),
+            refuses: store.is_local(),
             _lock: lock,
         };
-        if let Some(newest) = owner.chain.newest() {
+        let mut attempts = if store.is_local() { 1 } else { ATTEMPTS };
+        while let Some(newest) = owner.chain.newest() {
             let draft = Draft::open(newest, now);
-            owner.publish(&owner.begin(), &draft)?;
+            attempts -= 1;
+            match owner.publish(&owner.begin(), &draft).map(|_| ()) {
+                // What the owner before had asked for may come to be after it died.
+                Err(CommitError::Fenced { .. }) if attempts > 0 => {
+                    owner.chain = Chain::open(store, &identity.writer)?;
+                }
+                done => {
+                    done?;
+                    break;
+                }
+            }
         }
-        owner.recovered = recover::recover(store, &owner.chain).map_err(refused)?;
         Ok(owner)
     }
 
@@ -136,13 +171,13 @@ impl Owner {
     /// Begins the next commit.
     pub fn begin(&self) -> Commit {
         let number = self.chain.number() + 1;
-        Commit::new(self.store.clone(), &self.identity.writer, number, Arc::clone(&self.seq))
+        Commit::new(self.store.clone(), &self.identity, number, Arc::clone(&self.seq))
     }
 
     /// Makes `commit` as `draft` says: from here on its files are data, and its offsets are read.
     ///
-    /// After an error for which [`CommitError::is_disk_full`] holds, the same commit can be published again with the same draft. After any
-    /// other, stop: the next start finds out what is true.
+    /// After an error for which [`CommitError::may_pass`] holds, the same commit can be published again with the same draft: the same bytes
+    /// under the same name, so that a request still under way does no harm. After any other, stop: the next start finds out what is true.
     ///
     /// # Errors
     /// [`CommitError`]. Nothing is half made after any of them.
@@ -163,6 +198,7 @@ impl Owner {
         self.store.sync_folder_chain(&chain_folder).map_err(refused)?;
         self.create(commit, &manifest, &bytes)?;
         commit.basket.parts().made = true;
+        self.see_it_refuse(number, &bytes)?;
         self.pending = self.what_follows(commit, &manifest);
         self.chain.advance(manifest, state);
         self.seq = Arc::default();
@@ -202,36 +238,79 @@ impl Owner {
     /// Creates the manifest, and finds out whose it is where that is in doubt.
     fn create(&self, commit: &Commit, manifest: &Manifest, bytes: &[u8]) -> Result<(), CommitError> {
         let number = manifest.number;
-        let refused = |source| CommitError::Store { number, source };
         let path = manifest_path(&manifest.writer, number);
         // Until we know that there is no manifest, there may be one that names the parts.
         commit.basket.parts().kept = true;
-        let failed = match self.store.put_new(&path, bytes) {
-            Ok(Put::Created) => return Ok(()),
+        let mut pauses = self.store.pauses().iter();
+        loop {
+            let found = self.attempt(&path, bytes).map_err(|source| CommitError::Store { number, source });
+            let absent = match found? {
+                Found::Ours => return Ok(()),
+                Found::Theirs => {
+                    // On a disk another's parts may have the same names.
+                    commit.basket.parts().kept = self.store.is_local();
+                    let other = read_manifest(&self.store, &manifest.writer, number)?.incarnation;
+                    return Err(CommitError::Fenced { writer: manifest.writer.clone(), number, other });
+                }
+                Found::Nothing(why) => why,
+            };
+            if self.store.is_local() {
+                // A folder has no replies under way: what is absent now was not made.
+                let gone = || ChainError::damaged(&path, "was there a moment ago, and is gone");
+                let source = absent.ok_or_else(gone)?;
+                commit.basket.parts().kept = false;
+                return Err(CommitError::Store { number, source });
+            }
+            // A request that failed, or was told of a conflict, may be under way still. So the same bytes are sent again until the name is
+            // taken: then it is decided, and whichever of the requests for them comes last changes nothing.
+            match (absent, pauses.next()) {
+                (Some(source), _) if !store_is_away(&source) => return Err(CommitError::Store { number, source }),
+                (_, Some(pause)) => std::thread::park_timeout(*pause),
+                (_, None) => {
+                    let source = StoreError::Undecided { path: self.store.path(&path) };
+                    return Err(CommitError::Store { number, source });
+                }
+            }
+        }
+    }
+
+    /// Everything rests on a name being given once. A store that does not know the condition creates a manifest twice, and says nothing: so a
+    /// new owner asks for its first one again, with the same bytes.
+    fn see_it_refuse(&mut self, number: u64, bytes: &[u8]) -> Result<(), CommitError> {
+        if !self.refuses {
+            let path = manifest_path(&self.identity.writer, number);
+            match self.store.put_new(&path, bytes) {
+                Ok(Put::Exists) => self.refuses = true,
+                Ok(Put::Created) => {
+                    let source = StoreError::Overwrites { path: self.store.root().to_path_buf() };
+                    return Err(CommitError::Store { number, source });
+                }
+                // Told of nothing: the next commit asks.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks once for the manifest to be created, and looks whose it is.
+    fn attempt(&self, path: &str, bytes: &[u8]) -> Result<Found, StoreError> {
+        let failed = match self.store.put_new(path, bytes) {
+            Ok(Put::Created) => return Ok(Found::Ours),
             Ok(Put::Exists) => None,
             Err(error) => Some(error),
         };
-        match (self.store.get(&path).map_err(refused)?, failed) {
-            (Some(found), failed) if found == bytes => {
+        match self.store.get(path) {
+            Ok(Some(found)) if found == bytes => {
                 // It is ours; after a lost reply, that its name is on the disk is not certain yet.
                 if failed.is_some() {
-                    self.store.sync_folder(folder_of(&path)).map_err(refused)?;
+                    self.store.sync_folder(folder_of(path))?;
                 }
-                Ok(())
+                Ok(Found::Ours)
             }
-            (Some(_), _) => {
-                let other = read_manifest(&self.store, &manifest.writer, number)?.incarnation;
-                Err(CommitError::Fenced { writer: manifest.writer.clone(), number, other })
-            }
-            (None, Some(error)) => {
-                // A folder has no replies under way: what is absent now was not made.
-                commit.basket.parts().kept = false;
-                Err(refused(error))
-            }
-            (None, None) => {
-                let what = "was there a moment ago, and is gone";
-                Err(CommitError::Chain(crate::chain::ChainError::damaged(&path, what)))
-            }
+            Ok(Some(_)) => Ok(Found::Theirs),
+            Ok(None) => Ok(Found::Nothing(failed)),
+            Err(error) if self.store.is_local() => Err(error),
+            Err(error) => Ok(Found::Nothing(Some(error))),
         }
     }
 
@@ -251,7 +330,7 @@ impl Owner {
         let Pending { number, name, remove } = &self.pending;
         let unnamed = |source| CommitError::Unnamed { number: *number, source };
         for path in name {
-            self.store.rename(&part_path(path), path).map_err(unnamed)?;
+            self.store.name(path).map_err(unnamed)?;
         }
         let folders: BTreeSet<_> = name.iter().map(|path| folder_of(path)).collect();
         for folder in folders {

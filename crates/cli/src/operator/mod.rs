@@ -46,7 +46,7 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
     if let Some(said) = correct::nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)? {
         return tell(args.json, None, &said);
     }
-    ask(&args.dir, &settings, &request, args.json)
+    ask(&args.dir, &settings, &request, args.offline, args.json)
 }
 
 /// `jauge forget`
@@ -60,7 +60,7 @@ pub(crate) fn forget_command(args: &ForgetArgs) -> Result<(), Problem> {
         asked_at: directory::now(),
     };
     Stored::open(&args.dir)?;
-    ask(&args.dir, &settings, &request, args.json)
+    ask(&args.dir, &settings, &request, args.offline, args.json)
 }
 
 /// The rules that somebody gave, by name.
@@ -92,7 +92,7 @@ pub(crate) fn rules(newest: &Manifest, given: &BTreeMap<String, String>) -> Resu
 }
 
 /// Does what is asked for, or has it done by the owner of the directory.
-fn ask(dir: &Path, settings: &Settings, request: &Request, json: bool) -> Result<(), Problem> {
+fn ask(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: bool) -> Result<(), Problem> {
     let store = directory::open(dir)?;
     let settings = Settings { out: Some(dir.display().to_string()), ..settings.clone() };
     let mut asked: Option<(String, u64)> = None;
@@ -102,8 +102,11 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, json: bool) -> Result
         {
             return answered(&answer, *next, json);
         }
-        match Owner::take(&store, directory::identity(&settings)?, directory::now()) {
-            Ok(mut owner) => {
+        // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
+        let taken = (store.is_local() || offline)
+            .then(|| Ok::<_, Problem>(Owner::take(&store, directory::identity(&settings)?, directory::now())));
+        match taken.transpose()? {
+            Some(Ok(mut owner)) => {
                 if let Some((name, _)) = &asked {
                     // It ended without an answer, or with one that came just now.
                     let mut next = 1;
@@ -114,8 +117,8 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, json: bool) -> Result
                 }
                 return at_once(&mut owner, &settings, request, json);
             }
-            Err(CommitError::Chain(ChainError::Store(StoreError::Locked { .. }))) => {}
-            Err(error) => return Err(error.into()),
+            None | Some(Err(CommitError::Chain(ChainError::Store(StoreError::Locked { .. })))) => {}
+            Some(Err(error)) => return Err(error.into()),
         }
         if asked.is_none() {
             asked = Some(leave(&store, request)?);
@@ -154,7 +157,7 @@ fn tell(json: bool, commit: Option<u64>, said: &str) -> Result<(), Problem> {
 fn at_once(owner: &mut Owner, settings: &Settings, request: &Request, json: bool) -> Result<(), Problem> {
     let mut keys = match request.kind {
         RequestKind::Settle => None,
-        RequestKind::Forget => Some(Keys::open(settings)?),
+        RequestKind::Forget => Some(Keys::open(settings, !owner.store().is_local())?),
     };
     let means = Means::of(settings, owner.store());
     match obey(owner, keys.as_mut(), request, &means)? {

@@ -4,10 +4,11 @@ use crate::problem::Problem;
 use crate::stored::{Names, open_table};
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
-use exporter::{Commit, FileEntry, Folder, Owner, PartWriter, Passport, Removed, Rows, Table, TableFile, TableWriter};
+use exporter::{
+    Commit, FileEntry, Folder, Owner, PartWriter, Passport, Removed, Rows, StoredFile, Table, TableFile, TableWriter,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
 
 /// The tables that a settlement writes.
 pub(super) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
@@ -52,7 +53,13 @@ pub(super) fn without(owner: &Owner, commit: &Commit, id: &str, from: Ms) -> Res
 }
 
 /// Writes the rows of a file that stay, and gives their number.
-fn write_others(table: Table, whole: TableFile<File>, commit: &Commit, id: &str, from: Ms) -> Result<u64, Problem> {
+fn write_others(
+    table: Table,
+    whole: TableFile<StoredFile>,
+    commit: &Commit,
+    id: &str,
+    from: Ms,
+) -> Result<u64, Problem> {
     let names = RefCell::new(Names::default());
     let ours = names.borrow_mut().number(id);
     let passport = Passport { commit: Some(commit.number().to_string()), ..whole.passport().clone() };
@@ -120,7 +127,7 @@ impl Batch {
 /// Reads a file of a settled table.
 fn read(
     table: Table,
-    file: TableFile<File>,
+    file: TableFile<StoredFile>,
     number: &mut dyn FnMut(&str) -> u32,
     mut take: impl FnMut(Batch) -> Result<(), Problem>,
 ) -> Result<(), Problem> {

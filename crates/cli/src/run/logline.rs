@@ -3,6 +3,7 @@
 use super::writer::Written;
 use crate::directory;
 use crate::draw;
+use crate::problem::{Awaited, Problem};
 use crate::settings::LogFormat;
 use crate::terminal;
 use audience::time::rfc3339;
@@ -62,6 +63,19 @@ pub(super) fn warning(text: &str) -> Line {
 /// Something that is as it should be.
 pub(super) fn info(text: &str) -> Line {
     Line { text: text.to_owned(), json: json!({ "event": "info", "message": text }) }
+}
+
+/// Something is waited for: the disk, or the object store.
+pub(super) fn waiting(awaited: Awaited, problem: &Problem) -> Line {
+    warning(&format!("Waiting for {}; nothing is lost. ({problem})", awaited.words()))
+}
+
+/// What was waited for is there.
+pub(super) fn over(awaited: Awaited) -> Line {
+    warning(match awaited {
+        Awaited::Room => "There is room on the disk again.",
+        Awaited::Store => "The object store answers again.",
+    })
 }
 
 /// Writes a line.

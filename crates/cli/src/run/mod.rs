@@ -79,7 +79,7 @@ pub(crate) fn run(
 ) -> Result<Ran, Problem> {
     let mut teller = Teller::start(settings)?;
     let mut started = Started::open(settings, how, stop)?;
-    started.writer.is_disk_full = Arc::clone(&teller.is_disk_full);
+    started.writer.awaited = Arc::clone(&teller.awaited);
     teller.begin(started.partitions.iter().map(|(index, partition)| (*index, partition.from)));
     let written = started.written();
     let (tell, happenings) = mpsc::channel();

@@ -11,9 +11,8 @@ use crate::settings::Settings;
 use crate::stored::open_table;
 use audience::time::minute_of;
 use audience::{Details, Ms, fingerprint};
-use exporter::{FileEntry, LoggedEvent, ON_TIME, Table, TableFile, read_manifest};
+use exporter::{FileEntry, LoggedEvent, ON_TIME, StoredFile, Table, TableFile, read_manifest};
 use std::collections::BTreeMap;
-use std::fs::File;
 
 /// Brings the live state of `started` to where the last commit left it: from the snapshot, or else from the log alone.
 pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
@@ -144,7 +143,7 @@ fn read_log(started: &Started, mut take: impl FnMut(&LoggedEvent, &str, &Details
 /// Reads a file of the log: each event with its topic and the arena of its strings.
 pub(super) fn rows_of(
     started: &Started,
-    file: TableFile<File>,
+    file: TableFile<StoredFile>,
     mut take: impl FnMut(&LoggedEvent, &str, &Details),
 ) -> Result<(), Problem> {
     let topics = std::cell::RefCell::new(Vec::<String>::new());

@@ -40,7 +40,7 @@ impl Writer {
             }
             Ok(Outcome::Nothing(said)) => (self.owner.begin(), self.draft(kind), said, 0),
             // Room will come; whatever else is wrong is for whoever asked, and the run goes on.
-            Err(problem) if problem.is_disk_full => return Err(problem),
+            Err(problem) if problem.awaits.is_some() => return Err(problem),
             Err(problem) => (self.owner.begin(), self.draft(kind), problem.message, problem.code),
         };
         if let (Ok(request), CommitKind::Forget, 0) = (&asked.request, kind, code) {

@@ -9,7 +9,7 @@ use super::rebuild;
 use super::snapshot::Snapshots;
 use super::tidy::Tidy;
 use super::writer::{Writer, Written};
-use crate::directory::{self, Keys};
+use crate::directory;
 use crate::problem::Problem;
 use crate::replay::rules;
 use crate::settings::Settings;
@@ -59,13 +59,12 @@ impl Started {
 
         let letters = Letters::open(settings)?;
         let store = directory::create_or_open(out)?;
-        let owner = DirectoryOwner::take(&store, directory::identity(settings)?, directory::now())?;
+        let (owner, mut keys) = directory::take(&store, settings, DirectoryOwner::take)?;
         if owner.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
             return Err(Problem::world(format!(
                 "{out} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder."
             )));
         }
-        let mut keys = Keys::open(settings)?;
         let registry = keys.registry()?;
         let partitions = Started::partitions(settings, &kafka, &owner, how)?;
         let mut watermarks = Watermarks::new(settings.lateness_ms);
@@ -88,7 +87,7 @@ impl Started {
             letters,
             tidy: Tidy::default(),
             give_up: Arc::clone(give_up),
-            is_disk_full: Arc::default(),
+            awaited: Arc::default(),
             snapshots: Snapshots::default(),
         };
         let live = Live::new(rules(settings));

@@ -3,15 +3,14 @@
 use super::logline;
 use super::owner::Owner;
 use super::writer::Written;
-use crate::problem::{ExitCode, Problem};
+use crate::problem::{Awaited, ExitCode, Problem};
 use crate::settings::Settings;
 use crate::settling::lock;
 use aggregator::PartitionState;
 use dashboard::{Commit, LiveCurve, Partition, Phase, Server, Status};
 use exporter::Ledger;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How often the status is told.
@@ -37,8 +36,8 @@ pub(super) struct Teller {
     airings_settled: u64,
     /// Whether the brokers are away, and since when.
     pub(super) away_since: Option<Instant>,
-    /// Whether the writer waits for room on the disk.
-    pub(super) is_disk_full: Arc<AtomicBool>,
+    /// What the writer waits for.
+    pub(super) awaited: Arc<Mutex<Option<Awaited>>>,
 }
 
 impl Teller {
@@ -53,7 +52,7 @@ impl Teller {
             took: Duration::ZERO,
             airings_settled: 0,
             away_since: None,
-            is_disk_full: Arc::default(),
+            awaited: Arc::default(),
         };
         if let Some(address) = &settings.listen {
             let server = Server::start(address, teller.status(settings, Phase::Starting))?;
@@ -80,15 +79,13 @@ impl Teller {
 
     /// What is known without an owner.
     fn status(&self, settings: &Settings, phase: Phase) -> Status {
-        let waits = [
-            (self.away_since.is_some(), "the broker"),
-            (self.is_disk_full.load(Ordering::Relaxed), "room on the disk"),
-        ];
+        let broker = self.away_since.map(|_| "the broker");
+        let waits_for = broker.into_iter().chain(lock(&self.awaited).map(Awaited::words)).map(str::to_owned).collect();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             phase,
             data_directory: settings.out.clone().unwrap_or_default(),
-            waits_for: waits.iter().filter(|(is, _)| *is).map(|(_, what)| (*what).to_owned()).collect(),
+            waits_for,
             commit: Commit {
                 number: 0,
                 durable_at: self.durable_at,

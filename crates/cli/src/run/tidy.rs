@@ -77,7 +77,7 @@ impl Writer {
                     }
                     Ok(None) => {}
                     // It can wait for room; nothing else does.
-                    Err(problem) if problem.is_disk_full => self.tidy.looked_at = Some(Instant::now()),
+                    Err(problem) if problem.awaits.is_some() => self.tidy.looked_at = Some(Instant::now()),
                     Err(problem) => return Err(problem),
                 }
             }

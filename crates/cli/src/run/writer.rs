@@ -1,5 +1,6 @@
 //! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
-//! is due, from the log that it has committed. A full disk is waited for.
+//! is due, from the log that it has committed. A full disk is waited for, and so is an
+//! object store that is away.
 
 use super::lane::{Cut, Taken};
 use super::letters::Letters;
@@ -8,10 +9,10 @@ use super::snapshot::{Base, Frozen, Snapshots};
 use super::tidy::Tidy;
 use crate::directory::{self, Keys};
 use crate::passport;
-use crate::problem::Problem;
+use crate::problem::{Awaited, Problem};
 use crate::replay::{manifest_rules, rules, settlement};
 use crate::settings::Settings;
-use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, write_file};
+use crate::settling::{Gather, Output, Settled, gaps_of, lock, settle_all, write_file};
 use crate::stored::open_table;
 use aggregator::Due;
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
@@ -21,12 +22,12 @@ use exporter::{
 };
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a full disk is waited for before the next try.
-const FULL_DISK_WAIT: Duration = Duration::from_secs(2);
+/// How long a full disk, or an object store that is away, is waited for before the next try.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// What the owner hands over at a cut.
 #[derive(Debug, Default)]
@@ -96,8 +97,8 @@ pub(super) struct Writer {
     pub(super) tidy: Tidy,
     /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
-    /// It waits for room on the disk.
-    pub(super) is_disk_full: Arc<AtomicBool>,
+    /// What it waits for just now.
+    pub(super) awaited: Arc<Mutex<Option<Awaited>>>,
     pub(super) snapshots: Snapshots,
 }
 
@@ -188,7 +189,7 @@ impl Writer {
         base.enter(&commit, &mut draft);
         match self.publish(&commit, &draft) {
             // All that was read is committed: a full disk costs the next start some time, no more.
-            Err(problem) if problem.is_disk_full => Ok(()),
+            Err(problem) if problem.awaits.is_some() => Ok(()),
             done => done,
         }
     }
@@ -213,41 +214,36 @@ impl Writer {
         logline::say(self.settings.log_format, &logline::commit(counts, written, took));
     }
 
-    /// Tries again while the disk is full.
+    /// Tries again while the disk is full, or the object store away.
     pub(super) fn until_it_fits<T>(
         &mut self,
         mut attempt: impl FnMut(&mut Writer) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let mut said = false;
         loop {
-            match attempt(self) {
-                Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
-                    self.wait_for_room(&problem, &mut said);
-                }
-                done => {
-                    self.say_room(said && done.is_ok());
-                    return done;
-                }
+            let done = attempt(self);
+            if !self.waits(&done) {
+                return done;
             }
         }
     }
 
-    /// Says once that there is no room, and waits a while.
-    fn wait_for_room(&self, problem: &Problem, said: &mut bool) {
-        if !std::mem::replace(said, true) {
-            let text = format!("Waiting for room on the disk; nothing is lost. ({problem})");
-            logline::say(self.settings.log_format, &logline::warning(&text));
-            self.is_disk_full.store(true, Ordering::Relaxed);
+    /// Waits a while where that may help, and says so at first and at last; false where there is nothing to wait for.
+    fn waits<T>(&self, done: &Result<T, Problem>) -> bool {
+        let say = |line| logline::say(self.settings.log_format, &line);
+        let awaits = done.as_ref().err().and_then(|problem| problem.awaits);
+        let awaits = awaits.filter(|_| !self.give_up.load(Ordering::Relaxed));
+        let before = std::mem::replace(&mut *lock(&self.awaited), awaits);
+        match (done, before) {
+            (Ok(_), Some(awaited)) => say(logline::over(awaited)),
+            (Err(problem), before) if before != awaits => {
+                awaits.into_iter().for_each(|awaited| say(logline::waiting(awaited, problem)));
+            }
+            _ => {}
         }
-        std::thread::park_timeout(FULL_DISK_WAIT);
-    }
-
-    /// There is room, or nobody waits for it any more.
-    fn say_room(&self, is_again: bool) {
-        self.is_disk_full.store(false, Ordering::Relaxed);
-        if is_again {
-            logline::say(self.settings.log_format, &logline::warning("There is room on the disk again."));
+        if awaits.is_some() {
+            std::thread::park_timeout(WAIT);
         }
+        awaits.is_some()
     }
 
     fn commit_cut(&mut self, whole: &Whole, counts: &Counts, work: &mut Work) -> Result<(), Problem> {
@@ -302,16 +298,10 @@ impl Writer {
         let registry = Arc::clone(&self.registry);
         self.keys.append(&registry)?;
         // Once a manifest may be there, the same commit must be tried again and no other with the same records.
-        let mut said = false;
         loop {
-            match self.owner.publish(commit, draft).map(|_| ()).map_err(Problem::from) {
-                Err(problem) if problem.is_disk_full && !self.give_up.load(Ordering::Relaxed) => {
-                    self.wait_for_room(&problem, &mut said);
-                }
-                done => {
-                    self.say_room(said && done.is_ok());
-                    return done;
-                }
+            let done = self.owner.publish(commit, draft).map(|_| ()).map_err(Problem::from);
+            if !self.waits(&done) {
+                return done;
             }
         }
     }
@@ -389,7 +379,7 @@ impl Writer {
         let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
         let threads = self.settings.lanes;
         let rules = rules(&self.settings);
-        let gather = Gather::new(memory / 4, self.owner.store().root().to_path_buf());
+        let gather = Gather::new(memory / 4, self.owner.store().scratch());
         let mut timelines = self.gather_due(settle, &gather)?;
         if !settle.is_end {
             // An event may have come that makes the airing longer: then it is not over after all.

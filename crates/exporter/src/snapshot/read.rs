@@ -3,7 +3,10 @@
 
 use super::cells::{Frontier, Record, StayState};
 use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SNAPSHOT_FORMAT, SnapshotError, TABLE, VIEWERS};
-use crate::{manifest::Snapshot, store::Store};
+use crate::{
+    manifest::Snapshot,
+    store::{Reading, Store},
+};
 use aggregator::{
     AiringState, CrowdState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState,
     StageState, TweetState, ViewerState,
@@ -13,8 +16,8 @@ use arrow::array::{
 };
 use arrow::ipc::reader::StreamReader;
 use audience::Stay;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek};
+use parquet::file::reader::ChunkReader;
+use std::io::{self, BufRead, BufReader};
 
 /// A snapshot whose head is read.
 #[derive(Debug)]
@@ -40,30 +43,23 @@ pub struct Restored {
 ///
 /// # Errors
 /// [`SnapshotError`]: it is not there, is damaged, or of another format.
-pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReader<BufReader<File>>, SnapshotError> {
+pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReader<BufReader<Reading>>, SnapshotError> {
     let [named] = &snapshot.files[..] else {
         return Err(SnapshotError::Format(format!("{} of {} files", snapshot.format, snapshot.files.len())));
     };
     if snapshot.format != SNAPSHOT_FORMAT {
         return Err(SnapshotError::Format(snapshot.format.clone()));
     }
-    let mut file = File::open(store.path(&named.path)).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => SnapshotError::Absent(named.path.clone()),
-        _ => SnapshotError::Io(error),
+    let read = || store.read(&named.path).map_err(|error| SnapshotError::Io(io::Error::other(error)));
+    let absent = || SnapshotError::Absent(named.path.clone());
+    let mut hasher = blake3::Hasher::new();
+    let bytes = read()?.ok_or_else(absent)?.read_through(|bytes| {
+        hasher.update(bytes);
     })?;
-    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 1 << 18], 0);
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-        bytes += read as u64;
-    }
     if bytes != named.bytes || hasher.finalize().to_hex().as_str() != named.blake3 {
         return Err(SnapshotError::Damaged(named.path.clone()));
     }
-    file.rewind()?;
+    let file = read()?.ok_or_else(absent)?.get_read(0).map_err(|error| SnapshotError::Io(io::Error::other(error)))?;
     SnapshotReader::open(BufReader::with_capacity(1 << 18, file))
 }
 

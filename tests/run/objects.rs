@@ -1,0 +1,148 @@
+//! A run whose data directory lies in an object store: killed, stopped, beside another, under requests that fail.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::settles::{night, smooth};
+use super::{RULES, Running, Topic, join, leave, strs, with_rules};
+use crate::data_directory;
+use crate::objects::built;
+use crate::random_events::Chance;
+use crate::reference::{self, NaiveEvent};
+use crate::s3::{BUCKET, Endpoint, Fault, Moto, Stub};
+use crate::support::{finish, folder, have};
+use crate::tables::Tables;
+
+/// `jauge run` of a topic into a prefix, with the key file of this name.
+fn command(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &std::path::Path, flags: &[&str]) -> Command {
+    let url = format!("s3://{BUCKET}/{prefix}");
+    let mut command = topic.command(url.as_ref(), flags);
+    command.arg("--keys").arg(keys);
+    endpoint.tell(&mut command);
+    command
+}
+
+const OFTEN: [&str; 3] = ["--log-format=json", "--commit-interval=20ms", "--idle-after=1h"];
+
+/// What lies under the prefix is what the reference says of the events, and verifies.
+#[track_caller]
+fn expect(endpoint: &Endpoint, events: &[NaiveEvent], prefix: &str, context: &str) {
+    endpoint.jauge(["verify", &format!("s3://{BUCKET}/{prefix}")]).exits(0);
+    let copy = folder();
+    endpoint.download(prefix, copy.path());
+    Tables::assert_equal(&reference::settled(events, RULES), &data_directory::read(copy.path()), context);
+}
+
+#[test]
+fn kills_lose_nothing_and_count_nothing_twice() {
+    if !built() {
+        return;
+    }
+    let Some(moto) = have(Moto::shared()) else { return };
+    let (_broker, topic) = Topic::embedded(3);
+    let (folder, events) = (folder(), night(&smooth(5)));
+    let keys = folder.path().join("keys");
+    let flags = with_rules(RULES, &OFTEN);
+    let mut sent = 0;
+    for (round, part) in events.chunks(events.len().div_ceil(5)).enumerate() {
+        topic.send_events(part);
+        let mut running = Running::start(command(&moto.endpoint, &topic, "killed", &keys, &strs(&flags)));
+        running.wait_until_read(sent + 1);
+        // In the midst of whatever it does; the embedded broker is not slow, so a later round finds it later.
+        let wait = Duration::from_millis(7 * u64::try_from(round).unwrap());
+        std::thread::park_timeout(wait);
+        running.signal("KILL");
+        running.ends(Duration::from_secs(30));
+        sent += i64::try_from(part.len()).unwrap();
+    }
+    let flags = with_rules(RULES, &["--until-end"]);
+    finish(command(&moto.endpoint, &topic, "killed", &keys, &strs(&flags)), &[]).exits(0);
+    expect(&moto.endpoint, &events, "killed", "killed five times");
+}
+
+#[test]
+fn requests_that_fail_are_waited_out() {
+    if !built() {
+        return;
+    }
+    let stub = Stub::start();
+    let (_broker, topic) = Topic::embedded(2);
+    let (folder, events) = (folder(), night(&smooth(6)));
+    topic.send_events(&events);
+    let keys = folder.path().join("keys");
+    let mut chance = Chance::new(11);
+    stub.turns(move |method, target| {
+        let fault = *chance.pick(&[
+            Fault::Refused(503, "SlowDown"),
+            Fault::CutAfter,
+            Fault::CutBefore,
+            Fault::FailsAfter,
+            Fault::Refused(409, "ConditionalRequestConflict"),
+        ]);
+        let may = method == "PUT" && target.contains("/commits/") || !matches!(fault, Fault::Refused(409, _));
+        (chance.below(8) == 0 && may).then_some(fault)
+    });
+    let flags = with_rules(RULES, &["--until-end", "--commit-interval=20ms"]);
+    finish(command(&stub.endpoint, &topic, "unsteady", &keys, &strs(&flags)), &[]).exits(0);
+    assert!(stub.struck() > 0);
+    stub.turns(|_, _| None);
+    expect(&stub.endpoint, &events, "unsteady", "one request in eight fails");
+}
+
+#[test]
+fn a_store_that_is_away_is_waited_for() {
+    if !built() {
+        return;
+    }
+    let stub = Stub::start();
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let keys = folder.path().join("keys");
+    let events = [join("a", 0), join("b", 1_000), leave("a", 60_000), leave("b", 90_000)];
+    topic.send_events(&events[..2]);
+    let mut running = Running::start(command(&stub.endpoint, &topic, "away", &keys, &OFTEN));
+    running.wait_until_read(2);
+    stub.turns(|_, _| Some(Fault::Refused(503, "SlowDown")));
+    topic.send_events(&events[2..]);
+    running.wait_for("word about the store", |line| line.contains("Waiting for the object store; nothing is lost."));
+    stub.turns(|_, _| None);
+    running.wait_for("word that it is back", |line| line.contains("The object store answers again."));
+    running.wait_until_read(4);
+    running.stop();
+    finish(command(&stub.endpoint, &topic, "away", &keys, &["--until-end"]), &[]).exits(0);
+    expect(&stub.endpoint, &events, "away", "a store that was away");
+}
+
+#[test]
+fn the_second_writer_takes_over_and_the_first_stops() {
+    if !built() {
+        return;
+    }
+    let Some(moto) = have(Moto::shared()) else { return };
+    let (_broker, topic) = Topic::embedded(2);
+    let folder = folder();
+    let keys = folder.path().join("keys");
+    let events = [join("a", 0), join("b", 1_000), leave("a", 60_000), leave("b", 90_000)];
+    topic.send_events(&events[..1]);
+    let mut first = Running::start(command(&moto.endpoint, &topic, "two", &keys, &OFTEN));
+    first.wait_until_read(1);
+    // On the same machine, with the same keys, it is told before it disturbs the first.
+    let second = finish(command(&moto.endpoint, &topic, "two", &keys, &["--until-end"]), &[]).exits(3);
+    second.says(&["another jauge", "key file"]);
+    // On another machine, with a copy of the keys, it takes over: the first loses its next commit.
+    let copy = folder.path().join("copied-keys");
+    let mut copied = Command::new("cp");
+    copied.arg("-p").arg(&keys).arg(&copy);
+    finish(copied, &[]).exits(0);
+    topic.send_events(&events[1..2]);
+    first.wait_until_read(2);
+    let mut second = Running::start(command(&moto.endpoint, &topic, "two", &copy, &OFTEN));
+    second.wait_for("sign of going on", |line| line.contains("Going on"));
+    topic.send_events(&events[2..]);
+    let said = first.exits(3, Duration::from_secs(60));
+    assert!(said.contains("another jauge") && said.contains("has taken the directory over"), "{said}");
+    second.wait_until_read(4);
+    second.stop();
+    finish(command(&moto.endpoint, &topic, "two", &copy, &["--until-end"]), &[]).exits(0);
+    expect(&moto.endpoint, &events, "two", "two writers");
+}
