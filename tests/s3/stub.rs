@@ -1,7 +1,7 @@
 //! The stub: as much of S3 as a data directory asks for, in memory, each request at the mercy of a test.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -43,6 +43,8 @@ struct World {
 
 struct Request {
     method: String,
+    /// Whether the line stays open for another: not of HTTP 1.0.
+    keeps: bool,
     target: String,
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
@@ -114,6 +116,9 @@ impl Stub {
                 }
             };
             send(stream, &request, &answer)?;
+            if !request.keeps {
+                return None;
+            }
         }
     }
 }
@@ -122,7 +127,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (method, target, keeps) = (words.next()?.to_owned(), words.next()?.to_owned(), words.next()? != "HTTP/1.0");
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -133,7 +138,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { method, target, headers, body })
+    Some(Request { method, keeps, target, headers, body })
 }
 
 fn send(mut stream: &TcpStream, request: &Request, answer: &Answer) -> Option<()> {
