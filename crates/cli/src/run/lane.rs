@@ -38,7 +38,7 @@ pub(super) enum Ask {
     /// Read them again.
     Resume(Vec<usize>),
     /// One more partition, from an offset, and up to another where there is an end.
-    Add(Partition),
+    Add(Box<Partition>),
     /// Events of these broadcasts before these instants come too late for their airing.
     Frontiers(Arc<Vec<(u32, Ms)>>),
     /// The key of this broadcast is destroyed.
@@ -246,7 +246,7 @@ impl LaneThread {
             }
             Ask::Add(partition) => {
                 self.parts.kafka.add(partition.index, partition.from)?;
-                self.own(partition);
+                self.own(*partition);
             }
             Ask::Forget(id) => self.decoder.forget(&id),
             Ask::Frontiers(frontiers) => {

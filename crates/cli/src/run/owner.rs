@@ -469,7 +469,7 @@ impl Owner<'_> {
         );
         self.watermarks.add(None);
         // A lane that is gone has said why, and that is read next.
-        let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(partition.clone()));
+        let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(Box::new(partition.clone())));
         self.partitions.insert(index, partition);
     }
 
