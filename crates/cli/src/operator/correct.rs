@@ -36,7 +36,7 @@ impl Means {
     /// What `settings` grant, for the data directory `store`.
     pub(crate) fn of(settings: &Settings, store: &Store) -> Means {
         let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
-        Means { memory, threads: settings.lanes, spill: store.root().to_path_buf() }
+        Means { memory, threads: settings.lanes, spill: store.scratch() }
     }
 }
 
