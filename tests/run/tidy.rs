@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::settles::{night, rough};
-use super::{RULES, Running, Topic, join, leave, ledger, settled_rows, strs, verified, wait_until, with_rules};
+use super::{RULES, Running, SOON, Topic, join, leave, ledger, settled_rows, strs, verified, wait_until, with_rules};
 use crate::data_directory;
 use crate::reference::{self, Rules};
 use crate::support::{files_under, folder, run};
@@ -51,7 +51,7 @@ fn many_small_files_become_few_and_say_the_same_whenever_it_is_killed() {
             sent += few.len();
             running.wait_until_read(i64::try_from(sent).unwrap());
         }
-        running.wait_for("word of housekeeping", |line| line.contains("became 1"));
+        wait_until("word of housekeeping", SOON, || running.said().contains("became 1").then_some(()));
         running.signal("KILL");
         running.ends(Duration::from_secs(30));
         verified(&out);

@@ -21,7 +21,10 @@ const MEMORY: usize = 512 << 20;
 
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
-    let stored = Stored::open(&args.dir)?;
+    Stored::read(&args.dir, |stored| show_stored(stored, args))
+}
+
+fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), Problem> {
     if let Some(table) = &args.files {
         return print_files(&stored, table, args.json);
     }

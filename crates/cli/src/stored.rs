@@ -99,6 +99,18 @@ impl Stored {
         Ok(Stored { store, chain, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
     }
 
+    /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the place of those that it names.
+    pub(crate) fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, Problem>) -> Result<T, Problem> {
+        loop {
+            let stored = Stored::open(dir)?;
+            let number = stored.chain.number();
+            match act(stored) {
+                Err(problem) if problem.code == 4 && Stored::open(dir)?.chain.number() != number => {}
+                done => return done,
+            }
+        }
+    }
+
     /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected events have none.
     #[must_use]
     pub(crate) fn of_broadcast(self, broadcast_id: &str) -> Stored {

@@ -217,3 +217,55 @@ fn a_power_cut_at_any_step_leaves_all_or_nothing() {
         }
     }
 }
+
+/// An operator's settling: rows of other broadcasts written anew, those of one replaced, and the request answered.
+fn settle_again(owner: &mut Owner) -> Result<(), CommitError> {
+    let commit = owner.begin();
+    let number = commit.number();
+    let refused = |source| CommitError::Store { number, source };
+    let old: Vec<FileEntry> = owner.chain().files_of("minutes").cloned().collect();
+    write(commit.part("minutes", Folder::Day(DAY)).map_err(refused)?.rewritten(), &parquet(5), 5).map_err(refused)?;
+    part(&commit, "minutes", Folder::Day(DAY + 1), 4).map_err(refused)?;
+    part(&commit, "corrections", Folder::Day(DAY), 2).map_err(refused)?;
+    let newest = owner.chain().newest().expect("the base has commits");
+    let mut draft = Draft::after(newest, CommitKind::Settle, NOW + 2);
+    draft.removed = old.iter().map(Removed::from).collect();
+    draft.dropped = [("minutes".to_owned(), 3)].into();
+    draft.answers = vec![Answer { request: "r".into(), answer: "Done.".into(), code: 0 }];
+    owner.publish(&commit, &draft)?;
+    Ok(())
+}
+
+#[test]
+fn a_settling_that_dies_at_any_step_leaves_the_rows_before_or_after() {
+    let base = directory(2);
+    let mut owner = take(&Store::open(base.path()).unwrap(), 2).unwrap();
+    let commit = owner.begin();
+    part(&commit, "minutes", Folder::Day(DAY), 8).unwrap();
+    owner.publish(&commit, &draft(owner.chain(), 0, 0)).unwrap();
+    drop(owner);
+    let run = |dir: &Path, faults: Arc<dyn Faults>| {
+        let store = Store::open(dir).unwrap().with_faults(faults).unwrap();
+        take(&store, 3).and_then(|mut owner| settle_again(&mut owner)).is_ok()
+    };
+    let whole = Script::new(|_, _| None);
+    assert!(run(copied(base.path()).path(), whole.clone()));
+    let mut made = Vec::new();
+    for at in 0..=whole.steps().len() {
+        let dir = copied(base.path());
+        let reported = run(dir.path(), Script::dies_at(at));
+        let store = Store::open(dir.path()).unwrap();
+        assert!(audit_chain(&store).is_ok(), "step {at}: before the next start");
+        drop(take(&store, 4).unwrap());
+        let chain = expect_in_order(&store);
+        let rows = |table: &str| chain.files_of(table).map(|file| file.rows).sum::<u64>();
+        let is_made = rows("corrections") == 2;
+        assert_eq!(rows("minutes"), if is_made { 9 } else { 8 }, "step {at}");
+        let answered = answer_to(&store, "main", "r", &mut 1).unwrap().is_some();
+        assert!(answered == is_made && (is_made || !reported), "step {at}");
+        // The files in the folder are those that live: a plain glob sees each row once.
+        assert_eq!(store.walk("minutes").unwrap().len(), if is_made { 2 } else { 1 }, "step {at}");
+        made.push(is_made);
+    }
+    assert!(made.is_sorted() && !made[0] && made[made.len() - 1], "{made:?}");
+}

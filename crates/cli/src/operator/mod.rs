@@ -40,10 +40,12 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
         asked_at: directory::now(),
     };
     // Where nothing is to be done nobody need be asked, and no commit made.
-    let stored = Stored::open(&args.dir)?;
-    let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
-    let rules = rules(newest, &request.rules)?;
-    if let Some(said) = correct::nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)? {
+    let nothing = Stored::read(&args.dir, |stored| {
+        let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
+        let rules = rules(newest, &request.rules)?;
+        correct::nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)
+    })?;
+    if let Some(said) = nothing {
         return tell(args.json, None, &said);
     }
     ask(&args.dir, &settings, &request, args.offline, args.json)

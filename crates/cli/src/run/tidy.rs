@@ -30,8 +30,8 @@ const LARGE: u64 = 256 << 20;
 const SPANS: Ms = 8;
 /// How often what is too old is looked for.
 const LOOK: Duration = Duration::from_secs(600);
-/// Files that one commit drops, at most.
-const DROPPED_AT_ONCE: usize = 256;
+/// Files of a table that are looked through at once.
+const AT_ONCE: usize = 256;
 
 /// What was prepared: files in a commit that is not published, and those whose place they take.
 #[derive(Debug)]
@@ -48,9 +48,11 @@ pub(super) struct Tidy {
     job: Option<JoinHandle<Result<Option<Tidied>, Problem>>>,
     is_over: Arc<AtomicBool>,
     looked_at: Option<Instant>,
-    /// Files in which nothing was too old by a commit.
-    looked_through: HashSet<(String, u64)>,
+    looked_to: Places,
 }
+
+/// By table, the path of the file that was looked through last, where more come after it.
+type Places = BTreeMap<Table, String>;
 
 impl Drop for Tidy {
     fn drop(&mut self) {
@@ -127,7 +129,10 @@ impl Writer {
             return Ok(None);
         }
         self.tidy.looked_at = Some(Instant::now());
-        let old = Old::find(&job.store, chain, &self.settings, &mut self.tidy.looked_through)?;
+        let old = Old::find(&job.store, chain, &self.settings, &mut self.tidy.looked_to)?;
+        if !self.tidy.looked_to.is_empty() {
+            self.tidy.looked_at = None;
+        }
         Ok(old.map(|old| std::thread::spawn(move || job.drop(&old))))
     }
 }
@@ -182,18 +187,17 @@ struct Old {
 }
 
 impl Old {
-    fn find(
-        store: &Store,
-        chain: &Chain,
-        settings: &Settings,
-        seen: &mut HashSet<(String, u64)>,
-    ) -> Result<Option<Old>, Problem> {
+    fn find(store: &Store, chain: &Chain, settings: &Settings, looked_to: &mut Places) -> Result<Option<Old>, Problem> {
         let now = directory::now();
         let mut old = Old::default();
         let mut candidates = |table: Table, horizon: u64| {
-            let files = chain.files_of(table.name()).filter(|file| number_of(file) <= horizon);
-            let new = files.filter(|file| seen.insert((file.path.clone(), horizon))).cloned();
-            new.take(DROPPED_AT_ONCE).collect::<Vec<FileEntry>>()
+            let from = looked_to.remove(&table).unwrap_or_default();
+            let files = chain.files_of(table.name()).filter(|file| number_of(file) <= horizon && file.path > from);
+            let files: Vec<FileEntry> = files.take(AT_ONCE).cloned().collect();
+            if let Some(last) = files.last().filter(|_| files.len() == AT_ONCE) {
+                looked_to.insert(table, last.path.clone());
+            }
+            files
         };
         if let Some(horizon) = commit_before(store, chain, now, settings.keep_events_ms)? {
             old.events = candidates(Table::Events, horizon);
@@ -207,7 +211,7 @@ impl Old {
             let first_kept = day_of(now.saturating_sub(keep));
             let files = chain.files_of(Table::Rejected.name());
             let is_old = |file: &&FileEntry| day_in(&file.path).is_some_and(|day| day < first_kept);
-            old.rejected = files.filter(is_old).take(DROPPED_AT_ONCE).cloned().collect();
+            old.rejected = files.filter(is_old).take(AT_ONCE).cloned().collect();
         }
         let nothing = old.events.is_empty() && old.live.is_empty() && old.rejected.is_empty();
         Ok((!nothing).then_some(old))

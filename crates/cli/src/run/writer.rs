@@ -86,6 +86,8 @@ pub(super) struct Written {
 
 /// The writer's state.
 pub(super) struct Writer {
+    /// Ends before the directory is given up.
+    pub(super) tidy: Tidy,
     pub(super) owner: Owner,
     pub(super) keys: Keys,
     pub(super) registry: Arc<Registry>,
@@ -94,7 +96,6 @@ pub(super) struct Writer {
     pub(super) sources: Vec<Arc<str>>,
     /// Who sends rejected records on, where they are wanted.
     pub(super) letters: Option<Letters>,
-    pub(super) tidy: Tidy,
     /// The run is to stop: do not wait for a disk. What is not committed is read again.
     pub(super) give_up: Arc<AtomicBool>,
     /// What it waits for just now.
