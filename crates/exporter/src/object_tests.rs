@@ -292,6 +292,9 @@ fn chance(seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
+/// A process: its incarnation, and the commit that it has begun.
+type Process = (u128, Owner, Option<(Commit, Draft)>);
+
 /// Two processes at a time, each in its own step, replaced when they stop, under a sky that fails one request in `odds`.
 fn storm(seed: u64) {
     let mut pick = chance(seed);
@@ -310,7 +313,7 @@ fn storm(seed: u64) {
     });
     let mut incarnation = 10;
     let mut reported = Vec::new();
-    let mut places: [Option<(u128, Owner, Option<(Commit, Draft)>)>; 2] = [None, None];
+    let mut places: [Option<Process>; 2] = [None, None];
     for _ in 0..40 {
         let place = &mut places[usize::try_from(pick(2)).unwrap()];
         *place = match place.take() {

@@ -108,7 +108,7 @@ impl Owner {
     }
 
     fn take_locked(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
-        let mut owner = Owner::fence(store, &identity, now, lock)?;
+        let mut owner = Owner::fence(store, identity, now, lock)?;
         // Where nothing was committed nobody is fenced yet, and in an object store somebody else may be at work.
         if store.is_local() || owner.chain.newest().is_some() {
             owner.recovered = recover::recover(store, &owner.chain).map_err(refused)?;
@@ -117,11 +117,11 @@ impl Owner {
     }
 
     /// Reads the chain and ends it with a commit of its own, unless it is empty.
-    fn fence(store: &Store, identity: &Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
+    fn fence(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Owner, CommitError> {
         let chain = Chain::open(store, &identity.writer)?;
         let mut owner = Owner {
             store: store.clone(),
-            identity: identity.clone(),
+            identity,
             chain,
             seq: Arc::default(),
             pending: Pending::default(),
@@ -136,7 +136,7 @@ impl Owner {
             match owner.publish(&owner.begin(), &draft).map(|_| ()) {
                 // What the owner before had asked for may come to be after it died.
                 Err(CommitError::Fenced { .. }) if attempts > 0 => {
-                    owner.chain = Chain::open(store, &identity.writer)?;
+                    owner.chain = Chain::open(store, &owner.identity.writer)?;
                 }
                 done => {
                     done?;

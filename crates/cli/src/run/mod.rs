@@ -91,7 +91,7 @@ pub(crate) fn run(
         for work in work {
             let written = writer.write(work);
             let is_over = written.is_err();
-            if tell_written.send(Happening::Written(written)).is_err() || is_over {
+            if tell_written.send(Happening::Written(written.map(Box::new))).is_err() || is_over {
                 return;
             }
         }

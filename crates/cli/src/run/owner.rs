@@ -46,7 +46,7 @@ pub(super) enum Happening {
     /// A client says something.
     Notice(Notice),
     /// The writer is done with what it was given.
-    Written(Result<Written, Problem>),
+    Written(Result<Box<Written>, Problem>),
     /// The broker told what has become of the topics.
     Answered,
     /// A partition was added.
@@ -199,7 +199,7 @@ impl Owner<'_> {
             }
             Happening::Failed(problem) => Err(problem),
             Happening::Written(written) => {
-                let written = written?;
+                let written = *written?;
                 if written.commit > self.state.written.commit {
                     self.state.told_at = Instant::now();
                 }

@@ -45,11 +45,14 @@ struct Tidied {
 /// The housekeeping of one run.
 #[derive(Debug, Default)]
 pub(super) struct Tidy {
-    job: Option<JoinHandle<Result<Option<Tidied>, Problem>>>,
+    job: Option<Running>,
     is_over: Arc<AtomicBool>,
     looked_at: Option<Instant>,
     looked_to: Places,
 }
+
+/// A job under way: what it prepares, if there is anything to do.
+type Running = JoinHandle<Result<Option<Tidied>, Problem>>;
 
 /// By table, the path of the file that was looked through last, where more come after it.
 type Places = BTreeMap<Table, String>;
@@ -113,7 +116,7 @@ impl Writer {
         Ok(())
     }
 
-    fn next_job(&mut self) -> Result<Option<JoinHandle<Result<Option<Tidied>, Problem>>>, Problem> {
+    fn next_job(&mut self) -> Result<Option<Running>, Problem> {
         let chain = self.owner.chain();
         let job = Job {
             store: self.owner.store().clone(),
