@@ -82,6 +82,8 @@ pub struct KeyFile {
     file: File,
     /// Bytes of whole lines.
     len: u64,
+    /// Of these, bytes that are known to be on the disk.
+    synced: u64,
     /// The folder's list of names has to be synced, too.
     is_new: bool,
     is_broken: bool,
@@ -130,7 +132,17 @@ impl KeyFile {
             file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(io("cut the torn last line of"))?;
         }
         let keys = parse(path, &bytes[..whole])?;
-        Ok((KeyFile { path: path.to_path_buf(), file, len: whole as u64, is_new, is_broken: false }, keys))
+        Ok((
+            KeyFile {
+                path: path.to_path_buf(),
+                file,
+                len: whole as u64,
+                synced: whole as u64,
+                is_new,
+                is_broken: false,
+            },
+            keys,
+        ))
     }
 
     /// Adds keys at the end. They may be used once [`KeyFile::sync`] has returned.
@@ -158,18 +170,21 @@ impl KeyFile {
     /// Syncs what was added to the disk.
     ///
     /// # Errors
-    /// [`KeyError`]; every later call fails, because what the disk holds is not known.
+    /// [`KeyError`]. Where there was no room, what was added is taken off again, so that it can be added anew; after any other error every
+    /// later call fails, because what the disk holds is not known.
     pub fn sync(&mut self) -> Result<(), KeyError> {
         self.refuse_broken()?;
         let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let sync_name = || if self.is_new { File::open(folder)?.sync_all() } else { Ok(()) };
         match self.file.sync_all().and_then(|()| sync_name()) {
             Ok(()) => {
-                self.is_new = false;
+                (self.is_new, self.synced) = (false, self.len);
                 Ok(())
             }
             Err(source) => {
-                self.is_broken = true;
+                // A sync that failed is never repeated on the same bytes: they are written anew.
+                self.len = self.synced;
+                self.is_broken = !crate::store_error::disk_is_full(&source) || self.file.set_len(self.len).is_err();
                 Err(KeyError::Io { doing: "sync", path: self.path.clone(), source })
             }
         }
@@ -213,7 +228,7 @@ impl KeyFile {
         new.write_all(&kept).and_then(|()| new.sync_all()).map_err(io("write"))?;
         std::fs::rename(&new_path, &path).map_err(io("replace"))?;
         let mut old = std::mem::replace(&mut self.file, new);
-        self.len = kept.len() as u64;
+        (self.len, self.synced) = (kept.len() as u64, kept.len() as u64);
         self.is_new = true;
         self.sync()?;
         bytes.fill(0);

@@ -189,13 +189,11 @@ impl Owner {
         }
         let (manifest, state, bytes) = self.prepare(commit, draft)?;
         let refused = |source| CommitError::Store { number, source };
-        let folders: BTreeSet<_> = commit.files().iter().map(|file| folder_of(&file.path).to_owned()).collect();
-        for folder in &folders {
-            self.store.sync_folder_chain(folder).map_err(refused)?;
-        }
+        let mut folders: BTreeSet<_> = commit.files().iter().map(|file| folder_of(&file.path).to_owned()).collect();
         let chain_folder = format!("commits/{}", self.identity.writer);
         self.store.make_folder(&chain_folder, false).map_err(refused)?;
-        self.store.sync_folder_chain(&chain_folder).map_err(refused)?;
+        folders.insert(chain_folder);
+        self.store.sync_folder_chains(folders.iter().map(String::as_str)).map_err(refused)?;
         self.create(commit, &manifest, &bytes)?;
         commit.basket.parts().made = true;
         self.see_it_refuse(number, &bytes)?;

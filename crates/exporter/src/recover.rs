@@ -48,9 +48,7 @@ pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreEr
         }
     }
     let folders: BTreeSet<_> = recovered.named.iter().map(|path| folder_of(path)).collect();
-    for folder in folders {
-        store.sync_folder_chain(folder)?;
-    }
+    store.sync_folder_chains(folders.into_iter())?;
     for path in present {
         if named.contains(&path) || recovered.named.iter().any(|name| store.staged(name) == path) {
             continue;

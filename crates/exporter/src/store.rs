@@ -215,8 +215,8 @@ impl Store {
     }
 
     /// Syncs the folder and the names of those above it.
-    pub(crate) fn sync_folder_chain(&self, relative: &str) -> Result<(), StoreError> {
-        self.disk().map_or(Ok(()), |disk| disk.sync_folder_chain(relative))
+    pub(crate) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+        self.disk().map_or(Ok(()), |disk| disk.sync_folder_chains(folders))
     }
 
     /// Gives a data file that a manifest names its final name. Done already is done.

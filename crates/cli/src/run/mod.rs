@@ -8,6 +8,7 @@ mod logline;
 mod owner;
 mod rebuild;
 mod requests;
+mod settle;
 mod restore;
 mod snapshot;
 mod start;

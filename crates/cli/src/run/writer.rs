@@ -121,8 +121,8 @@ impl Writer {
                 let rejected: Vec<_> = work.cuts.iter_mut().flat_map(|cut| std::mem::take(&mut cut.letters)).collect();
                 letters.send(&rejected, &self.settings, &self.give_up)?;
             }
-            let whole = join(std::mem::take(&mut work.cuts));
-            self.until_it_fits(|writer| writer.commit_cut(&whole, &counts, &mut work))?;
+            let mut whole = join(std::mem::take(&mut work.cuts));
+            self.until_it_fits(|writer| writer.commit_cut(&mut whole, &counts, &mut work))?;
             self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
             written = self.written(0);
             self.say(&counts, &written, began.elapsed());
@@ -247,25 +247,18 @@ impl Writer {
         awaits.is_some()
     }
 
-    fn commit_cut(&mut self, whole: &Whole, counts: &Counts, work: &mut Work) -> Result<(), Problem> {
+    fn commit_cut(&mut self, whole: &mut Whole, counts: &Counts, work: &mut Work) -> Result<(), Problem> {
         let commit = self.owner.begin();
         let names = self.registry.ids();
         let passport = passport::of_topics(&self.settings, commit.number());
         let number = i64::try_from(commit.number()).unwrap_or(i64::MAX);
         if !whole.events.is_empty() {
-            let mut events: Vec<LoggedEvent> =
-                whole.events.iter().map(|row| LoggedEvent { commit: number, ..*row }).collect();
-            sort_events(&mut events, &names);
-            write_file(
-                &commit,
-                Folder::Writer,
-                Rows::Events(&events, &whole.details, &self.sources),
-                &names,
-                &passport,
-            )?;
+            whole.events.iter_mut().for_each(|row| row.commit = number);
+            sort_events(&mut whole.events, &names);
+            let rows = Rows::Events(&whole.events, &whole.details, &self.sources);
+            write_file(&commit, Folder::Writer, rows, &names, &passport)?;
         }
-        let mut rejected = whole.rejected.clone();
-        for (day, rows) in rejected_by_date(&mut rejected) {
+        for (day, rows) in rejected_by_date(&mut whole.rejected) {
             write_file(&commit, Folder::Day(day), Rows::Rejected(rows), &names, &passport)?;
         }
         for (day, rows) in minutes_by_date(&mut work.live, &names) {
@@ -367,94 +360,6 @@ impl Writer {
         let frontiers = self.frontiers();
         let of_broadcast: Vec<Ms> = names.iter().map(|id| frontiers.get(&**id).copied().unwrap_or(Ms::MIN)).collect();
         events.iter().filter(|row| row.event.ts() < of_broadcast[row.event.broadcast as usize]).count() as u64
-    }
-
-    /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has closed. Gives the
-    /// number of named airings; `None` where nothing was due.
-    fn settle(
-        &mut self,
-        settle: &Settle,
-        watermark: Option<Ms>,
-        live: &mut [MinuteRow],
-    ) -> Result<Option<usize>, Problem> {
-        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
-        let threads = self.settings.lanes;
-        let rules = rules(&self.settings);
-        let gather = Gather::new(memory / 4, self.owner.store().scratch());
-        let mut timelines = self.gather_due(settle, &gather)?;
-        if !settle.is_end {
-            // An event may have come that makes the airing longer: then it is not over after all.
-            let is_over = |last: Option<Ms>| {
-                last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark)
-            };
-            timelines
-                .iter_mut()
-                .filter(|timeline| !is_over(timeline.last_sign()))
-                .for_each(|timeline| *timeline = aggregator::Timeline::default());
-        }
-        let is_nothing = timelines.iter().all(|timeline| timeline.events() == 0);
-        if is_nothing && live.is_empty() {
-            return Ok(None);
-        }
-        let commit = self.owner.begin();
-        let names = self.registry.ids();
-        let passport = passport::of_topics(&self.settings, commit.number());
-        let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
-        let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
-        let gaps = gaps_of(self.owner.chain().lost());
-        let settled = match is_nothing {
-            true => Vec::new(),
-            false => settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?,
-        };
-        output.finish()?;
-        for (day, rows) in minutes_by_date(live, &names) {
-            write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
-        }
-        let mut draft = self.draft(CommitKind::Run);
-        let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();
-        let ledger = &mut draft.ledger;
-        ledger.applied += sum(|one| one.tally.applied);
-        ledger.repeated += sum(|one| one.tally.repeated);
-        ledger.orphaned += sum(|one| one.tally.orphaned);
-        ledger.not_yet_settled -= sum(|one| one.tally.total());
-        if !is_nothing {
-            draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
-        }
-        self.publish(&commit, &draft)?;
-        Ok(Some(settled.iter().filter(|one| one.airing_at.is_some()).count()))
-    }
-
-    /// Feeds the unsettled events of what is due.
-    fn gather_due(&self, settle: &Settle, gather: &Gather) -> Result<Vec<aggregator::Timeline>, Problem> {
-        let frontiers = self.frontiers();
-        // By broadcast: the unsettled events in [from, to) are fed.
-        let mut due = BTreeMap::new();
-        let names = self.registry.ids();
-        for (number, id) in (0..).zip(&names) {
-            let from = frontiers.get(&**id).copied().unwrap_or(Ms::MIN);
-            if settle.is_end {
-                due.insert(number, (from, Ms::MAX));
-            } else if let Some(one) = settle.due.iter().find(|one| one.broadcast == number) {
-                due.insert(number, (from, one.frontier));
-            }
-        }
-        let mut feeder = gather.feeder();
-        let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
-        for file in &files {
-            let number = |id: &str| self.registry.place(id);
-            let table = open_table(self.owner.store(), Table::Events, file)?;
-            for batch in table.events(number, |_| 0, fingerprint)? {
-                let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
-                for row in &rows {
-                    let is_due =
-                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
-                    if is_due {
-                        feeder.push(&row.event, &details)?;
-                    }
-                }
-            }
-        }
-        feeder.finish()
     }
 }
 

@@ -110,18 +110,22 @@ impl Disk {
         self.on(Step::SyncFolder, "sync", &path, || self.sync(&File::open(&path)?))
     }
 
-    /// Syncs the folder and, once in a process, the names of those above it: a folder made before a crash may be known to the
-    /// kernel alone.
-    pub(super) fn sync_folder_chain(&self, relative: &str) -> Result<(), StoreError> {
-        self.sync_folder(relative)?;
+    /// Syncs folders and, once in a process, the names of those above them: a folder made before a crash may be known to the kernel
+    /// alone. Of many folders below one, that one is synced once.
+    pub(super) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable().contains(Path::new(relative)) {
-            return Ok(());
+        let (mut new, mut above) = (BTreeSet::new(), BTreeSet::new());
+        for folder in folders {
+            self.sync_folder(folder)?;
+            if !durable().contains(Path::new(folder)) {
+                above.extend(Path::new(folder).ancestors().skip(1));
+                new.insert(PathBuf::from(folder));
+            }
         }
-        for above in Path::new(relative).ancestors().skip(1) {
-            self.sync_folder(&above.to_string_lossy())?;
+        for folder in above {
+            self.sync_folder(&folder.to_string_lossy())?;
         }
-        durable().insert(PathBuf::from(relative));
+        durable().append(&mut new);
         Ok(())
     }
 
