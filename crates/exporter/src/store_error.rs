@@ -179,6 +179,9 @@ impl Refusal {
             }
             object_store::Error::Unauthenticated { .. } => Refusal::BadCredentials,
             object_store::Error::PermissionDenied { .. } => Refusal::Denied,
+            // Of a list they are told in words alone.
+            _ if says(&["status code: 401"]) => Refusal::BadCredentials,
+            _ if says(&["status code: 403"]) => Refusal::Denied,
             _ if says(&["NoSuchBucket", "bucket does not exist", "ContainerNotFound", "container does not exist"]) => {
                 Refusal::NoBucket
             }
@@ -278,6 +281,7 @@ mod tests {
             (generic("status code: 404: <Code>NoSuchBucket</Code>"), "no such bucket"),
             (generic("status code: 403: <Code>SignatureDoesNotMatch</Code>"), "does not know the credentials"),
             (object_store::Error::PermissionDenied { path: "p".into(), source: "403".into() }, "denies it"),
+            (generic("status code: 403 Forbidden: <Code>AccessDenied</Code>"), "denies it"),
             (generic("something else"), "something else"),
         ];
         for (error, says) in cases {

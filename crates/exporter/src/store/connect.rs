@@ -22,8 +22,13 @@ pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     if bucket.is_empty() {
         return Err(unknown("it names no bucket"));
     }
-    let prefix = object_store::path::Path::parse(prefix.trim_end_matches('/'));
-    let prefix = prefix.map_err(|_| unknown("its path has empty or odd parts"))?;
+    let odd = || unknown("its path has empty or odd parts");
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    // Told here, for else they would be left out in silence, and it would be another place.
+    if prefix.split('/').any(str::is_empty) && !prefix.is_empty() {
+        return Err(odd());
+    }
+    let prefix = object_store::path::Path::parse(prefix).map_err(|_| odd())?;
     // Told apart from the path, which the builders would look into.
     let root = format!("{scheme}://{bucket}");
     let built = |error| StoreError::Objects { doing: "use", path: url.to_owned(), error };
