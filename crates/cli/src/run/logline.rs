@@ -67,7 +67,10 @@ pub(super) fn info(text: &str) -> Line {
 
 /// Something is waited for: the disk, or the object store.
 pub(super) fn waiting(awaited: Awaited, problem: &Problem) -> Line {
-    warning(&format!("Waiting for {}; nothing is lost. ({problem})", awaited.words()))
+    warning(&match awaited {
+        Awaited::Room => format!("Waiting for room on the disk; nothing is lost. ({problem})"),
+        Awaited::Store => format!("Waiting for the object store; nothing is lost. ({problem})"),
+    })
 }
 
 /// What was waited for is there.

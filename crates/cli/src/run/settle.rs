@@ -59,6 +59,8 @@ impl Writer {
         ledger.repeated += sum(|one| one.tally.repeated);
         ledger.orphaned += sum(|one| one.tally.orphaned);
         ledger.not_yet_settled -= sum(|one| one.tally.total());
+        // What is on air ends with the data: a later run that went on from before the end would close its minutes again.
+        draft.snapshot = draft.snapshot.filter(|_| !settle.is_end);
         if !is_nothing {
             draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
         }

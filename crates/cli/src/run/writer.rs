@@ -1,6 +1,5 @@
 //! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
-//! is due, from the log that it has committed. A full disk is waited for, and so is an
-//! object store that is away.
+//! is due (`settle`). A full disk is waited for, and so is an object store that is away.
 
 use super::lane::{Cut, Taken};
 use super::letters::Letters;
@@ -10,15 +9,14 @@ use super::tidy::Tidy;
 use crate::directory::{self, Keys};
 use crate::passport;
 use crate::problem::{Awaited, Problem};
-use crate::replay::{manifest_rules, rules, settlement};
+use crate::replay::{manifest_rules, rules};
 use crate::settings::Settings;
-use crate::settling::{Gather, Output, Settled, gaps_of, lock, settle_all, write_file};
-use crate::stored::open_table;
+use crate::settling::{lock, write_file};
 use aggregator::Due;
-use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
+use audience::{Details, MinuteRow, Ms, Registry};
 use exporter::{
-    Commit, CommitKind, Counts, Draft, FileEntry, Folder, Gap, Ledger, LoggedEvent, Owner, Partition, RejectedRow,
-    Rows, Table, minutes_by_date, rejected_by_date, sort_events,
+    Commit, CommitKind, Counts, Draft, Folder, Gap, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows,
+    minutes_by_date, rejected_by_date, sort_events,
 };
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
@@ -126,12 +124,12 @@ impl Writer {
             self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
             written = self.written(0);
             self.say(&counts, &written, began.elapsed());
-        } else {
+        } else if !is_end {
             // Nothing else to say for now.
             let base = self.snapshots.finished();
             self.name(base, work.watermark)?;
         }
-        self.freeze(frozen);
+        self.freeze(frozen.filter(|_| !is_end));
         if let Some(settle) = &work.settle {
             let began = Instant::now();
             let watermark = work.watermark;
