@@ -98,7 +98,7 @@ fn a_connection_that_breaks_is_made_again() {
 #[test]
 fn a_silence_of_the_network_loses_nothing() {
     let Some(kafka) = have(RealKafka::shared()) else { return };
-    let mut scene = Scene::new(kafka, "silent");
+    let mut scene = Scene::new(kafka, "still");
     scene.send(crowd(0, 50));
     scene.wait();
     // Longer than a request may take, and without a word about any end of a connection.
