@@ -8,7 +8,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{RULES, Running, Topic, join, leave, ledger, newest_manifest, strs, verified, with_rules};
+use super::{
+    RULES, Running, SOON, Topic, join, leave, ledger, newest_manifest, strs, verified, wait_until, with_rules,
+};
 use crate::data_directory;
 use crate::random_events::{Chance, Scene};
 use crate::reference::{self, NaiveEvent, Rules};
@@ -187,7 +189,8 @@ fn a_run_that_goes_on_is_asked_and_answers() {
     assert!(said.stderr.contains("requests/") && said.stderr.contains("the request stays"), "{}", said.stderr);
     let answer: Value = serde_json::from_str(&said.stdout).unwrap();
     assert!(answer["answer"].as_str().unwrap().contains("3 minutes moved"), "{answer}");
-    assert_eq!(files_under(&out.join("requests")).len(), 0);
+    // The answer is true before the request is gone.
+    wait_until("request to go", SOON, || files_under(&out.join("requests")).is_empty().then_some(()));
     is_as_if_on_time(&[&first[..], &late].concat(), RULES, &out, "settled by a run");
     // It is refused as it would be without a run.
     operator("forget", &out, "nobody", &[]).exits(2).says(&["Nothing is known", "nobody"]);
