@@ -137,6 +137,7 @@ fn random_events_in_any_parts_settle_as_if_they_had_come_at_once() {
         for part in &parts {
             topic.send_events(part);
             topic.until_end(&out, &strs(&with)).exits(0);
+            verified(&out);
         }
         let ids: BTreeSet<&str> = scene.events.iter().map(|event| event.broadcast.as_str()).collect();
         for id in ids {
