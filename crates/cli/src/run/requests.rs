@@ -14,7 +14,8 @@ impl Writer {
         if self.owner.chain().newest().is_none() {
             return Ok(());
         }
-        for asked in requests(self.owner.store())? {
+        let waiting = self.until_it_fits(|writer| Ok(requests(writer.owner.store())?))?;
+        for asked in waiting {
             self.until_it_fits(|writer| writer.answer(&asked, written))?;
             // Answered a second time after a crash, it would find nothing to do.
             self.until_it_fits(|writer| Ok(remove_request(writer.owner.store(), &asked.name)?))?;

@@ -81,14 +81,20 @@ impl Writer {
                         (written.commit, written.ledger) = (self.owner.chain().number(), self.ledger());
                     }
                     Ok(None) => {}
-                    // It can wait for room; nothing else does.
+                    // It can wait for room, or for an object store; nothing else does.
                     Err(problem) if problem.awaits.is_some() => self.tidy.looked_at = Some(Instant::now()),
                     Err(problem) => return Err(problem),
                 }
             }
             None => {}
         }
-        self.tidy.job = self.next_job()?;
+        self.tidy.job = match self.next_job() {
+            Err(problem) if problem.awaits.is_some() => {
+                self.tidy.looked_at = Some(Instant::now());
+                None
+            }
+            job => job?,
+        };
         Ok(())
     }
 
