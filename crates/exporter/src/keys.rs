@@ -87,6 +87,8 @@ pub struct KeyFile {
     /// The folder's list of names has to be synced, too.
     is_new: bool,
     is_broken: bool,
+    /// No other process may open it as this one did.
+    is_alone: bool,
 }
 
 impl fmt::Debug for KeyFile {
@@ -111,11 +113,9 @@ impl KeyFile {
     /// # Errors
     /// [`KeyError`].
     pub fn open_alone(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
-        KeyFile::open_if(path, |file| match file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => Err(KeyError::InUse { path: path.to_path_buf() }),
-            Err(TryLockError::Error(source)) => Err(KeyError::Io { doing: "lock", path: path.to_path_buf(), source }),
-        })
+        let (mut file, keys) = KeyFile::open_if(path, |file| lock_alone(path, file))?;
+        file.is_alone = true;
+        Ok((file, keys))
     }
 
     fn open_if(path: &Path, may: impl FnOnce(&File) -> Result<(), KeyError>) -> Result<(KeyFile, Vec<Key>), KeyError> {
@@ -140,6 +140,7 @@ impl KeyFile {
                 synced: whole as u64,
                 is_new,
                 is_broken: false,
+                is_alone: false,
             },
             keys,
         ))
@@ -226,6 +227,9 @@ impl KeyFile {
         }
         let mut new = open_private(&new_path).map_err(io("write"))?;
         new.write_all(&kept).and_then(|()| new.sync_all()).map_err(io("write"))?;
+        if self.is_alone {
+            lock_alone(&path, &new)?;
+        }
         std::fs::rename(&new_path, &path).map_err(io("replace"))?;
         let mut old = std::mem::replace(&mut self.file, new);
         (self.len, self.synced) = (kept.len() as u64, kept.len() as u64);
@@ -239,6 +243,14 @@ impl KeyFile {
 
     fn refuse_broken(&self) -> Result<(), KeyError> {
         if self.is_broken { Err(KeyError::Broken { path: self.path.clone() }) } else { Ok(()) }
+    }
+}
+
+fn lock_alone(path: &Path, file: &File) -> Result<(), KeyError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(KeyError::InUse { path: path.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(KeyError::Io { doing: "lock", path: path.to_path_buf(), source }),
     }
 }
 
@@ -374,6 +386,20 @@ mod tests {
         KeyFile::open(&path).unwrap();
         drop(held);
         KeyFile::open_alone(&path).unwrap();
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_it_alone_also_after_a_key_was_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let (mut file, _) = KeyFile::open_alone(&path).unwrap();
+        file.append(&[(Some("a"), [1; 16]), (Some("b"), [2; 16])]).unwrap();
+        file.sync().unwrap();
+        assert!(matches!(KeyFile::open_alone(&path), Err(KeyError::InUse { .. })));
+        assert!(file.forget("a").unwrap());
+        assert!(matches!(KeyFile::open_alone(&path), Err(KeyError::InUse { .. })));
+        drop(file);
+        assert_eq!(KeyFile::open_alone(&path).unwrap().1, [(Some("b".to_owned()), [2; 16])]);
     }
 
     #[cfg(unix)]
