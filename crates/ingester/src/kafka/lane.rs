@@ -1,7 +1,7 @@
 //! A lane is one consumer and the partitions it owns; it belongs to one thread.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -13,6 +13,10 @@ use super::{KafkaError, Partitions, unanswered};
 
 /// How long the offsets of a partition may take when an error needs them.
 const ASK: Duration = Duration::from_secs(5);
+/// How soon damaged records are fetched again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// What is still damaged after so long was not damaged on its way.
+const DAMAGED_MAX: Duration = Duration::from_secs(5);
 
 /// One consumer and the partitions it owns.
 #[derive(Debug)]
@@ -37,6 +41,31 @@ struct Owned {
     next: i64,
     /// Something of it was handed on.
     begun: bool,
+    is_paused: bool,
+    /// What came last of it came damaged.
+    damage: Option<Damage>,
+}
+
+/// Records that came damaged.
+#[derive(Debug)]
+struct Damage {
+    since: Instant,
+    /// When they are fetched again; until then nothing that comes of the partition is believed. `None` while that is under way.
+    again_at: Option<Instant>,
+}
+
+impl Owned {
+    /// Notes that records came damaged. False when nothing else did for too long.
+    fn may_fetch_again(&mut self) -> bool {
+        let now = Instant::now();
+        let since = self.damage.as_ref().map_or(now, |before| before.since);
+        self.damage = Some(Damage { since, again_at: Some(now + AGAIN) });
+        now - since < DAMAGED_MAX
+    }
+
+    fn passes_over(&self) -> bool {
+        self.damage.as_ref().is_some_and(|damage| damage.again_at.is_some())
+    }
 }
 
 impl Lane {
@@ -57,11 +86,13 @@ impl Lane {
     ///
     /// # Errors
     /// [`KafkaError::OffsetGone`], [`KafkaError::Corrupt`] or [`KafkaError::Fatal`], after everything before it was handed on.
-    /// The lane is at its end then, and gives the same error again and again. A broker that is away is no error but a notice.
+    /// The lane is at its end then, and gives the same error again and again. A broker that is away is no error but a notice, and
+    /// so are damaged records, which are fetched again for 5 s: most are damaged on their way.
     pub fn next_batch(&mut self, wait_max: Duration, records_max: usize) -> Result<Batch, KafkaError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        let wait_max = self.fetch_again()?.map_or(wait_max, |soon| soon.min(wait_max));
         let records_max = records_max.max(1);
         let mut messages = Messages::new(&self.consumer);
         messages.drain(Duration::ZERO, records_max);
@@ -92,7 +123,9 @@ impl Lane {
     /// Stops reading partitions of this lane. What was fetched of them ahead is thrown away and comes again after `resume`.
     pub fn pause(&mut self, indices: &[usize]) -> Result<(), KafkaError> {
         let list = self.list(indices, |_| true)?;
-        self.consumer.pause(&list).map_err(|code| unanswered("pausing partitions", code))
+        self.consumer.pause(&list).map_err(|code| unanswered("pausing partitions", code))?;
+        self.set_paused(indices, true);
+        Ok(())
     }
 
     /// Reads paused partitions on, from the first record that was not handed on.
@@ -105,7 +138,14 @@ impl Lane {
             self.consumer.seek(&begun).map_err(refused)?;
         }
         let list = self.list(indices, |_| true)?;
-        self.consumer.resume(&list).map_err(|code| unanswered("resuming partitions", code))
+        self.consumer.resume(&list).map_err(|code| unanswered("resuming partitions", code))?;
+        self.set_paused(indices, false);
+        Ok(())
+    }
+
+    fn set_paused(&mut self, indices: &[usize], is_paused: bool) {
+        let owned = self.owned.iter_mut().filter(|owned| indices.contains(&owned.index));
+        owned.for_each(|owned| owned.is_paused = is_paused);
     }
 
     /// Takes a partition more, to be read from `offset`.
@@ -128,7 +168,15 @@ impl Lane {
             let (topic, partition) = self.partitions.place(*index)?;
             let added = list.add_partition_offset(&topic, partition, Offset::Offset(*offset));
             added.map_err(|error| unanswered(&format!("reading {topic}/{partition} from {offset}"), error))?;
-            self.owned.push(Owned { index: *index, topic, partition, next: *offset, begun: false });
+            self.owned.push(Owned {
+                index: *index,
+                topic,
+                partition,
+                next: *offset,
+                begun: false,
+                is_paused: false,
+                damage: None,
+            });
         }
         self.topics.clear();
         Ok(list)
@@ -143,6 +191,28 @@ impl Lane {
         Ok(list)
     }
 
+    /// Fetches anew what came damaged, when its time has come; else how long that is.
+    fn fetch_again(&mut self) -> Result<Option<Duration>, KafkaError> {
+        // To begin anew would end a pause.
+        let again =
+            |owned: &Owned| owned.damage.as_ref().filter(|_| !owned.is_paused).and_then(|damage| damage.again_at);
+        let Some(soonest) = self.owned.iter().filter_map(again).min() else { return Ok(None) };
+        let now = Instant::now();
+        if now < soonest {
+            return Ok(Some(soonest - now));
+        }
+        let due = |owned: &Owned| again(owned).is_some_and(|at| at <= now);
+        let indices: Vec<usize> = self.owned.iter().filter(|owned| due(owned)).map(|owned| owned.index).collect();
+        let list = self.list(&indices, |_| true)?;
+        // A seek is not enough: behind damage librdkafka may have gone to an offset that is none, and stopped there.
+        let refused = |reason| KafkaError::Unanswered { asked: "fetching damaged records again".to_owned(), reason };
+        self.consumer.assign_anew(&list).map_err(refused)?;
+        for damage in self.owned.iter_mut().filter(|owned| due(owned)).filter_map(|owned| owned.damage.as_mut()) {
+            damage.again_at = None;
+        }
+        Ok(None)
+    }
+
     /// The partition that a message belongs to, [`NO_PARTITION`] for one that is no item, or the error that ends the lane.
     fn place(&mut self, message: Message<'_>) -> Result<u32, KafkaError> {
         let code = message.code();
@@ -153,7 +223,10 @@ impl Lane {
         };
         let Some(at) = self.find(message) else { return Ok(NO_PARTITION) };
         let owned = &mut self.owned[at];
-        (owned.next, owned.begun) = (next, true);
+        if owned.passes_over() {
+            return Ok(NO_PARTITION);
+        }
+        (owned.next, owned.begun, owned.damage) = (next, true, None);
         Ok(u32::try_from(owned.index).unwrap_or(NO_PARTITION))
     }
 
@@ -174,12 +247,29 @@ impl Lane {
         numbers.get(number).copied().flatten()
     }
 
+    /// Damaged records are fetched again, until that was of no use for too long.
+    fn damaged(&mut self, message: Message<'_>, reason: String) -> Result<(), KafkaError> {
+        let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
+        if let Some(at) = self.find(message) {
+            let owned = &mut self.owned[at];
+            if owned.may_fetch_again() {
+                let text = format!("{topic}/{partition}: {reason}. It is fetched again");
+                self.notices.push(Notice { waiting: false, text });
+                return Ok(());
+            }
+        }
+        Err(KafkaError::Corrupt { topic, partition, offset, reason })
+    }
+
     /// An error ends the lane, or is a notice.
     fn trouble(&mut self, message: Message<'_>, code: RDKafkaErrorCode) -> Result<(), KafkaError> {
         use RDKafkaErrorCode as Code;
         let text = String::from_utf8_lossy(message.bytes().unwrap_or_default()).into_owned();
         let (topic, partition) = (message.topic().to_owned(), message.partition());
         match code {
+            Code::Fatal => Err(KafkaError::Fatal { reason: text }),
+            // Behind damage librdkafka takes anything for the next offset and the next record.
+            _ if self.find(message).is_some_and(|at| self.owned[at].passes_over()) => Ok(()),
             Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
                 let handed_on = self.find(message).map_or(-1, |at| self.owned[at].next);
                 let wanted = if message.offset() >= 0 { message.offset() } else { handed_on };
@@ -192,9 +282,8 @@ impl Lane {
             | Code::NotImplemented
             | Code::InvalidMessage
             | Code::MessageSizeTooLarge
-            | Code::Underflow => Err(KafkaError::Corrupt { topic, partition, offset: message.offset(), reason: text }),
+            | Code::Underflow => self.damaged(message, text),
             Code::TopicAuthorizationFailed => Err(KafkaError::NotAllowed { topic, reason: text }),
-            Code::Fatal => Err(KafkaError::Fatal { reason: text }),
             // It is about the group, which exists only because librdkafka wants one.
             _ if topic.is_empty() => Ok(()),
             _ => {

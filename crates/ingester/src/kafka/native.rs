@@ -19,11 +19,11 @@ use rdkafka::bindings::{
     rd_kafka_commit, rd_kafka_conf_set_error_cb, rd_kafka_conf_set_log_cb, rd_kafka_consume_batch_queue,
     rd_kafka_error_destroy, rd_kafka_error_string, rd_kafka_error_t, rd_kafka_event_DescribeTopics_result,
     rd_kafka_event_destroy, rd_kafka_event_t, rd_kafka_get_watermark_offsets, rd_kafka_incremental_assign,
-    rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_opaque,
-    rd_kafka_pause_partitions, rd_kafka_poll_set_consumer, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
-    rd_kafka_queue_get_main, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t,
-    rd_kafka_resume_partitions, rd_kafka_seek_partitions, rd_kafka_t, rd_kafka_timestamp_type_t, rd_kafka_topic_name,
-    rd_kafka_topic_t,
+    rd_kafka_incremental_unassign, rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_message_timestamp,
+    rd_kafka_opaque, rd_kafka_pause_partitions, rd_kafka_poll_set_consumer, rd_kafka_queue_destroy,
+    rd_kafka_queue_get_consumer, rd_kafka_queue_get_main, rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t,
+    rd_kafka_resp_err_t, rd_kafka_resume_partitions, rd_kafka_seek_partitions, rd_kafka_t, rd_kafka_timestamp_type_t,
+    rd_kafka_topic_name, rd_kafka_topic_t,
 };
 use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
@@ -98,6 +98,14 @@ impl Consumer {
     pub(super) fn assign_more(&self, partitions: &TopicPartitionList) -> Result<(), String> {
         // SAFETY: as in `assign`.
         without_error(unsafe { rd_kafka_incremental_assign(self.client.native_ptr(), partitions.ptr()) })
+    }
+
+    /// Begins partitions anew, each from its offset in the list, whatever has become of them. What was fetched of them and not handed out
+    /// is thrown away.
+    pub(super) fn assign_anew(&self, partitions: &TopicPartitionList) -> Result<(), String> {
+        // SAFETY: as in `assign`.
+        without_error(unsafe { rd_kafka_incremental_unassign(self.client.native_ptr(), partitions.ptr()) })?;
+        self.assign_more(partitions)
     }
 
     /// Stops fetching; what was fetched ahead is thrown away.
