@@ -128,6 +128,17 @@ pub struct Rejection {
     pub field: Field,
 }
 
+/// For people: the reason, and in brackets the field where there is one.
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason.word())?;
+        match self.field.word() {
+            "" => Ok(()),
+            field => write!(f, " ({field})"),
+        }
+    }
+}
+
 impl Rejection {
     /// A rejection of the whole event.
     pub const fn whole(reason: Reason) -> Rejection {

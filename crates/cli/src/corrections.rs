@@ -78,11 +78,7 @@ fn told(rows: &[CorrectionRow], ids: &[Arc<str>], look: Look) -> String {
         let id = draw::cut(&draw::printable(&ids[first.broadcast as usize]), look.width.saturating_sub(36));
         let at = draw::day_and_minute(first.corrected_at);
         text += &format!("{}  corrected {at} by commit {}\n", look.paint(&id, Paint::Bold), first.commit);
-        text += &format!(
-            "{}: {} minutes moved\n",
-            why(first),
-            draw::thousands(i64::try_from(group.len()).unwrap_or(i64::MAX))
-        );
+        text += &format!("{}: {} minutes moved\n", why(first), draw::count(group.len() as u64));
         text += &format!(
             "\n{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
             "Minute", "Peak", "Watch time", "Joins", "Gone", "Reach"

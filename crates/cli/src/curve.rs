@@ -198,7 +198,7 @@ impl Plot {
         }
         let retweets = retweeted_at.iter().filter(|at| self.column_at(**at).is_some()).count();
         if retweets > 0 {
-            parts.push(format!("┴ retweets ({})", draw::thousands(i64::try_from(retweets).unwrap_or(i64::MAX))));
+            parts.push(format!("┴ retweets ({})", draw::count(retweets as u64)));
         }
         let one_line = parts.join(" · ");
         let fits = self.margin + 2 + one_line.chars().count() <= look.width;

@@ -19,6 +19,11 @@ pub(crate) fn thousands(number: i64) -> String {
     text
 }
 
+/// A count as people read it.
+pub(crate) fn count(number: u64) -> String {
+    thousands(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// A finite number `>= 0` with `places` decimals and thousands separated.
 pub(crate) fn decimal(number: f64, places: usize) -> String {
     let text = format!("{number:.places$}");

@@ -88,23 +88,15 @@ fn list(stored: &Stored, is_json: bool) -> Result<(), Problem> {
     terminal::print(&text)
 }
 
-fn reason(rejection: Rejection) -> String {
-    match rejection.field.word() {
-        "" => rejection.reason.word().to_owned(),
-        field => format!("{} ({field})", rejection.reason.word()),
-    }
-}
-
 fn as_text(rejection: Rejection, group: &Group) -> String {
     let RejectedRow { source, partition, offset, payload, payload_bytes, .. } = &group.example;
-    let count = draw::thousands(i64::try_from(group.count).unwrap_or(i64::MAX));
+    let count = draw::count(group.count);
     let example = payload.as_ref().map_or_else(
         || "its bytes were not kept (rejected_payload = \"redact\")".to_owned(),
         |bytes| draw::cut(&draw::printable(&String::from_utf8_lossy(bytes)), EXAMPLE),
     );
     format!(
-        "{count:>12}  {}\n{:>12}  from {} to {}\n{:>12}  {source}/{partition} at {offset}, {} bytes: {example}\n\n",
-        reason(rejection),
+        "{count:>12}  {rejection}\n{:>12}  from {} to {}\n{:>12}  {source}/{partition} at {offset}, {} bytes: {example}\n\n",
         "",
         rfc3339(group.first_at),
         rfc3339(group.last_at),
@@ -209,17 +201,9 @@ fn key_of(line: &[u8]) -> String {
 }
 
 fn send(args: &RejectedArgs, settings: &Settings, topic: &str) -> Result<(), Problem> {
-    let brokers = settings.needed_brokers()?.join(",");
-    let properties: Vec<_> = settings.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let options = ingester::kafka::KafkaOptions {
-        properties: properties.clone(),
-        ..ingester::kafka::KafkaOptions::new(&brokers, &[topic])
-    };
-    // An unknown topic is said at once, and not after a time-out.
-    drop(ingester::kafka::Kafka::connect(options)?);
     let registry = Registry::new(|| Key([0; 16]));
     let mut sender = Sender {
-        producer: Producer::connect(&brokers, &properties)?,
+        producer: Producer::to_topics(&settings.kafka_options(&[topic])?)?,
         topic,
         decoder: Decoder::new(Arc::new(registry)),
         latest: directory::now().saturating_add(settings.future_max_ms),
@@ -234,7 +218,7 @@ fn send(args: &RejectedArgs, settings: &Settings, topic: &str) -> Result<(), Pro
     sender.producer.flush(FLUSH)?;
     terminal::print(&format!("{} events were sent to {topic}.\n", sender.sent))?;
     for (rejection, count) in &sender.refused {
-        terminal::say(&format!("{count} cannot be used: {}.", reason(*rejection)));
+        terminal::say(&format!("{count} cannot be used: {rejection}."));
     }
     Ok(())
 }

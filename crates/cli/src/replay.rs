@@ -29,7 +29,7 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
     if args.json {
         return terminal::print_json(&serde_json::json!({ "ledger": replayed.ledger, "airings": replayed.airings }));
     }
-    let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
+    let n = draw::count;
     terminal::print(&format!(
         "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n\
          See them: jauge show {}\n",
@@ -168,15 +168,6 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// The rules as a manifest says them.
-pub(crate) fn manifest_rules(rules: &Rules) -> exporter::Rules {
-    exporter::Rules {
-        session_timeout_ms: rules.session_timeout,
-        timeout_grace_ms: rules.timeout_grace,
-        broadcast_idle_ms: rules.broadcast_idle,
-    }
-}
-
 /// What settled, as the manifest says it: `settled` from the events up to the commit `read_to`.
 pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
     let airings = settled.iter().map(|one| SettledAiring {
@@ -190,19 +181,15 @@ pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules,
     Settlement {
         read_to: [("main".to_owned(), read_to)].into(),
         replaces_from: None,
-        rules: manifest_rules(rules),
+        rules: exporter::Rules::from(*rules),
         airings: airings.collect(),
     }
 }
 
 fn refused(row: &RejectedRow) -> Problem {
-    let field = row.rejection.field.word();
-    let of = if field.is_empty() { String::new() } else { format!(" ({field})") };
     Problem::data(format!(
-        "{}: the event at byte {} is rejected: {}{of}; --strict publishes nothing then. Mend the event, or leave --strict out: \
+        "{}: the event at byte {} is rejected: {}; --strict publishes nothing then. Mend the event, or leave --strict out: \
          then it is kept in the table rejected.",
-        row.source,
-        row.offset,
-        row.rejection.reason.word()
+        row.source, row.offset, row.rejection
     ))
 }

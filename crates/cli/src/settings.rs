@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audience::Ms;
 use exporter::is_object_store;
+use ingester::kafka::KafkaOptions;
 
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};
@@ -160,6 +161,12 @@ impl Settings {
     /// The brokers, or a problem of usage that says how to give them.
     pub(crate) fn needed_brokers(&self) -> Result<&[String], Problem> {
         if self.brokers.is_empty() { Err(missing("brokers", "localhost:9092")) } else { Ok(&self.brokers) }
+    }
+
+    /// Where these topics are, and librdkafka's properties.
+    pub(crate) fn kafka_options(&self, topics: &[&str]) -> Result<KafkaOptions, Problem> {
+        let properties = self.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Ok(KafkaOptions { properties, ..KafkaOptions::new(&self.needed_brokers()?.join(","), topics) })
     }
 
     /// The topics, or a problem of usage that says how to give them.

@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use aggregator::Rules;
 use audience::Ms;
 use exporter::{Chain, Manifest, Store, read_manifest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +48,18 @@ pub(crate) struct Line {
     history: Vec<Settling>,
 }
 
-/// The settlements of all broadcasts, or of one.
+/// The settlements of all broadcasts, or of some.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settlements {
-    only: Option<String>,
+    only: Option<BTreeSet<String>>,
     lines: BTreeMap<String, Line>,
     horizon: Option<u64>,
 }
 
 impl Settlements {
-    /// Reads those of the broadcast `id` from all commits.
-    pub(crate) fn of(store: &Store, chain: &Chain, id: &str) -> Result<Settlements, Problem> {
-        let mut settlements = Settlements { only: Some(id.to_owned()), ..Settlements::default() };
+    /// Reads those of the broadcasts `ids` from all commits.
+    pub(crate) fn of(store: &Store, chain: &Chain, ids: BTreeSet<String>) -> Result<Settlements, Problem> {
+        let mut settlements = Settlements { only: Some(ids), ..Settlements::default() };
         for number in 1..=chain.number() {
             settlements.take(&read_manifest(store, chain.writer(), number)?);
         }
@@ -70,15 +70,10 @@ impl Settlements {
     pub(crate) fn take(&mut self, manifest: &Manifest) {
         self.horizon = self.horizon.max(manifest.horizon);
         for settlement in &manifest.settled {
-            let rules = Rules {
-                session_timeout: settlement.rules.session_timeout_ms,
-                timeout_grace: settlement.rules.timeout_grace_ms,
-                broadcast_idle: settlement.rules.broadcast_idle_ms,
-            };
-            let read_to = settlement.read_to.values().max().map_or(0, |to| i64::try_from(*to).unwrap_or(i64::MAX));
+            let (rules, read_to) = (Rules::from(settlement.rules), settlement.read_to());
             let mut by_broadcast = BTreeMap::<&str, Vec<Told>>::new();
             let ours = settlement.airings.iter();
-            for one in ours.filter(|one| self.only.as_ref().is_none_or(|only| *only == one.broadcast_id)) {
+            for one in ours.filter(|one| self.only.as_ref().is_none_or(|only| only.contains(&one.broadcast_id))) {
                 let tally = [one.applied, one.repeated, one.orphaned];
                 let told = Told { frontier: one.frontier, airing_at: one.airing_at, tally };
                 by_broadcast.entry(&one.broadcast_id).or_default().push(told);
@@ -129,6 +124,11 @@ impl Line {
     /// Where the broadcast is settled up to.
     pub(crate) fn frontier(&self) -> Ms {
         self.history.last().map_or(Ms::MIN, |one| one.frontier)
+    }
+
+    /// Whether an event of the log's commit `commit` lay before no frontier that was set when it came.
+    pub(crate) fn was_open(&self, commit: i64, ts: Ms) -> bool {
+        self.history.iter().all(|one| commit <= one.read_to || ts >= one.frontier)
     }
 
     /// The settlement that first reached beyond an instant.

@@ -60,7 +60,7 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
         out.write_all(&truth).and_then(|()| out.flush()).map_err(|error| cannot_write(path, &error))?;
     }
     if args.brokers.is_some() || args.out.is_some() {
-        terminal::say(&format!("{} events.", draw::thousands(i64::try_from(made).unwrap_or(i64::MAX))));
+        terminal::say(&format!("{} events.", draw::count(made)));
     }
     Ok(())
 }

@@ -257,6 +257,13 @@ pub struct Settlement {
     pub airings: Vec<SettledAiring>,
 }
 
+impl Settlement {
+    /// The last commit whose events were read, of all writers, in the type of the log's column `commit`.
+    pub fn read_to(&self) -> i64 {
+        self.read_to.values().max().map_or(0, |number| i64::try_from(*number).unwrap_or(i64::MAX))
+    }
+}
+
 /// What decides how events become sessions. All in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -267,6 +274,26 @@ pub struct Rules {
     pub timeout_grace_ms: i64,
     /// `broadcast_idle`.
     pub broadcast_idle_ms: i64,
+}
+
+impl From<aggregator::Rules> for Rules {
+    fn from(rules: aggregator::Rules) -> Rules {
+        Rules {
+            session_timeout_ms: rules.session_timeout,
+            timeout_grace_ms: rules.timeout_grace,
+            broadcast_idle_ms: rules.broadcast_idle,
+        }
+    }
+}
+
+impl From<Rules> for aggregator::Rules {
+    fn from(rules: Rules) -> aggregator::Rules {
+        aggregator::Rules {
+            session_timeout: rules.session_timeout_ms,
+            timeout_grace: rules.timeout_grace_ms,
+            broadcast_idle: rules.broadcast_idle_ms,
+        }
+    }
 }
 
 /// One airing that settled, and what became of its events.
@@ -304,6 +331,15 @@ pub struct FileEntry {
     /// Whether its rows stood in files that the same commit removes (a merge), so that they are not new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewritten: bool,
+}
+
+impl FileEntry {
+    /// The commit that it was begun in, as its name says: its rows are of commits before it, or of that one. `u64::MAX` where the name
+    /// says none.
+    pub fn begun_in(&self) -> u64 {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
+    }
 }
 
 /// One file that is data no longer.

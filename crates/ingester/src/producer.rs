@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::kafka::{KafkaError, Notice, Notices, base_config, config_error};
+use crate::kafka::{Kafka, KafkaError, KafkaOptions, Notice, Notices, base_config, config_error};
 
 /// Batches of a few ms, compressed, each record once and in order even where an acknowledgement is lost.
 const TUNED: [(&str, &str); 9] = [
@@ -97,6 +97,13 @@ impl Producer {
         let config = base_config(brokers, properties, &TUNED)?;
         let inner = config.create_with_context(Reports::default()).map_err(config_error)?;
         Ok(Producer { inner })
+    }
+
+    /// A producer for topics that must be there: an unknown one is an error at once, and not after a time-out. Waits for a broker up to
+    /// `start_timeout`.
+    pub fn to_topics(options: &KafkaOptions) -> Result<Producer, KafkaError> {
+        drop(Kafka::connect(options.clone())?);
+        Producer::connect(&options.brokers, &options.properties)
     }
 
     /// A producer whose records stand in transactions named `id`; waits up to `timeout` for the broker.

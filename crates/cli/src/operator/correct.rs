@@ -179,7 +179,7 @@ struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     fn find(log: &Log<'_>, id: &'a str, rules: Rules) -> Result<Scope<'a>, Problem> {
-        let settled = Settlements::of(log.store, log.chain, id)?;
+        let settled = Settlements::of(log.store, log.chain, [id.to_owned()].into())?;
         let line = settled.line(id).cloned().unwrap_or_default();
         let (floor, frontier) = (settled.whole_from(id), line.frontier());
         let replaced = |one: &&crate::settlements::Settlement| one.airings.iter().any(|airing| airing.frontier > floor);
@@ -278,13 +278,13 @@ impl<'a> Scope<'a> {
         if self.waiting > 0 {
             text += &format!(
                 " {} events stay provisional: what they belong to is not over, for event time has not passed its last event by broadcast_idle.",
-                count(self.waiting)
+                draw::count(self.waiting)
             );
         }
         if self.past > 0 {
             text += &format!(
                 " {} events that came late cannot enter any more: the other events of their airings were dropped for their age.",
-                count(self.past)
+                draw::count(self.past)
             );
         }
         text
@@ -295,7 +295,7 @@ impl<'a> Scope<'a> {
         if let Some((from, to)) = self.late_span {
             why.push(format!(
                 "{} events that had come after settling, of {} to {}",
-                count(self.late),
+                draw::count(self.late),
                 rfc3339(from),
                 rfc3339(to)
             ));
@@ -304,14 +304,14 @@ impl<'a> Scope<'a> {
             why.push("other rules".to_owned());
         }
         if self.fresh > 0 {
-            why.push(format!("{} events that had not settled", count(self.fresh)));
+            why.push(format!("{} events that had not settled", draw::count(self.fresh)));
         }
         format!(
             "Broadcast {:?}: {} airings settled, with {}. {} minutes moved.{}",
             self.id,
-            count(airings as u64),
+            draw::count(airings as u64),
             why.join(" and "),
-            count(moved as u64),
+            draw::count(moved as u64),
             self.rest()
         )
     }
@@ -366,10 +366,6 @@ impl<'a> Scope<'a> {
         };
         moved.map(row).collect()
     }
-}
-
-fn count(number: u64) -> String {
-    draw::thousands(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// Writes what settles, and keeps its minutes.

@@ -42,7 +42,7 @@ pub(crate) fn forget(owner: &Owner, keys: &mut Keys, id: &str, all_payloads: boo
     } else {
         format!(
             " {} rejected events cannot be read, and could be of any broadcast: --all-payloads takes their bytes out, too.",
-            count(sweep.unread)
+            draw::count(sweep.unread)
         )
     };
     if !had_key && sweep.blanked == 0 {
@@ -57,7 +57,7 @@ pub(crate) fn forget(owner: &Owner, keys: &mut Keys, id: &str, all_payloads: boo
     draft.removed = sweep.removed;
     let said = format!(
         "Broadcast {id:?} is forgotten: {key}, and the bytes of {} rejected events are gone.{unread}",
-        count(sweep.blanked)
+        draw::count(sweep.blanked)
     );
     Ok(Outcome::Commit(Box::new((commit, draft, said))))
 }
@@ -76,10 +76,6 @@ fn is_known(owner: &Owner, id: &str) -> Result<bool, Problem> {
         }
     }
     Ok(false)
-}
-
-fn count(number: u64) -> String {
-    draw::thousands(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// The way through the rejected events.

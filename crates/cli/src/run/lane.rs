@@ -406,11 +406,9 @@ impl LaneThread {
 
 /// What a strict run says of the first rejected event.
 fn refused(info: &PartitionInfo, offset: i64, rejection: Rejection) -> Problem {
-    let (PartitionInfo { topic, partition }, field) = (info, rejection.field.word());
-    let of = if field.is_empty() { String::new() } else { format!(" ({field})") };
+    let PartitionInfo { topic, partition } = info;
     Problem::data(format!(
-        "{topic}/{partition}: the event at offset {offset} is rejected: {}{of}; --strict publishes nothing more then. Leave --strict \
-         out: then it is kept in the table rejected.",
-        rejection.reason.word()
+        "{topic}/{partition}: the event at offset {offset} is rejected: {rejection}; --strict publishes nothing more then. Leave --strict \
+         out: then it is kept in the table rejected."
     ))
 }

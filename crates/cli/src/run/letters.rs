@@ -5,7 +5,7 @@ use super::logline;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use audience::{Ms, Rejection};
-use ingester::kafka::{Kafka, KafkaOptions, PartitionInfo};
+use ingester::kafka::{KafkaOptions, PartitionInfo};
 use ingester::producer::{Producer, Target};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,8 +35,7 @@ impl Letter {
 #[derive(Debug)]
 pub(super) struct Letters {
     topic: String,
-    brokers: String,
-    properties: Vec<(String, String)>,
+    kafka: KafkaOptions,
     producer: Producer,
 }
 
@@ -50,12 +49,9 @@ impl Letters {
                  Give it a topic of its own."
             )));
         }
-        let brokers = settings.needed_brokers()?.join(",");
-        let properties: Vec<_> = settings.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let options = KafkaOptions { properties: properties.clone(), ..KafkaOptions::new(&brokers, &[topic.as_str()]) };
-        drop(Kafka::connect(options)?);
-        let producer = Producer::connect(&brokers, &properties)?;
-        Ok(Some(Letters { topic, brokers, properties, producer }))
+        let kafka = settings.kafka_options(&[topic.as_str()])?;
+        let producer = Producer::to_topics(&kafka)?;
+        Ok(Some(Letters { topic, kafka, producer }))
     }
 
     /// Sends `letters`, and waits until the brokers have them, however long that takes, or until the run is to stop.
@@ -77,7 +73,7 @@ impl Letters {
                 said = true;
             }
             // What the client still holds is sent again by another, so that nothing it gave up on is missed.
-            self.producer = Producer::connect(&self.brokers, &self.properties)?;
+            self.producer = Producer::connect(&self.kafka.brokers, &self.kafka.properties)?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(super) struct Line {
 
 /// A commit.
 pub(super) fn commit(counts: &Counts, written: &Written, took: Duration) -> Line {
-    let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
+    let n = draw::count;
     let ledger = written.ledger;
     let mut text = format!("commit {}", written.commit);
     if counts.read > 0 {

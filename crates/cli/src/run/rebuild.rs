@@ -5,14 +5,14 @@ use super::logline;
 use super::restore::restore;
 use super::snapshot::{Reach, Snapshots};
 use super::start::Started;
-use crate::directory::WRITER;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::settlements::{Line, Settlements};
 use crate::stored::open_table;
 use audience::time::minute_of;
 use audience::{Details, Ms, fingerprint};
-use exporter::{FileEntry, LoggedEvent, ON_TIME, StoredFile, Table, TableFile, read_manifest};
-use std::collections::BTreeMap;
+use exporter::{FileEntry, LoggedEvent, ON_TIME, StoredFile, Table, TableFile};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Brings the live state of `started` to where the last commit left it: from the snapshot, or else from the log alone.
 pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
@@ -31,19 +31,17 @@ pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(
 fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
     started.live.set_gaps(&known_gaps(started));
     let frontiers = frontiers(started);
-    let mut overhang = BTreeMap::<u32, History>::new();
+    let mut overhanging = BTreeSet::new();
     if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
         read_log(started, |row, _, _| {
             let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
             let is_settled = row.event.ts() < frontier;
             if is_settled && row.late_at != ON_TIME && row.late_at > frontier - settings.broadcast_idle_ms {
-                overhang.entry(row.event.broadcast).or_default();
+                overhanging.insert(row.event.broadcast);
             }
         })?;
     }
-    if !overhang.is_empty() {
-        read_histories(started, &mut overhang)?;
-    }
+    let overhang = lines_of(started, &overhanging)?;
     set_frontiers(started, &frontiers, |broadcast| !overhang.contains_key(&broadcast));
     let events = feed(started, &frontiers, &overhang)?;
     if let Some(watermark) = started.watermark {
@@ -68,12 +66,16 @@ pub(super) fn known_gaps(started: &Started) -> Vec<aggregator::Gap> {
     started.gaps.iter().take(count).map(|(_, gap)| *gap).collect()
 }
 
-/// The settlements of one broadcast: up to which commit they read, and the frontier they set.
-type History = Vec<(i64, Ms)>;
-
-/// Whether an event was applied to the live curve when it came: whether it lay before no frontier that was set by then.
-fn was_applied(row: &LoggedEvent, history: &History) -> bool {
-    history.iter().all(|(read_to, frontier)| row.commit <= *read_to || row.event.ts() >= *frontier)
+/// What is settled of these broadcasts, by their numbers.
+fn lines_of(started: &Started, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u32, Line>, Problem> {
+    if broadcasts.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (owner, names) = (&started.writer.owner, started.registry.ids());
+    let ids = broadcasts.iter().map(|broadcast| names[*broadcast as usize].to_string()).collect();
+    let settlements = Settlements::of(owner.store(), owner.chain(), ids)?;
+    let line = |broadcast: &u32| settlements.line(&names[*broadcast as usize]).cloned().unwrap_or_default();
+    Ok(broadcasts.iter().map(|broadcast| (*broadcast, line(broadcast))).collect())
 }
 
 /// By number of the broadcast.
@@ -97,7 +99,7 @@ fn set_frontiers(started: &mut Started, frontiers: &[Ms], which: impl Fn(u32) ->
 }
 
 /// Gives the lanes all events that the live curve had, and their number.
-fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, History>) -> Result<u64, Problem> {
+fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Line>) -> Result<u64, Problem> {
     let partitions = started.partitions.values();
     let places: BTreeMap<(String, i32), usize> =
         partitions.map(|one| ((one.info.topic.to_string(), one.info.partition), one.index)).collect();
@@ -109,7 +111,7 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Histor
         reach.note(row.commit, row);
         let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
         let is_live = match overhang.get(&row.event.broadcast) {
-            Some(history) => was_applied(row, history),
+            Some(line) => line.was_open(row.commit, row.event.ts()),
             None => row.event.ts() >= frontier,
         };
         // A late event behind its frontier still counts as late in a minute that has not closed.
@@ -160,25 +162,6 @@ pub(super) fn rows_of(
         let (rows, details) = batch?;
         let topics = topics.borrow();
         rows.iter().for_each(|row| take(row, &topics[row.source as usize], &details));
-    }
-    Ok(())
-}
-
-/// Fills in the settlements of the broadcasts of `histories`, from all commits.
-fn read_histories(started: &Started, histories: &mut BTreeMap<u32, History>) -> Result<(), Problem> {
-    let owner = &started.writer.owner;
-    for number in 1..=owner.chain().number() {
-        let manifest = read_manifest(owner.store(), WRITER, number)?;
-        for settlement in &manifest.settled {
-            let read_to =
-                settlement.read_to.values().max().map_or(0, |number| i64::try_from(*number).unwrap_or(i64::MAX));
-            for airing in &settlement.airings {
-                let broadcast = started.registry.place(&airing.broadcast_id);
-                if let Some(history) = histories.get_mut(&broadcast) {
-                    history.push((read_to, airing.frontier));
-                }
-            }
-        }
     }
     Ok(())
 }

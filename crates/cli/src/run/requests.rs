@@ -19,7 +19,6 @@ impl Writer {
             self.until_it_fits(|writer| writer.answer(&asked, written))?;
             // Answered a second time after a crash, it would find nothing to do.
             self.until_it_fits(|writer| Ok(remove_request(writer.owner.store(), &asked.name)?))?;
-            (written.commit, written.ledger) = (self.owner.chain().number(), self.ledger());
         }
         Ok(())
     }

@@ -8,14 +8,13 @@ use super::start::Started;
 use crate::directory::WRITER;
 use crate::draw;
 use crate::problem::Problem;
-use crate::replay::{manifest_rules, rules};
+use crate::replay::rules;
 use crate::settings::Settings;
 use crate::stored::open_table;
 use aggregator::{Resume, Settled};
 use audience::Ms;
 use exporter::{
-    CommitKind, FileEntry, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot,
-    read_manifest,
+    CommitKind, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot, read_manifest,
 };
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -62,7 +61,7 @@ fn fits(started: &Started, settings: &Settings, reader: &SnapshotReader<impl Buf
     if head.commit > chain.number() || head.watermark > started.watermark {
         return Err(format!("it says that it is of commit {}, of a later time than the last commit is", head.commit));
     }
-    if head.rules != manifest_rules(&rules(settings)) {
+    if head.rules != exporter::Rules::from(rules(settings)) {
         return Err("sessions were opened and closed by other rules".to_owned());
     }
     let count = started.lanes.len();
@@ -100,7 +99,7 @@ fn resume(
     let (mut events, mut reach) = (0, Reach::default());
     // No event takes effect before this where there was no watermark yet.
     let from = head.watermark.unwrap_or(Ms::MIN);
-    for file in owner.chain().files_of(Table::Events.name()).filter(|file| written_by(file) >= head.held_from) {
+    for file in owner.chain().files_of(Table::Events.name()).filter(|file| file.begun_in() >= head.held_from) {
         let table = open_table(owner.store(), Table::Events, file)?.tail(commit, from);
         rows_of(started, table, |row, topic, details| {
             let lane = lanes.get(&(topic.to_owned(), row.partition)).copied().unwrap_or(0);
@@ -112,7 +111,7 @@ fn resume(
     (started.lanes, started.live) = resume.finish(started.watermark);
     let commits = later.iter().filter(|manifest| manifest.counts.read > 0).count() as u64;
     started.writer.snapshots = Snapshots::resumed(restored.entries, events, commits, reach);
-    let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
+    let n = draw::count;
     let text = format!(
         "Going on after commit {}, from the snapshot of commit {} ({} open sessions and known viewers) and {} events after it.",
         started.writer.owner.chain().number(),
@@ -132,17 +131,13 @@ fn settled(started: &Started, head: &Head, later: &[Manifest]) -> Vec<Settled> {
         for settlement in &manifest.settled {
             let frontier =
                 |airing: &exporter::SettledAiring| (started.registry.number(&airing.broadcast_id).0, airing.frontier);
-            let read_to = settlement.read_to.values().max().copied().unwrap_or(manifest.number - 1);
-            let read_to = i64::try_from(read_to).unwrap_or(i64::MAX);
-            settled.push(Settled { read_to, watermark, frontiers: settlement.airings.iter().map(frontier).collect() });
+            settled.push(Settled {
+                read_to: settlement.read_to(),
+                watermark,
+                frontiers: settlement.airings.iter().map(frontier).collect(),
+            });
         }
         watermark = manifest.watermark;
     }
     settled
-}
-
-/// The commit that wrote a file: the last whose events it may hold.
-fn written_by(file: &FileEntry) -> u64 {
-    let name = file.path.rsplit('/').next().unwrap_or_default();
-    name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
 }

@@ -48,14 +48,12 @@ pub(super) struct Started {
 impl Started {
     /// Opens everything. The broker is asked first: where it is not there, nothing is made on disk.
     pub(super) fn open(settings: &Settings, how: How, give_up: &Arc<AtomicBool>) -> Result<Started, Problem> {
-        let (brokers, topics, out) = (settings.needed_brokers()?, settings.needed_topics()?, settings.needed_out()?);
+        let (topics, out) = (settings.needed_topics()?, settings.needed_out()?);
         let mut topics = topics.to_vec();
         topics.sort();
         topics.dedup();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let properties = settings.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let options = KafkaOptions { properties, ..KafkaOptions::new(&brokers.join(","), &names) };
-        let kafka = connect(&options, give_up)?;
+        let kafka = connect(&settings.kafka_options(&names)?, give_up)?;
 
         let letters = Letters::open(settings)?;
         let store = directory::create_or_open(out)?;

@@ -2,7 +2,7 @@
 //! writer commits it between other commits, so none waits for it.
 
 use super::logline;
-use super::writer::{Writer, Written};
+use super::writer::Writer;
 use crate::directory::{self, WRITER};
 use crate::passport;
 use crate::problem::Problem;
@@ -67,7 +67,7 @@ impl Drop for Tidy {
 
 impl Writer {
     /// Commits what was prepared, and has the next thing prepared.
-    pub(super) fn tidy(&mut self, written: &mut Written) -> Result<(), Problem> {
+    pub(super) fn tidy(&mut self) -> Result<(), Problem> {
         match self.tidy.job.take() {
             Some(job) if !job.is_finished() => {
                 self.tidy.job = Some(job);
@@ -78,7 +78,6 @@ impl Writer {
                 match done {
                     Ok(Some(tidied)) => {
                         self.commit_tidied(&tidied)?;
-                        (written.commit, written.ledger) = (self.owner.chain().number(), self.ledger());
                     }
                     Ok(None) => {}
                     // It can wait for room, or for an object store; nothing else does.
@@ -146,12 +145,6 @@ impl Writer {
     }
 }
 
-/// The commit that a file was begun in: its rows are of commits before it, or of that one.
-fn number_of(file: &FileEntry) -> u64 {
-    let name = file.path.rsplit('/').next().unwrap_or_default();
-    name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
-}
-
 fn size_of(bytes: u64) -> u32 {
     (bytes / SMALLEST).checked_ilog(FAN as u64).map_or(0, |size| size + 1)
 }
@@ -163,7 +156,7 @@ fn next_merge(store: &Store, logs: &[&FileEntry], keep: Option<Ms>) -> Result<Op
         sizes.entry(size_of(file.bytes)).or_default().push(file);
     }
     for files in sizes.values_mut().filter(|files| files.len() >= FAN) {
-        files.sort_by_key(|file| number_of(file));
+        files.sort_by_key(|file| file.begun_in());
         for window in files.windows(FAN) {
             if spans_little(store, window, keep)? {
                 return Ok(Some(window.iter().map(|file| (*file).clone()).collect()));
@@ -176,7 +169,7 @@ fn next_merge(store: &Store, logs: &[&FileEntry], keep: Option<Ms>) -> Result<Op
 /// Whether files together are of a time that is short beside `keep`.
 fn spans_little(store: &Store, files: &[&FileEntry], keep: Option<Ms>) -> Result<bool, Problem> {
     let (Some(keep), Some(first)) = (keep, files.first()) else { return Ok(true) };
-    let last = files.iter().map(|file| number_of(file)).max().unwrap_or(0);
+    let last = files.iter().map(|file| file.begun_in()).max().unwrap_or(0);
     let (first, _) = open_table(store, Table::Events, first)?.commits().unwrap_or_default();
     let at = |number: u64| Ok::<_, Problem>(read_manifest(store, WRITER, number)?.created_at);
     // A file may be named for a commit that was never made with it: the one before was.
@@ -201,7 +194,7 @@ impl Old {
         let mut old = Old::default();
         let mut candidates = |table: Table, horizon: u64| {
             let from = looked_to.remove(&table).unwrap_or_default();
-            let files = chain.files_of(table.name()).filter(|file| number_of(file) <= horizon && file.path > from);
+            let files = chain.files_of(table.name()).filter(|file| file.begun_in() <= horizon && file.path > from);
             let files: Vec<FileEntry> = files.take(AT_ONCE).cloned().collect();
             if let Some(last) = files.last().filter(|_| files.len() == AT_ONCE) {
                 looked_to.insert(table, last.path.clone());
@@ -390,7 +383,7 @@ mod tests {
     fn a_path_tells_its_day_and_its_commit() {
         let path = "rejected/date=1970-01-03/00000000000000000042-0001.parquet";
         let file = FileEntry { path: path.to_owned(), ..FileEntry::default() };
-        assert_eq!((day_in(path), number_of(&file)), (Some(2), 42));
+        assert_eq!((day_in(path), file.begun_in()), (Some(2), 42));
         assert_eq!(day_in("events/writer=main/00000000000000000042-0001.parquet"), None);
     }
 }

@@ -9,7 +9,7 @@ use super::tidy::Tidy;
 use crate::directory::{self, Keys};
 use crate::passport;
 use crate::problem::{Awaited, Problem};
-use crate::replay::{manifest_rules, rules};
+use crate::replay::rules;
 use crate::settings::Settings;
 use crate::settling::{lock, write_file};
 use aggregator::Due;
@@ -140,13 +140,12 @@ impl Writer {
             }
         }
         self.answer_requests(&mut written)?;
-        self.tidy(&mut written)?;
+        self.tidy()?;
         if work.is_last {
             let base = self.snapshots.wait();
             self.name(base, work.watermark)?;
-            let named = self.written(written.airings);
-            (written.commit, written.ledger) = (named.commit, named.ledger);
         }
+        (written.commit, written.ledger) = (self.owner.chain().number(), self.ledger());
         written.is_snapshot_due = self.snapshots.is_due();
         Ok(written)
     }
@@ -167,14 +166,14 @@ impl Writer {
     /// How it stands after a commit that settled `airings`.
     fn written(&self, airings: usize) -> Written {
         let (commit, ledger) = (self.owner.chain().number(), self.ledger());
-        Written { commit, ledger, airings, is_snapshot_due: self.snapshots.is_due(), ..Written::default() }
+        Written { commit, ledger, airings, ..Written::default() }
     }
 
     /// Begins a snapshot of what was frozen at the cut of the last commit.
     fn freeze(&mut self, frozen: Option<Frozen>) {
         let commit = self.owner.chain().number();
         if let Some(frozen) = frozen.filter(|_| commit > 0 && self.snapshots.is_new()) {
-            let rules = manifest_rules(&rules(&self.settings));
+            let rules = exporter::Rules::from(rules(&self.settings));
             self.snapshots.begin(frozen, commit, rules, self.registry.ids(), self.owner.begin());
         }
     }

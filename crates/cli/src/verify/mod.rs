@@ -65,7 +65,7 @@ impl Verified {
 
     /// For people: a paragraph a subject.
     pub(crate) fn told(&self, look: Look) -> String {
-        let n = |count: u64| draw::thousands(i64::try_from(count).unwrap_or(i64::MAX));
+        let n = draw::count;
         let Ledger { read, rejected, applied, repeated, orphaned, after_settle, not_yet_settled, .. } = self.ledger;
         let rows: Vec<String> = self.chain.rows.iter().map(|(table, rows)| format!("{table} {}", n(*rows))).collect();
         let again = match self.events {
@@ -167,7 +167,7 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
         notes.push(format!(
             "{} settled airings cannot be computed again: events of theirs were dropped for their age (keep_events). Their tables were \
              checked against each other.",
-            draw::thousands(i64::try_from(past).unwrap_or(i64::MAX))
+            draw::count(past)
         ));
     }
     match logged {
@@ -189,7 +189,7 @@ fn unsettled(stored: &Stored, logged: &Logged) -> String {
     let ids = stored.broadcast_ids();
     let names: Vec<String> =
         logged.unsettled.keys().map(|broadcast| format!("{:?}", ids[*broadcast as usize])).collect();
-    let events = draw::thousands(i64::try_from(logged.not_yet_settled()).unwrap_or(i64::MAX));
+    let events = draw::count(logged.not_yet_settled());
     format!(
         "{events} events have not settled yet, so there is no table to hold them against. `jauge show` computes them. They are of {}.",
         few(&names)
