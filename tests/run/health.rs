@@ -11,14 +11,14 @@ use super::{Running, SOON, Topic, join, leave, wait_until};
 use crate::support::{finish, folder, root};
 
 /// Where a run says that it answers.
-fn address(running: &mut Running) -> String {
+pub(super) fn address(running: &mut Running) -> String {
     let said = running.wait_for("address", |line| line.contains("http://"));
     let rest = said.split("http://").nth(1).unwrap();
     rest.split('/').next().unwrap().to_owned()
 }
 
 /// The answer to a GET: its status and its body.
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(super) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: jauge\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -28,7 +28,7 @@ fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// The value of one line of the metrics.
-fn metric(text: &str, line: &str) -> Option<f64> {
+pub(super) fn metric(text: &str, line: &str) -> Option<f64> {
     text.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
 }
 

@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{RULES, Topic, join, leave, ledger, line, settled_rows, verified};
+use ingester::producer::create_topic;
+
+use super::health::{address, get, metric};
+use super::{RULES, Running, SOON, Topic, join, leave, ledger, line, settled_rows, verified, wait_until};
 use crate::data_directory::{self, hex};
 use crate::kafka::RealKafka;
+use crate::random_events::Chance;
 use crate::reference;
 use crate::support::{folder, have};
 use crate::tables::{Ledger, Tables};
@@ -108,4 +112,125 @@ fn how_far_ahead_an_event_may_be_is_a_setting() {
         assert_eq!((ledger(&out, "read"), ledger(&out, "rejected")), (3, rejected), "{future_max}");
         verified(&out);
     }
+}
+
+/// The values of a topic, sorted.
+fn values(kafka: &RealKafka, topic: &str) -> Vec<String> {
+    let values = kafka.read(topic).into_iter().flatten();
+    let mut values: Vec<_> = values.map(|value| String::from_utf8(value.unwrap_or_default()).unwrap()).collect();
+    values.sort();
+    values
+}
+
+/// Sends so many records that are no events, each with another text.
+fn send_rejects(topic: &Topic, range: std::ops::Range<i32>) -> Vec<String> {
+    let mut texts: Vec<String> = range.map(|n| format!("no event {n}")).collect();
+    texts.iter().for_each(|text| topic.send(0, Some(text.as_bytes())));
+    topic.flush();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn the_topic_of_rejected_records_is_waited_for() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let topic = Topic::of(kafka, "with-letters", 1);
+    kafka.make_topic("letters", 2);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let flags = ["--rejected-topic=letters", "--listen=127.0.0.1:0", "--idle-after=1h"];
+    let mut running = Running::of(&topic, &out, &flags);
+    let address = address(&mut running);
+    topic.send_events(&[join("a", 0)]);
+    let before = send_rejects(&topic, 0..3);
+    running.wait_until_read(4);
+    assert_eq!(values(kafka, "letters"), before);
+
+    kafka.delete_topic("letters");
+    let during = send_rejects(&topic, 3..6);
+    let said = running.wait_for("word about the topic", |line| line.contains("Waiting for the topic of rejected"));
+    assert!(said.contains("`letters` does not exist"), "{said}");
+    let answer = (503, "it waits for the topic of rejected records\n".to_owned());
+    wait_until("word to who asks", SOON, || (get(&address, "/readyz") == answer).then_some(()));
+    assert_eq!(get(&address, "/livez").0, 200);
+    // Nothing is committed meanwhile, not even events that can be used; and it is said once, however often it is tried.
+    topic.send_events(&[leave("a", 60_000)]);
+    let tried = || metric(&get(&address, "/metrics").1, "jauge_commit_age_seconds").filter(|age| *age > 16.0);
+    wait_until("second attempt", SOON, tried);
+    assert_eq!(ledger(&out, "read"), 4);
+    assert_eq!(metric(&get(&address, "/metrics").1, "jauge_waiting{for=\"rejected_topic\"}"), Some(1.0));
+    assert_eq!(running.said().matches("Waiting for the topic").count(), 1, "{}", running.said());
+
+    kafka.make_topic("letters", 2);
+    running.wait_for("word that it goes on", |line| line.contains("takes them again"));
+    running.wait_until_read(8);
+    assert_eq!(values(kafka, "letters"), during, "those, and each once");
+    wait_until("ready run", SOON, || (get(&address, "/readyz") == (200, "ok\n".to_owned())).then_some(()));
+    running.stop();
+    assert_eq!(data_directory::table(&out, "rejected").unwrap().rows.len(), 6);
+    topic.until_end(&out, &[]).exits(0);
+    let expected =
+        Tables { ledger: Ledger::default(), ..reference::settled(&[join("a", 0), leave("a", 60_000)], RULES) };
+    Tables::assert_equal(&expected, &settled_rows(&out), "the topic of rejected records was away");
+    verified(&out);
+}
+
+#[test]
+fn a_stop_while_the_topic_of_rejected_records_is_away_loses_nothing() {
+    let Some(kafka) = have(RealKafka::start()) else { return };
+    let topic = Topic::of(&kafka, "events", 1);
+    kafka.make_topic("letters", 1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    // The broker dies after the records were read, and before they are committed.
+    let flags = ["--rejected-topic=letters", "--listen=127.0.0.1:0", "--idle-after=1h"];
+    let mut running = Running::start(topic.command(&out, &[&flags[..], &["--commit-interval=8s"]].concat()));
+    let address = address(&mut running);
+    let rejects = send_rejects(&topic, 0..5);
+    let position = "jauge_offset_position{topic=\"events\",partition=\"0\"}";
+    let read = || metric(&get(&address, "/metrics").1, position).filter(|position| *position == 5.0);
+    wait_until("records that are read", SOON, read);
+    kafka.kill();
+    running.wait_for("word about the topic", |line| line.contains("Waiting for the topic of rejected"));
+    running.signal("TERM");
+    let said = running.exits(3, std::time::Duration::from_secs(30));
+    assert!(said.contains("Nothing can be written to the topic letters"), "{said}");
+    assert!(data_directory::table(&out, "rejected").is_none(), "not before the topic has them");
+
+    kafka.start_again();
+    topic.until_end(&out, &["--rejected-topic=letters"]).exits(0);
+    assert_eq!(values(&kafka, "letters"), rejects);
+    assert_eq!(ledger(&out, "rejected"), 5);
+    verified(&out);
+}
+
+/// A topic that takes less than what was rejected holds nothing up: what is too large for it goes there without its bytes.
+#[test]
+fn what_is_too_large_for_the_topic_of_rejected_records_goes_without_its_bytes() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let topic = Topic::of(kafka, "large-rejects", 1);
+    let settings = [("max.message.bytes", "2000")];
+    assert!(create_topic(&kafka.address, &[], "small-letters", 1, &settings, SOON).unwrap());
+    // Together the small ones are too large for a batch, but each fits.
+    let small: Vec<String> = (0..4_i64).map(|n| format!("{n}{}", noise(n.unsigned_abs(), 1_000))).collect();
+    let large: Vec<String> = (4..6_i64).map(|n| format!("{n}{}", noise(n.unsigned_abs(), 5_000_000))).collect();
+    small.iter().chain(&large).for_each(|text| topic.send(0, Some(text.as_bytes())));
+    topic.flush();
+    let folder = folder();
+    let out = folder.path().join("run");
+    topic.until_end(&out, &["--rejected-topic=small-letters"]).exits(0);
+    let found = values(kafka, "small-letters");
+    assert!(
+        found == [vec![String::new(); 2], small].concat(),
+        "{:?}",
+        found.iter().map(String::len).collect::<Vec<_>>()
+    );
+    assert_eq!(ledger(&out, "rejected"), 6);
+    verified(&out);
+}
+
+/// So many letters that do not compress well.
+fn noise(seed: u64, bytes: usize) -> String {
+    let mut chance = Chance::new(seed);
+    (0..bytes).map(|_| char::from(b'a' + u8::try_from(chance.below(26)).unwrap())).collect()
 }

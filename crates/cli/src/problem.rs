@@ -26,6 +26,8 @@ pub(crate) enum Awaited {
     Room,
     /// The object store was away, or had no time.
     Store,
+    /// The topic of rejected records took nothing.
+    RejectedTopic,
 }
 
 impl Awaited {
@@ -34,6 +36,7 @@ impl Awaited {
         match self {
             Awaited::Room => "room on the disk",
             Awaited::Store => "the object store",
+            Awaited::RejectedTopic => "the topic of rejected records",
         }
     }
 }

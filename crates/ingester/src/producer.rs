@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::kafka::{Kafka, KafkaError, KafkaOptions, Notice, Notices, base_config, config_error};
@@ -30,6 +30,9 @@ const TUNED: [(&str, &str); 9] = [
 
 /// The queue is looked at again after so long, should a wake-up be missed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Reports of what was given up come as soon as the client's thread turns.
+const GIVE_UP: Duration = Duration::from_secs(5);
 
 /// Where a record goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +56,21 @@ impl std::fmt::Debug for Producer {
     }
 }
 
+/// A record that did not arrive, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Failed {
+    /// How many were sent before it.
+    pub number: usize,
+    /// It, or the batch that it went with, is larger than the topic takes: sent again in the same company it fails again.
+    pub is_too_large: bool,
+}
+
 /// What became of the records.
 #[derive(Default)]
 struct Reports {
     sent: AtomicU64,
     delivered: AtomicU64,
-    failed: AtomicU64,
+    failed: Mutex<Vec<Failed>>,
     first_failure: OnceLock<String>,
     notices: Notices,
     /// A report makes room in the queue.
@@ -77,16 +89,21 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
+    /// The number of the record.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         match result {
-            Ok(_) => self.delivered.fetch_add(1, Ordering::Relaxed),
+            Ok(_) => {
+                self.delivered.fetch_add(1, Ordering::Relaxed);
+            }
             Err((error, _)) => {
                 self.first_failure.get_or_init(|| error.to_string());
-                self.failed.fetch_add(1, Ordering::Relaxed)
+                let is_too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+                let failed = Failed { number, is_too_large };
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failed);
             }
-        };
+        }
         self.room.1.notify_all();
     }
 }
@@ -140,7 +157,10 @@ impl Producer {
         time_ms: Option<i64>,
         headers: &[(&str, &str)],
     ) -> Result<(), KafkaError> {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        let reports = self.reports();
+        let number = reports.sent.fetch_add(1, Ordering::Relaxed);
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(topic, number);
         match target {
             Target::Partition(partition) => record = record.partition(partition),
             Target::Key(key) => record = record.key(key),
@@ -152,13 +172,9 @@ impl Producer {
             record = record.headers(headers.iter().fold(empty, add));
         }
         (record.payload, record.timestamp) = (value, time_ms);
-        let reports = self.reports();
         loop {
             match self.inner.send(record) {
-                Ok(()) => {
-                    reports.sent.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
                     let (lock, room) = &reports.room;
@@ -166,6 +182,7 @@ impl Producer {
                     drop(room.wait_timeout(guard, LOOK_AGAIN));
                 }
                 Err((error, _)) => {
+                    reports.sent.fetch_sub(1, Ordering::Relaxed);
                     return Err(KafkaError::Send { topic: topic.to_owned(), reason: error.to_string() });
                 }
             }
@@ -186,6 +203,17 @@ impl Producer {
             (Ok(()), None) => return Ok(()),
         };
         Err(KafkaError::Undelivered { lost: sent.saturating_sub(delivered), sent, reason })
+    }
+
+    /// Gives up on what has not arrived, and tells which records those are, in order. What was on its way may have arrived all the same.
+    /// After it, a producer is of no more use.
+    pub fn give_up(&self) -> Vec<Failed> {
+        self.inner.purge(PurgeConfig::default().queue().inflight());
+        // Each record has its report then.
+        let _ = self.inner.flush(GIVE_UP);
+        let mut failed = std::mem::take(&mut *self.reports().failed.lock().unwrap_or_else(PoisonError::into_inner));
+        failed.sort_unstable();
+        failed
     }
 
     /// Records that were taken by `send`.

@@ -392,7 +392,8 @@ impl LaneThread {
     ) {
         if self.parts.keeps_letters {
             let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
-            let letter = Letter { info: self.partitions[&index].info.clone(), offset, time, key, value, rejection };
+            let (info, value_bytes) = (self.partitions[&index].info.clone(), value.as_ref().map_or(0, Vec::len));
+            let letter = Letter { info, offset, time, key, value, value_bytes, rejection, is_too_large: false };
             self.cut.bytes += letter.bytes();
             self.cut.letters.push(letter);
         }

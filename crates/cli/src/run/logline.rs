@@ -65,12 +65,9 @@ pub(super) fn info(text: &str) -> Line {
     Line { text: text.to_owned(), json: json!({ "event": "info", "message": text }) }
 }
 
-/// Something is waited for: the disk, or the object store.
+/// Something is waited for.
 pub(super) fn waiting(awaited: Awaited, problem: &Problem) -> Line {
-    warning(&match awaited {
-        Awaited::Room => format!("Waiting for room on the disk; nothing is lost. ({problem})"),
-        Awaited::Store => format!("Waiting for the object store; nothing is lost. ({problem})"),
-    })
+    warning(&format!("Waiting for {}; nothing is lost. ({problem})", awaited.words()))
 }
 
 /// What was waited for is there.
@@ -78,6 +75,7 @@ pub(super) fn over(awaited: Awaited) -> Line {
     warning(match awaited {
         Awaited::Room => "There is room on the disk again.",
         Awaited::Store => "The object store answers again.",
+        Awaited::RejectedTopic => "The topic of rejected records takes them again.",
     })
 }
 

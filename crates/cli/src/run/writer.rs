@@ -1,5 +1,5 @@
 //! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
-//! is due (`settle`). A full disk is waited for, and so is an object store that is away.
+//! is due (`settle`). A full disk is waited for, and so is an object store, or a topic of rejected records, that is away.
 
 use super::lane::{Cut, Taken};
 use super::letters::Letters;
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a full disk, or an object store that is away, is waited for before the next try.
+/// How long what is waited for is left alone before the next try.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// What the owner hands over at a cut.
@@ -115,10 +115,8 @@ impl Writer {
         if is_all || !work.is_empty() || self.has_word(&work) {
             let began = Instant::now();
             let counts = counts_of(&work.cuts);
-            if let Some(letters) = &mut self.letters {
-                let rejected: Vec<_> = work.cuts.iter_mut().flat_map(|cut| std::mem::take(&mut cut.letters)).collect();
-                letters.send(&rejected, &self.settings, &self.give_up)?;
-            }
+            let mut letters = work.cuts.iter_mut().flat_map(|cut| std::mem::take(&mut cut.letters)).collect();
+            self.until_it_fits(|writer| writer.letters.as_mut().map_or(Ok(()), |to| to.send(&mut letters)))?;
             let mut whole = join(std::mem::take(&mut work.cuts));
             self.until_it_fits(|writer| writer.commit_cut(&mut whole, &counts, &mut work))?;
             self.snapshots.note(i64::try_from(self.owner.chain().number()).unwrap_or(i64::MAX), &whole.events);
@@ -212,7 +210,7 @@ impl Writer {
         logline::say(self.settings.log_format, &logline::commit(counts, written, took));
     }
 
-    /// Tries again while the disk is full, or the object store away.
+    /// Tries again while what it needs is away, such as room on the disk.
     pub(super) fn until_it_fits<T>(
         &mut self,
         mut attempt: impl FnMut(&mut Writer) -> Result<T, Problem>,

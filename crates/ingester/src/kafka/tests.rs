@@ -8,7 +8,7 @@ use rdkafka::message::Headers;
 
 use super::{Item, Kafka, KafkaError, KafkaOptions, Lane};
 use crate::embedded::EmbeddedBroker;
-use crate::producer::{Producer, Target};
+use crate::producer::{Failed, Producer, Target};
 
 const TOPIC: &str = "events";
 const SOON: Duration = Duration::from_secs(20);
@@ -349,4 +349,18 @@ fn a_producer_tells_what_the_broker_refused() {
     let error = refused.flush(SOON).expect_err("nobody took it");
     assert!(matches!(error, KafkaError::Undelivered { lost: 1, sent: 1, .. }), "{error}");
     drop(producer);
+}
+
+#[test]
+fn a_producer_that_gives_up_tells_what_did_not_arrive() {
+    let (broker, producer) = broker(1);
+    let send = || producer.send(TOPIC, Target::Key(b"k"), Some(b"v"), None).expect("the client takes it");
+    (0..2).for_each(|_| send());
+    producer.flush(SOON).expect("the broker takes them");
+    broker.set_reachable(false).expect("its thread lives");
+    (0..3).for_each(|_| send());
+    producer.flush(Duration::from_millis(50)).expect_err("nobody took them");
+    let missing = [2, 3, 4].map(|number| Failed { number, is_too_large: false });
+    assert_eq!(producer.give_up(), missing);
+    assert_eq!((producer.sent(), producer.delivered()), (5, 2));
 }
