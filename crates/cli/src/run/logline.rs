@@ -67,7 +67,12 @@ pub(super) fn info(text: &str) -> Line {
 
 /// Something is waited for.
 pub(super) fn waiting(awaited: Awaited, problem: &Problem) -> Line {
-    warning(&format!("Waiting for {}; nothing is lost. ({problem})", awaited.words()))
+    let text = match awaited {
+        Awaited::Room => "Waiting for room on the disk; nothing is lost.",
+        Awaited::Store => "Waiting for the object store; nothing is lost.",
+        Awaited::RejectedTopic => "Waiting for the topic of rejected records; nothing is lost.",
+    };
+    warning(&format!("{text} ({problem})"))
 }
 
 /// What was waited for is there.
