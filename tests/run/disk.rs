@@ -185,24 +185,53 @@ fn a_folder_that_may_only_be_read_is_named() {
     assert!(said.contains("Read-only file system") && said.contains("run"), "{said}");
 }
 
+/// `jauge run` of this topic, behind a `ulimit` with these words.
+fn limited(topic: &Topic, out: &Path, ulimit: &str) -> Command {
+    let mut command = Command::new("sh");
+    clear_settings(&mut command);
+    command.args(["-c", &format!("ulimit {ulimit} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_jauge")]);
+    command.args(["run", "--lanes=1", "--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(out);
+    command
+}
+
 #[test]
-fn few_open_files_are_enough_or_too_few_is_said() {
+fn too_few_open_files_are_said_at_the_start() {
     let (_broker, topic) = Topic::embedded(1);
     topic.send_events(&crowd());
-    for most in [256, 64] {
-        let folder = folder();
-        let out = folder.path().join("run");
-        let mut command = Command::new("sh");
-        clear_settings(&mut command);
-        command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_jauge")]);
-        command.args(["run", "--until-end", "--lanes=1"]);
-        command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
-        let ran = finish(command, &[]);
-        if most == 256 || ran.code == Some(0) {
-            ran.exits(0);
-        } else {
-            ran.exits(3).says(&["Too many open files"]);
-        }
-        settled(&topic, &out, &format!("{most} open files"));
+    let folder = folder();
+    let out = folder.path().join("run");
+    for most in ["16", "32", "79"] {
+        finish(limited(&topic, &out, &format!("-n {most}")), &[]).exits(3).says(&[most, "ulimit -n", "80"]);
+        assert!(!out.exists(), "nothing is made");
     }
+    // What is needed is enough, and a limit that the process may raise is none.
+    for ulimit in ["-n 80", "-S -n 24"] {
+        let out = folder.path().join(ulimit);
+        let mut command = limited(&topic, &out, ulimit);
+        command.arg("--until-end");
+        finish(command, &[]).exits(0);
+        settled(&topic, &out, ulimit);
+    }
+}
+
+#[test]
+fn open_files_that_run_out_are_named_and_nothing_is_lost() {
+    let Some(prlimit) = have(program("prlimit")) else { return };
+    let (_broker, topic) = Topic::embedded(1);
+    let (first, second) = (&crowd()[..100], &crowd()[100..]);
+    topic.send_events(first);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let mut running = Running::of(&topic, &out, &["--lanes=1", "--idle-after=1h"]);
+    running.wait_until_read(100);
+    // As if something else had taken them all: nothing more can be opened.
+    let mut command = Command::new(prlimit);
+    command.args(["--nofile=8:8", "--pid", &running.child.id().to_string()]);
+    finish(command, &[]).exits(0);
+    topic.send_events(second);
+    let said = running.exits(3, SOON);
+    assert!(said.contains("Too many open files"), "{said}");
+    assert_eq!(ledger(&out, "read"), 100);
+    verified(&out);
+    settled(&topic, &out, "open files had run out");
 }

@@ -5,6 +5,7 @@ mod finder;
 mod lane;
 mod letters;
 mod logline;
+mod open_files;
 mod owner;
 mod rebuild;
 mod requests;
@@ -78,6 +79,7 @@ pub(crate) fn run(
     stop: &Arc<AtomicBool>,
     watch: &mut dyn FnMut(&View<'_>),
 ) -> Result<Ran, Problem> {
+    open_files::raise(settings.lanes)?;
     let mut teller = Teller::start(settings)?;
     let mut started = Started::open(settings, how, stop)?;
     started.writer.awaited = Arc::clone(&teller.awaited);
