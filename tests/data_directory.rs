@@ -83,6 +83,18 @@ pub(crate) fn passport(path: &Path) -> BTreeMap<String, String> {
     pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect()
 }
 
+/// Partition and offset of each event in a file of the log.
+pub(crate) fn places(path: &Path) -> Vec<(i32, i64)> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+    let of_batch = |batch: RecordBatch| {
+        let partitions = batch.column_by_name("partition").unwrap().as_primitive::<Int32Type>().clone();
+        let offsets = batch.column_by_name("offset").unwrap().as_primitive::<Int64Type>().clone();
+        let both = partitions.values().iter().copied().zip(offsets.values().iter().copied());
+        both.collect::<Vec<_>>()
+    };
+    reader.flat_map(|batch| of_batch(batch.unwrap())).collect()
+}
+
 fn file(path: &Path, promise: &Promise) -> Table {
     let passport = passport(path);
     for key in PASSPORT {

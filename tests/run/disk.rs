@@ -24,7 +24,7 @@ fn settled(topic: &Topic, out: &Path, context: &str) {
 }
 
 /// strace, where it may trace.
-fn strace() -> Need<PathBuf> {
+pub(super) fn strace() -> Need<PathBuf> {
     let strace = program("strace")?;
     let mut probe = Command::new(&strace);
     probe.args(["-f", "--seccomp-bpf", "-e", "trace=fsync", "true"]);

@@ -1,16 +1,19 @@
 //! Housekeeping: many small files of the log become few, what is too old goes, and nothing else changes, whenever it is killed.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::disk::strace;
 use super::settles::{night, rough};
 use super::{RULES, Running, SOON, Topic, join, leave, ledger, settled_rows, strs, verified, wait_until, with_rules};
 use crate::data_directory;
-use crate::reference::{self, Rules};
-use crate::support::{files_under, folder, run};
+use crate::reference::{self, NaiveEvent, Rules};
+use crate::support::{clear_settings, files_under, finish, folder, have, run};
 use crate::tables::{Ledger, Tables};
 
 const MINUTE: i64 = 60_000;
@@ -65,6 +68,119 @@ fn many_small_files_become_few_and_say_the_same_whenever_it_is_killed() {
     // Settled once more from the merged log, nothing is other than it was.
     let settle = ["settle".into(), out.clone().into(), "--broadcast=nuit-debout".into()];
     assert!(run(settle).exits(0).stdout.contains("nothing is to be changed"));
+}
+
+/// How far a merge was when it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merge {
+    /// The merged file is there; no commit names it.
+    Written,
+    /// The commit is there, and so are all old files.
+    Committed,
+    /// Some of the old files are gone.
+    Removing,
+    Done,
+}
+
+/// Looks how far the merge of these files is.
+fn how_far(out: &Path, olds: &[PathBuf]) -> Merge {
+    let left = olds.iter().filter(|path| out.join(path).exists()).count();
+    match (tidied(out) > 0, left) {
+        (false, _) => Merge::Written,
+        (true, 0) => Merge::Done,
+        (true, left) if left == olds.len() => Merge::Committed,
+        (true, _) => Merge::Removing,
+    }
+}
+
+/// Each event is in one of these files, and in it once.
+#[track_caller]
+fn each_once(files: &[PathBuf], events: usize, context: &str) {
+    let places: Vec<(i32, i64)> = files.iter().flat_map(|path| data_directory::places(path)).collect();
+    let distinct: BTreeSet<&(i32, i64)> = places.iter().collect();
+    assert_eq!((places.len(), distinct.len()), (events, events), "{context}: {files:?}");
+}
+
+/// The files of the log that the last commit names.
+fn named(out: &Path) -> Vec<PathBuf> {
+    let shown = run(["show".into(), out.into(), "--files=events".into()]).exits(0).stdout;
+    shown.lines().map(PathBuf::from).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut command = Command::new("cp");
+    command.arg("-r").args([from, to]);
+    finish(command, &[]).exits(0);
+}
+
+/// Commits these events two by two, and merges nothing; gives the files of the log.
+fn eight_small_files(topic: &Topic, base: &Path, events: &[NaiveEvent]) -> Vec<PathBuf> {
+    // Files that span more than an eighth of the time for which they are kept are not merged yet.
+    let mut running = Running::of(topic, base, &["--idle-after=1h", "--keep-events=1ms"]);
+    for (sent, few) in (2..).step_by(2).zip(events.chunks(2)) {
+        topic.send_events(few);
+        running.wait_until_read(sent);
+    }
+    running.signal("KILL");
+    running.ends(Duration::from_secs(30));
+    let olds = files_under(&base.join("events"));
+    let olds: Vec<PathBuf> = olds.iter().map(|path| path.strip_prefix(base).unwrap().to_owned()).collect();
+    assert!(olds.len() == 8 && tidied(base) == 0, "{olds:?}");
+    olds
+}
+
+/// Killed by each call by which a merge becomes true: the merged file synced, the manifest created, the file named, each old one removed.
+#[test]
+fn a_merge_that_is_killed_at_any_step_shows_no_event_twice() {
+    let Some(strace) = have(strace()) else { return };
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let base = folder.path().join("base");
+    let events: Vec<_> = (0..8).flat_map(|n| [join(&n.to_string(), n), leave(&n.to_string(), n + MINUTE)]).collect();
+    let olds = eight_small_files(&topic, &base, &events);
+    // What it does is the same each time, names included: seen once without a kill.
+    let whole = folder.path().join("whole");
+    copy(&base, &whole);
+    let mut running = Running::of(&topic, &whole, &["--idle-after=1h"]);
+    running.wait_for("merge", |line| line.contains("8 files became 1"));
+    drop(running);
+    assert_eq!(how_far(&whole, &olds), Merge::Done);
+    let part = |path: &PathBuf| path.strip_prefix(&whole).unwrap().with_extension("parquet.part");
+    let merged = part(&files_under(&whole.join("events"))[0]);
+    let manifest = files_under(&whole.join("commits/main")).pop().unwrap();
+    let manifest = manifest.strip_prefix(&whole).unwrap();
+    let naming = "rename,renameat,renameat2,link,linkat";
+    let mut kills = vec![("fsync", merged.clone()), (naming, manifest.to_owned()), (naming, merged)];
+    kills.extend(olds.iter().map(|old| ("unlink,unlinkat", old.clone())));
+    let mut met = Vec::new();
+    let expected = reference::settled(&events, RULES);
+    for (number, (calls, path)) in kills.iter().enumerate() {
+        let out = folder.path().join(number.to_string());
+        copy(&base, &out);
+        let mut command = Command::new(&strace);
+        clear_settings(&mut command);
+        command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-P"]).arg(out.join(path));
+        command.args(["-e", &format!("inject={calls}:signal=KILL")]);
+        command.arg(env!("CARGO_BIN_EXE_jauge")).args(["run", "--commit-interval=20ms", "--idle-after=1h"]);
+        command.args(["--brokers", &topic.address, "--topic", &topic.name, "--out"]).arg(&out);
+        let (_, said) = Running::start(command).ends(SOON);
+        let context = format!("killed by {calls} of {}", path.display());
+        assert!(!said.contains("became 1"), "{context}: {said}");
+        // The call may be done or not.
+        met.push(how_far(&out, &olds));
+        each_once(&named(&out), events.len(), &context);
+        verified(&out);
+
+        topic.until_end(&out, &["--idle-after=1h"]).exits(0);
+        // From the next start on a plain glob is right, too.
+        for files in [named(&out), files_under(&out.join("events"))] {
+            each_once(&files, events.len(), &context);
+        }
+        Tables::assert_equal(&expected, &data_directory::read(&out), &context);
+        verified(&out);
+    }
+    assert_eq!(met[0], Merge::Written);
+    assert!([Merge::Committed, Merge::Removing].iter().all(|far| met.contains(far)), "{met:?}");
 }
 
 #[test]
