@@ -1,5 +1,6 @@
 //! A run whose data directory lies in an object store: killed, stopped, beside another, under requests that fail.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use super::{RULES, Running, Topic, join, leave, strs, with_rules};
 use crate::data_directory;
 use crate::objects::built;
 use crate::random_events::Chance;
-use crate::reference::{self, NaiveEvent};
+use crate::reference::{self, NaiveEvent, Rules};
 use crate::s3::{BUCKET, Endpoint, Fault, Moto, Stub};
 use crate::support::{finish, folder, have};
 use crate::tables::Tables;
 
+// Stopped while the store says nothing.
+mod stops;
+
 /// `jauge run` of a topic into a prefix, with the key file of this name.
-fn command(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &std::path::Path, flags: &[&str]) -> Command {
-    let url = format!("s3://{BUCKET}/{prefix}");
-    let mut command = topic.command(url.as_ref(), flags);
+fn command(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &Path, flags: &[&str]) -> Command {
+    let mut command = topic.command(url(prefix).as_ref(), flags);
     command.arg("--keys").arg(keys);
     endpoint.tell(&mut command);
     command
@@ -26,11 +29,21 @@ const OFTEN: [&str; 3] = ["--log-format=json", "--commit-interval=20ms", "--idle
 
 /// What lies under the prefix is what the reference says of the events, and verifies.
 #[track_caller]
-fn expect(endpoint: &Endpoint, events: &[NaiveEvent], prefix: &str, context: &str) {
-    endpoint.jauge(["verify", &format!("s3://{BUCKET}/{prefix}")]).exits(0);
+fn expect(endpoint: &Endpoint, events: &[NaiveEvent], rules: Rules, prefix: &str, context: &str) {
+    endpoint.jauge(["verify", &url(prefix)]).exits(0);
     let copy = folder();
     endpoint.download(prefix, copy.path());
-    Tables::assert_equal(&reference::settled(events, RULES), &data_directory::read(copy.path()), context);
+    Tables::assert_equal(&reference::settled(events, rules), &data_directory::read(copy.path()), context);
+}
+
+/// The URL of a prefix.
+fn url(prefix: &str) -> String {
+    format!("s3://{BUCKET}/{prefix}")
+}
+
+/// `jauge run --until-end`.
+fn until_end(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &Path, flags: &[&str]) {
+    finish(command(endpoint, topic, prefix, keys, &[flags, &["--until-end"]].concat()), &[]).exits(0);
 }
 
 #[test]
@@ -57,7 +70,7 @@ fn kills_lose_nothing_and_count_nothing_twice() {
     }
     let flags = with_rules(RULES, &["--until-end"]);
     finish(command(&moto.endpoint, &topic, "killed", &keys, &strs(&flags)), &[]).exits(0);
-    expect(&moto.endpoint, &events, "killed", "killed five times");
+    expect(&moto.endpoint, &events, RULES, "killed", "killed five times");
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn requests_that_fail_are_waited_out() {
     finish(command(&stub.endpoint, &topic, "unsteady", &keys, &strs(&flags)), &[]).exits(0);
     assert!(stub.struck() > 0);
     stub.turns(|_, _| None);
-    expect(&stub.endpoint, &events, "unsteady", "one request in eight fails");
+    expect(&stub.endpoint, &events, RULES, "unsteady", "one request in eight fails");
 }
 
 #[test]
@@ -110,7 +123,7 @@ fn a_store_that_is_away_is_waited_for() {
     running.wait_until_read(4);
     running.stop();
     finish(command(&stub.endpoint, &topic, "away", &keys, &["--until-end"]), &[]).exits(0);
-    expect(&stub.endpoint, &events, "away", "a store that was away");
+    expect(&stub.endpoint, &events, RULES, "away", "a store that was away");
 }
 
 #[test]
@@ -144,7 +157,7 @@ fn the_second_writer_takes_over_and_the_first_stops() {
     second.wait_until_read(4);
     second.stop();
     finish(command(&moto.endpoint, &topic, "two", &copy, &["--until-end"]), &[]).exits(0);
-    expect(&moto.endpoint, &events, "two", "two writers");
+    expect(&moto.endpoint, &events, RULES, "two", "two writers");
 }
 
 #[test]
@@ -168,8 +181,8 @@ fn an_operator_asks_the_run_and_settles_offline_where_there_is_none() {
     let asked = stub.endpoint.jauge(["settle", &url, "--broadcast=b"]).exits(0);
     asked.says(&["it is asked to do this"]);
     running.stop();
-    expect(&stub.endpoint, &events, "asked", "settled by the run");
+    expect(&stub.endpoint, &events, RULES, "asked", "settled by the run");
     let offline = stub.endpoint.jauge(["settle", &url, "--broadcast=b", "--offline"]).exits(0);
     assert!(!offline.stderr.contains("asked"), "{}", offline.stderr);
-    expect(&stub.endpoint, &events, "asked", "settled offline");
+    expect(&stub.endpoint, &events, RULES, "asked", "settled offline");
 }

@@ -1,7 +1,7 @@
 //! The stub: as much of S3 as a data directory asks for, in memory, each request at the mercy of a test.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -19,6 +19,10 @@ pub(crate) enum Fault {
     CutBefore,
     /// Done, and then 500: the client below us tries again by itself.
     FailsAfter,
+    /// Nothing is done, and the line stays open.
+    Silent,
+    /// Done, and the line stays open without an answer.
+    SilentAfter,
 }
 
 /// What the client asked for, before it is done: method and path with query, as sent.
@@ -105,6 +109,15 @@ impl Stub {
                     None => world.done(&request),
                     Some(Fault::Refused(status, code)) => refusal(status, code),
                     Some(Fault::CutBefore) => return None,
+                    Some(fault @ (Fault::Silent | Fault::SilentAfter)) => {
+                        if fault == Fault::SilentAfter {
+                            world.done(&request);
+                        }
+                        drop(world);
+                        // Until the client hangs up.
+                        let _ = reader.read(&mut [0]);
+                        return None;
+                    }
                     Some(Fault::CutAfter) => {
                         world.done(&request);
                         return None;
@@ -149,10 +162,12 @@ fn send(mut stream: &TcpStream, request: &Request, answer: &Answer) -> Option<()
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    stream.write_all((head + "\r\n").as_bytes()).ok()?;
+    let mut whole = (head + "\r\n").into_bytes();
     if request.method != "HEAD" {
-        stream.write_all(&answer.body).ok()?;
+        whole.extend_from_slice(&answer.body);
     }
+    // In one piece: the rest of two would wait for a sign that the first has come.
+    stream.write_all(&whole).ok()?;
     stream.flush().ok()
 }
 

@@ -22,7 +22,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The world refused. The commit is as it was: with room on the disk again, it can be published again.
-    #[error("commit {number} is not made: {source}")]
+    #[error("commit {number} {}: {source}", may_be_made(source))]
     Store {
         /// Its number.
         number: u64,
@@ -60,6 +60,10 @@ pub enum CommitError {
         /// The first sum that does not hold.
         what: String,
     },
+}
+
+fn may_be_made(source: &StoreError) -> &'static str {
+    if matches!(source, StoreError::Undecided { .. }) { "may be made or not" } else { "is not made" }
 }
 
 impl CommitError {

@@ -263,8 +263,8 @@ impl Owner {
             // taken: then it is decided, and whichever of the requests for them comes last changes nothing.
             match (absent, pauses.next()) {
                 (Some(source), _) if !store_is_away(&source) => return Err(CommitError::Store { number, source }),
-                (_, Some(pause)) => std::thread::park_timeout(*pause),
-                (_, None) => {
+                (_, Some(pause)) if self.store.pause(*pause) => {}
+                _ => {
                     let source = StoreError::Undecided { path: self.store.path(&path) };
                     return Err(CommitError::Store { number, source });
                 }

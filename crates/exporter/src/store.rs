@@ -7,6 +7,7 @@
 mod connect;
 mod disk;
 mod part;
+mod patience;
 mod read;
 
 #[cfg(test)]
@@ -20,11 +21,12 @@ use disk::Disk;
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem};
 pub(crate) use part::Part;
+use patience::Patience;
 pub use read::{Reading, StoredFile};
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -46,8 +48,11 @@ struct Inner {
 #[derive(Debug)]
 enum Kind {
     Disk(Disk),
-    /// Pauses before each further attempt to find out whether a manifest was created.
-    Objects(&'static [Duration]),
+    Objects {
+        /// Before each further attempt to find out whether a manifest was created.
+        pauses: &'static [Duration],
+        patience: Patience,
+    },
 }
 
 /// Half a minute: a request that was given up may be under way no longer.
@@ -117,7 +122,7 @@ impl Store {
         objects: Arc<dyn ObjectStore>,
         pauses: &'static [Duration],
     ) -> Result<Store, StoreError> {
-        Store::of(place, objects, Kind::Objects(pauses))
+        Store::of(place, objects, Kind::Objects { pauses, patience: Patience::default() })
     }
 
     fn of(place: &Path, objects: Arc<dyn ObjectStore>, kind: Kind) -> Result<Store, StoreError> {
@@ -162,12 +167,34 @@ impl Store {
     fn disk(&self) -> Option<&Disk> {
         match &self.inner.kind {
             Kind::Disk(disk) => Some(disk),
-            Kind::Objects(_) => None,
+            Kind::Objects { .. } => None,
         }
     }
 
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.inner.runtime.block_on(future)
+    /// From when `sign` is set on, an object store that does not answer is given up within some seconds. A disk is not asked.
+    pub fn give_up_at(&self, sign: &Arc<AtomicBool>) {
+        if let Kind::Objects { patience, .. } = &self.inner.kind {
+            patience.ends_with(Arc::clone(sign));
+        }
+    }
+
+    /// Pauses before an object store is asked again; false where it is not to be any more.
+    pub(crate) fn pause(&self, pause: Duration) -> bool {
+        match &self.inner.kind {
+            Kind::Disk(_) => true,
+            Kind::Objects { patience, .. } => patience.pause(pause),
+        }
+    }
+
+    fn block_on<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+        self.inner.runtime.block_on(self.ask(request))
+    }
+
+    async fn ask<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+        match &self.inner.kind {
+            Kind::Disk(_) => request.await,
+            Kind::Objects { patience, .. } => patience.wait(request).await,
+        }
     }
 
     fn refused(&self, doing: &'static str, relative: &str) -> impl FnOnce(object_store::Error) -> StoreError {
@@ -183,7 +210,7 @@ impl Store {
     pub(crate) fn pauses(&self) -> &'static [Duration] {
         match &self.inner.kind {
             Kind::Disk(_) => &[],
-            Kind::Objects(pauses) => pauses,
+            Kind::Objects { pauses, .. } => pauses,
         }
     }
 

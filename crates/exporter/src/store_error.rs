@@ -73,7 +73,7 @@ pub enum StoreError {
     },
     /// The object store took a request to create a file, and then could not say whether it is there.
     #[error(
-        "cannot tell whether {path} was created, for the object store gave no clear answer for half a minute; the next start finds out"
+        "cannot tell whether {path} was created, for the object store gave no clear answer in time; the next start finds out"
     )]
     Undecided {
         /// The manifest.

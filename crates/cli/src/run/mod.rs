@@ -26,7 +26,7 @@ use owner::{Happening, LaneHandle, Owner, State};
 use start::Started;
 use status::Teller;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
@@ -153,8 +153,17 @@ pub(crate) fn run(
     let ended = owner.run();
     // The owner is gone, and with it its ends of the channels: the threads see that and return.
     join(threads)?;
-    let written = ended?;
+    let written = ended.map_err(|problem| if stop.load(Ordering::Relaxed) { stopped(problem) } else { problem })?;
     Ok(Ran { commit: written.commit, ledger: written.ledger })
+}
+
+/// What a stop did not wait for is said as such.
+fn stopped(problem: Problem) -> Problem {
+    let message = match problem.awaits {
+        Some(_) => format!("Stopped, and what is not committed is read again at the next start: {}", problem.message),
+        None => problem.message,
+    };
+    Problem { message, ..problem }
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<(), Problem> {

@@ -57,6 +57,7 @@ impl Started {
 
         let letters = Letters::open(settings)?;
         let store = directory::create_or_open(out)?;
+        store.give_up_at(give_up);
         let (owner, mut keys) = directory::take(&store, settings, DirectoryOwner::take)?;
         if owner.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
             return Err(Problem::world(format!(

@@ -41,7 +41,7 @@ impl Part {
         let path = store.staged(path);
         let to = match &store.inner.kind {
             Kind::Disk(disk) => To::Disk(disk.create(&path)?),
-            Kind::Objects(_) => To::Objects { piece: Vec::new(), upload: None },
+            Kind::Objects { .. } => To::Objects { piece: Vec::new(), upload: None },
         };
         Ok(Part { store: store.clone(), path, bytes: 0, to })
     }
@@ -51,7 +51,7 @@ impl Part {
         match &mut self.to {
             To::Disk(file) => match &self.store.inner.kind {
                 Kind::Disk(disk) => disk.sync_file(file, &self.path),
-                Kind::Objects(_) => Ok(()),
+                Kind::Objects { .. } => Ok(()),
             },
             To::Objects { piece, upload } => {
                 let location = object_store::path::Path::from(self.path.as_str());

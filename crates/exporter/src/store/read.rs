@@ -50,7 +50,7 @@ impl StoredFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(source) => Err(StoreError::Io { doing: "read", path: store.path(path), source }),
             },
-            Kind::Objects(_) => {
+            Kind::Objects { .. } => {
                 let location = object_store::path::Path::from(path);
                 let meta = match store.block_on(store.inner.objects.head(&location)) {
                     Err(object_store::Error::NotFound { .. }) => return Ok(None),
