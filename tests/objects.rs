@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use exporter::{CommitKind, Draft};
 
 use crate::data_directory;
 use crate::docs::pages::document;
@@ -12,7 +15,7 @@ use crate::readers::python;
 use crate::reference;
 use crate::replay::flags;
 use crate::s3::{BUCKET, Endpoint, Fault, Moto, Stub};
-use crate::support::{clear_settings, finish, folder, have, run, seeds};
+use crate::support::{clear_settings, finish, folder, have, run, say, seeds};
 use crate::tables::Tables;
 
 /// Whether the binary under test knows object stores; where it does not, that it says so.
@@ -149,6 +152,48 @@ fn what_is_larger_than_a_request_goes_in_pieces() {
     stub.endpoint.download("large", &folder.path().join("copy"));
     let rows = data_directory::table(&folder.path().join("copy"), "rejected").unwrap().rows.len();
     assert_eq!(rows, 700);
+}
+
+/// As many commits as may come before one restates all, and none of them says anything.
+fn long_chain(endpoint: &Endpoint, folder: &Path, prefix: &str) -> u64 {
+    let last = 2 * exporter::RESTATE_EVERY - 1;
+    let store = exporter::Store::create(&folder.join("long")).unwrap();
+    let identity = exporter::Identity {
+        writer: "main".into(),
+        incarnation: 1,
+        version: env!("CARGO_PKG_VERSION").into(),
+        config: String::new(),
+    };
+    let mut owner = exporter::Owner::take(&store, identity, 1).unwrap();
+    for at in 1..=last {
+        let at = i64::try_from(at).unwrap();
+        let newest = owner.chain().newest();
+        let draft =
+            newest.map_or_else(|| Draft::first(CommitKind::Run, at), |it| Draft::after(it, CommitKind::Run, at));
+        owner.publish(&owner.begin(), &draft).unwrap();
+    }
+    for number in 1..=last {
+        let path = exporter::manifest_path("main", number);
+        endpoint.set(&format!("{prefix}/{path}"), Some(&fs::read(store.path(&path)).unwrap()));
+    }
+    last
+}
+
+#[test]
+fn a_long_chain_opens_soon_though_the_store_is_far() {
+    if !built() {
+        return;
+    }
+    let (stub, folder) = (Stub::start(), folder());
+    let last = long_chain(&stub.endpoint, folder.path(), "long");
+    let latency = Duration::from_millis(20);
+    stub.is_far(latency);
+    let began = Instant::now();
+    stub.endpoint.jauge(["show", &format!("s3://{BUCKET}/long"), "--files", "events"]).exits(0);
+    let (took, asked) = (began.elapsed(), stub.requests());
+    say(&format!("a chain of {last} commits, {latency:?} a request: opened in {took:?}, with {asked} requests"));
+    // One after the other they would take 20 s. Some are for the bucket, the list, and the search for the last that restates.
+    assert!(asked <= 1_010 && took < Duration::from_secs(10), "{asked} requests in {took:?}");
 }
 
 #[test]

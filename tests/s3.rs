@@ -44,14 +44,20 @@ impl Endpoint {
         finish(command, &[])
     }
 
-    /// Sends a request without a body; returns status and body. Who asks must be said, and is not proved.
+    /// Sends a request without a body; returns status and body.
     pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, Vec<u8>) {
+        self.send(method, path, &[])
+    }
+
+    /// Sends a request; returns status and body. Who asks must be said, and is not proved.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.0).unwrap();
         // Of HTTP 1.0 the end of the stream is the end of the body.
         let who =
             "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        let head = format!("Host: {}\r\nAuthorization: {who}\r\nContent-Length: 0", self.0);
+        let head = format!("Host: {}\r\nAuthorization: {who}\r\nContent-Length: {}", self.0, body.len());
         write!(stream, "{method} {path} HTTP/1.0\r\n{head}\r\n\r\n").unwrap();
+        stream.write_all(body).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
@@ -69,11 +75,24 @@ impl Endpoint {
         keys.collect()
     }
 
+    /// The bytes of an object; `None` where there is none.
+    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
+        let (status, bytes) = self.ask("GET", &format!("/{BUCKET}/{}", key.replace('=', "%3D")));
+        assert!(status == 200 || status == 404, "{key}: {status}");
+        (status == 200).then_some(bytes)
+    }
+
+    /// Puts an object there; or, of no bytes, takes it away.
+    pub(crate) fn set(&self, key: &str, bytes: Option<&[u8]>) {
+        let (method, body) = bytes.map_or(("DELETE", &[][..]), |bytes| ("PUT", bytes));
+        let (status, said) = self.send(method, &format!("/{BUCKET}/{}", key.replace('=', "%3D")), body);
+        assert!(matches!(status, 200 | 204), "{key}: {}", String::from_utf8_lossy(&said));
+    }
+
     /// Copies all objects below a prefix to a folder.
     pub(crate) fn download(&self, prefix: &str, to: &Path) {
         for key in self.keys(prefix) {
-            let (status, bytes) = self.ask("GET", &format!("/{BUCKET}/{}", key.replace('=', "%3D")));
-            assert_eq!(status, 200, "{key}");
+            let bytes = self.object(&key).unwrap_or_else(|| panic!("no {key}"));
             let file = to.join(key.strip_prefix(prefix).unwrap().trim_start_matches('/'));
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, bytes).unwrap();

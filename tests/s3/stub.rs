@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::{BUCKET, Endpoint};
 
@@ -43,6 +44,9 @@ struct World {
     forecast: Option<Box<Forecast>>,
     /// Faults that struck.
     struck: usize,
+    /// How long the way of each request is, there and back.
+    latency: Duration,
+    requests: usize,
 }
 
 struct Request {
@@ -88,6 +92,17 @@ impl Stub {
         self.world().struck
     }
 
+    /// From here on each request is so long on its way; their count begins anew.
+    pub(crate) fn is_far(&self, latency: Duration) {
+        let mut world = self.world();
+        (world.latency, world.requests) = (latency, 0);
+    }
+
+    /// Requests since [`Stub::is_far`].
+    pub(crate) fn requests(&self) -> usize {
+        self.world().requests
+    }
+
     /// Uploads that were begun and are neither complete nor aborted.
     pub(crate) fn open_uploads(&self) -> usize {
         self.world().uploads.len()
@@ -101,8 +116,11 @@ impl Stub {
         let mut reader = BufReader::new(stream);
         loop {
             let request = read_request(&mut reader)?;
+            let latency = self.world().latency;
+            wait(latency);
             let answer = {
                 let mut world = self.world();
+                world.requests += 1;
                 let fault = world.forecast.as_mut().and_then(|sky| sky(&request.method, &request.target));
                 world.struck += usize::from(fault.is_some());
                 match fault {
@@ -134,6 +152,11 @@ impl Stub {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time that a request is on its way is told by the clock alone")]
+fn wait(latency: Duration) {
+    thread::sleep(latency);
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {
@@ -288,7 +311,9 @@ impl World {
         let prefix = query.get("prefix").map_or("", String::as_str);
         let delimiter = query.get("delimiter").filter(|delimiter| !delimiter.is_empty());
         let (mut list, mut folders) = (String::new(), std::collections::BTreeSet::new());
-        for (key, bytes) in self.objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        let after = query.get("start-after").map_or("", String::as_str);
+        let is_asked = |key: &str| key.starts_with(prefix) && key > after;
+        for (key, bytes) in self.objects.iter().filter(|(key, _)| is_asked(key)) {
             let rest = &key[prefix.len()..];
             match delimiter.and_then(|delimiter| rest.find(delimiter.as_str())) {
                 Some(at) => drop(folders.insert(&key[..=prefix.len() + at])),

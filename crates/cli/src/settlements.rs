@@ -4,7 +4,7 @@
 use crate::problem::Problem;
 use aggregator::Rules;
 use audience::Ms;
-use exporter::{Chain, Manifest, Store, read_manifest};
+use exporter::{Chain, Manifest, Store, read_manifests};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
@@ -60,8 +60,8 @@ impl Settlements {
     /// Reads those of the broadcasts `ids` from all commits.
     pub(crate) fn of(store: &Store, chain: &Chain, ids: BTreeSet<String>) -> Result<Settlements, Problem> {
         let mut settlements = Settlements { only: Some(ids), ..Settlements::default() };
-        for number in 1..=chain.number() {
-            settlements.take(&read_manifest(store, chain.writer(), number)?);
+        for manifest in read_manifests(store, chain.writer(), 1..=chain.number()) {
+            settlements.take(&manifest?);
         }
         Ok(settlements)
     }

@@ -82,7 +82,8 @@ impl Collector for Numbers {
         let is = |yes: bool| i64::from(yes);
         family.gauge("ready", "1 where /readyz says ok", is(status.not_ready(self.now).is_empty()))?;
         let waits = |what: &str| is(status.waits_for.iter().any(|one| one.contains(what)));
-        let words = [("broker", "broker"), ("disk", "disk"), ("store", "store"), ("rejected_topic", "rejected records")];
+        let words =
+            [("broker", "broker"), ("disk", "disk"), ("store", "store"), ("rejected_topic", "rejected records")];
         let waiting = words.map(|(label, words)| ([("for", label.to_owned())], waits(words)));
         family.labelled("waiting", "1 while it waits for what it cannot do without", waiting)?;
         family.gauge("stopping", "1 from the signal to the end", is(status.phase == Phase::Stopping))?;

@@ -2,7 +2,7 @@
 //! there with the bytes and rows that its manifest states. It reads manifests and files alone, and names the first thing that is wrong.
 
 use crate::{
-    chain::{ChainError, State, follows, newest_number, read_manifest},
+    chain::{ChainError, State, follows, newest_number, read_manifests},
     manifest::{FileEntry, Manifest, SNAPSHOT, SnapshotFile, manifest_path},
     recover::{is_of, present},
     store::Store,
@@ -76,9 +76,9 @@ fn audit_writer(
     let mut state = State::default();
     let mut parent: Option<Manifest> = None;
     let mut sums = Sums::default();
-    for number in 1..=newest_number(store, writer)? {
-        let place = manifest_path(writer, number);
-        let manifest = read_manifest(store, writer, number)?;
+    for manifest in read_manifests(store, writer, 1..=newest_number(store, writer)?) {
+        let manifest = manifest?;
+        let place = manifest_path(writer, manifest.number);
         follows(&manifest, parent.as_ref())?;
         let applied = state.apply(&manifest).and_then(|()| state.check_restated(&manifest));
         applied.and_then(|()| sums.add(&manifest)).map_err(|what| ChainError::damaged(&place, what))?;

@@ -8,7 +8,10 @@ use crate::{
     store_error::StoreError,
 };
 use audience::Ms;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, iter,
+};
 
 /// The first thing that is wrong with a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,13 +144,14 @@ impl Chain {
         let mut unread = Vec::new();
         let mut state = State::default();
         let mut newest = None;
-        let mut number = last;
-        while number > 0 {
-            let manifest = read_manifest(store, writer, number)?;
+        // What lies before the last that restates is not even asked for.
+        let first = (last - last % RESTATE_EVERY).max(1);
+        let back = read_manifests(store, writer, (first..=last).rev());
+        for manifest in back.chain(read_manifests(store, writer, (1..first).rev())) {
+            let manifest = manifest?;
             if let Some(child) = unread.last() {
                 follows(child, Some(&manifest))?;
             }
-            number -= 1;
             if let Some(restated) = &manifest.restated {
                 state = State::of_restated(restated);
                 newest = Some(manifest);
@@ -155,7 +159,7 @@ impl Chain {
             }
             unread.push(manifest);
         }
-        if number == 0
+        if newest.is_none()
             && let Some(first) = unread.last()
         {
             follows(first, None)?;
@@ -225,8 +229,31 @@ impl Chain {
 /// # Errors
 /// [`ChainError`]; a commit that is absent is damage.
 pub fn read_manifest(store: &Store, writer: &str, number: u64) -> Result<Manifest, ChainError> {
+    let got = store.get(&manifest_path(writer, number))?;
+    unsealed(writer, number, got)
+}
+
+/// Reads commits in the order of `numbers`, as [`read_manifest`] does; from an object store some at once, for each request takes its time.
+pub fn read_manifests(
+    store: &Store,
+    writer: &str,
+    mut numbers: impl Iterator<Item = u64>,
+) -> impl Iterator<Item = Result<Manifest, ChainError>> {
+    let mut got = VecDeque::new();
+    iter::from_fn(move || {
+        if got.is_empty() {
+            let next: Vec<u64> = numbers.by_ref().take(store.at_once()).collect();
+            let paths: Vec<String> = next.iter().map(|number| manifest_path(writer, *number)).collect();
+            got.extend(next.into_iter().zip(store.get_all(&paths)));
+        }
+        let (number, bytes) = got.pop_front()?;
+        Some(bytes.map_err(ChainError::from).and_then(|bytes| unsealed(writer, number, bytes)))
+    })
+}
+
+fn unsealed(writer: &str, number: u64, bytes: Option<Vec<u8>>) -> Result<Manifest, ChainError> {
     let path = manifest_path(writer, number);
-    let bytes = store.get(&path)?.ok_or_else(|| ChainError::damaged(&path, "is missing"))?;
+    let bytes = bytes.ok_or_else(|| ChainError::damaged(&path, "is missing"))?;
     let manifest = Manifest::unseal(&path, &bytes)?;
     if manifest.number != number || manifest.writer != writer {
         let what = format!("says that it is commit {} of {}", manifest.number, manifest.writer);
@@ -246,12 +273,13 @@ pub(crate) fn follows(child: &Manifest, parent: Option<&Manifest>) -> Result<(),
     balance::check(child, parent).map_err(|what| ChainError::damaged(&place, format!("does not add up: {what}")))
 }
 
-/// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there.
+/// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there; in an object store, where a long list takes
+/// long, those from the last that restates.
 pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainError> {
-    let (_, names) = store.list(&format!("commits/{writer}"))?;
-    let mut last = 0;
-    for name in &names {
-        if *name != format!("{:020}.json", last + 1) {
+    let mut last = if store.is_local() { 0 } else { newest_restating(store, writer)? };
+    let after = (last > 0).then(|| manifest_path(writer, last));
+    for name in store.names_after(&format!("commits/{writer}"), after.as_deref())? {
+        if name != format!("{:020}.json", last + 1) {
             let next = manifest_path(writer, last + 1);
             let what = format!("should be the next commit, but {name} is");
             return Err(ChainError::damaged(&next, what));
@@ -259,4 +287,20 @@ pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainErr
         last += 1;
     }
     Ok(last)
+}
+
+/// Number of a commit that restates, by and large the newest that does; 0 if there is none. A search by halves takes a few requests, where a
+/// list of all commits of a year takes thousands.
+fn newest_restating(store: &Store, writer: &str) -> Result<u64, StoreError> {
+    let is_there = |place: u64| store.is_there(&manifest_path(writer, place * RESTATE_EVERY));
+    let mut unknown = 1;
+    while is_there(unknown)? {
+        unknown *= 2;
+    }
+    let mut known = unknown / 2;
+    while unknown - known > 1 {
+        let middle = known + (unknown - known) / 2;
+        if is_there(middle)? { known = middle } else { unknown = middle }
+    }
+    Ok(known * RESTATE_EVERY)
 }

@@ -44,7 +44,7 @@ mod sample;
 mod weather;
 
 pub use audit::{ChainReport, audit_chain};
-pub use chain::{Chain, ChainError, Damage, read_manifest};
+pub use chain::{Chain, ChainError, Damage, read_manifest, read_manifests};
 pub use commit::{Commit, CommitError, Folder, PartWriter};
 pub use draft::Draft;
 pub use faults::{Faults, Step};

@@ -264,11 +264,31 @@ fn a_new_prefix_is_one_without_commits() {
 #[test]
 fn a_store_that_overwrites_is_refused() {
     let world = world(1);
-    world.turns(|number| (number == 3).then_some(Fault::Forgets));
+    world.turns(|number| (number == 4).then_some(Fault::Forgets));
     let store = world.store(NEVER);
-    // What it is asked: the list of commits, the newest, the one that fences; and that again.
+    // What it is asked: whether a commit restates, the list of commits, the newest, the one that fences; and that again.
     let error = take(&store, 2).unwrap_err();
     assert!(error.to_string().contains("If-None-Match") && error.exit_code() == 3 && !error.may_pass(), "{error}");
+}
+
+#[test]
+fn a_long_chain_opens_in_few_requests() {
+    let world = world(1);
+    let store = world.store(NEVER);
+    let mut owner = take(&store, 2).unwrap();
+    let last = 9 * RESTATE_EVERY + 3;
+    while owner.chain().number() < last {
+        commit(&mut owner).unwrap();
+    }
+    let before = world.requests();
+    let opened = Chain::open(&store, "main").unwrap();
+    // Eight ask for a commit that restates, one for the list after it, and one each for that commit and the three after it.
+    assert_eq!(world.requests() - before, 8 + 1 + 4);
+    assert_eq!((opened.newest(), opened.state()), (owner.chain().newest(), owner.chain().state()));
+    expect_in_order(&store);
+    store.remove(&manifest_path("main", last - 1)).unwrap();
+    let error = Chain::open(&store, "main").unwrap_err();
+    assert!(error.exit_code() == 4 && error.to_string().contains("should be the next commit"), "{error}");
 }
 
 #[test]

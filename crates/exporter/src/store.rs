@@ -67,6 +67,9 @@ const PAUSES: &[Duration] = &[
     Duration::from_secs(9),
 ];
 
+/// Small files that are asked for at once.
+const AT_ONCE: usize = if cfg!(test) { 3 } else { 64 };
+
 /// What became of a manifest that was to be created.
 #[derive(Debug)]
 pub(crate) enum Put {
@@ -292,11 +295,34 @@ impl Store {
 
     /// The bytes of a small file; `None` where it is absent.
     pub(crate) fn get(&self, relative: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.runtime.block_on(self.bytes_of(relative))
+    }
+
+    /// How many small files are best asked for at once.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.is_local() { 1 } else { AT_ONCE }
+    }
+
+    /// The bytes of small files, each as [`Store::get`] gives them, asked for at once.
+    pub(crate) fn get_all(&self, relative: &[String]) -> Vec<Result<Option<Vec<u8>>, StoreError>> {
+        let asked = relative.iter().map(|path| self.bytes_of(path));
+        self.inner.runtime.block_on(futures_util::future::join_all(asked))
+    }
+
+    async fn bytes_of(&self, relative: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let location = object_store::path::Path::from(relative);
-        let got = self.block_on(async { self.inner.objects.get(&location).await?.bytes().await });
-        match got {
+        match self.ask(async { self.inner.objects.get(&location).await?.bytes().await }).await {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.refused("read", relative)(error)),
+        }
+    }
+
+    /// Whether there is a file of that name.
+    pub(crate) fn is_there(&self, relative: &str) -> Result<bool, StoreError> {
+        match self.block_on(self.inner.objects.head(&object_store::path::Path::from(relative))) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.refused("read", relative)(error)),
         }
     }
@@ -315,6 +341,18 @@ impl Store {
         folders.sort_unstable();
         files.sort_unstable();
         Ok((folders, files))
+    }
+
+    /// Names of the files in a folder that has none below it, sorted; of those behind the file `after`, where one is given.
+    pub(crate) fn names_after(&self, folder: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let Some(after) = after else { return Ok(self.list(folder)?.1) };
+        let (prefix, after) = (object_store::path::Path::from(folder), object_store::path::Path::from(after));
+        let listed = self.inner.objects.list_with_offset(Some(&prefix), &after);
+        let listed = self.block_on(listed.try_collect::<Vec<_>>()).map_err(self.refused("list", folder))?;
+        let names = listed.iter().filter_map(|meta| meta.location.filename()).map(str::to_owned);
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Every file below a folder, staged ones, too, as sorted relative paths.

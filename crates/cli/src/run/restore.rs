@@ -14,7 +14,7 @@ use crate::stored::open_table;
 use aggregator::{Resume, Settled};
 use audience::Ms;
 use exporter::{
-    CommitKind, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot, read_manifest,
+    CommitKind, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot, read_manifests,
 };
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -44,9 +44,8 @@ fn read(
     let reader = open_snapshot(owner.store(), snapshot).map_err(|error| error.to_string())?;
     fits(started, settings, &reader)?;
     let head = reader.head().clone();
-    let later = (head.commit + 1..=owner.chain().number())
-        .map(|number| read_manifest(owner.store(), WRITER, number).map_err(|error| error.to_string()))
-        .collect::<Result<Vec<Manifest>, String>>()?;
+    let later = read_manifests(owner.store(), WRITER, head.commit + 1..=owner.chain().number());
+    let later = later.collect::<Result<Vec<Manifest>, _>>().map_err(|error| error.to_string())?;
     if later.iter().any(|manifest| manifest.kind == CommitKind::Forget) {
         return Err("a broadcast was forgotten since it was taken".to_owned());
     }

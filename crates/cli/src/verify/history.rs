@@ -8,7 +8,7 @@ use crate::settling::gaps_of;
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{CommitKind, Lost, Manifest, Table, note_lost, read_manifest};
+use exporter::{CommitKind, Lost, Manifest, Table, note_lost, read_manifests};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the commits say.
@@ -76,9 +76,8 @@ impl History {
     /// Reads all commits up to the newest that `stored` has.
     pub(super) fn read(stored: &Stored) -> Result<History, Problem> {
         let mut history = History::default();
-        for number in 1..=stored.chain.number() {
-            let manifest = read_manifest(&stored.store, stored.chain.writer(), number)?;
-            history.take(stored, &manifest);
+        for manifest in read_manifests(&stored.store, stored.chain.writer(), 1..=stored.chain.number()) {
+            history.take(stored, &manifest?);
         }
         history.settlements = history.settlements(stored);
         Ok(history)
