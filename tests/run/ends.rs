@@ -6,10 +6,13 @@ use std::thread;
 
 use ingester::producer::{Producer, Target};
 
-use super::{RULES, Running, SOON, Topic, join, leave, ledger, line, newest_manifest, place, settled_rows, verified};
+use super::{
+    RULES, Running, SOON, Topic, join, leave, ledger, line, live_rows, newest_manifest, place, settled_rows, strs,
+    verified, with_rules,
+};
 use crate::data_directory;
 use crate::kafka::RealKafka;
-use crate::reference::{self, NaiveEvent};
+use crate::reference::{self, NaiveEvent, Rules};
 use crate::support::{finish, folder, have, jauge};
 use crate::tables::{Ledger, Tables};
 
@@ -184,4 +187,67 @@ fn a_directory_may_be_fed_from_other_topics_later() {
         Tables::assert_equal(&expected, &data_directory::read(&out), &format!("round {n}, {read}"));
         verified(&out);
     }
+}
+
+/// Late events hold an airing on air in the live curve when it has settled by its own events: the end of the data closes its minutes then, and
+/// settles nothing. What an end has closed stays closed.
+#[test]
+fn an_end_that_settles_nothing_closes_the_live_minutes_once() {
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };
+    let flags = with_rules(rules, &["--lateness=0s", "--settle-interval=0s", "--idle-after=1h"]);
+    let of_other = |event: NaiveEvent| NaiveEvent { broadcast: "other".into(), ..event };
+    // Of the other broadcast all has settled that comes before 99 s: its later events move nothing but the watermark.
+    let first = [of_other(join("x", 39_000))];
+    topic.send_events(&first);
+    topic.until_end(&out, &strs(&flags)).exits(0);
+    let late = [join("a", 10_000), of_other(join("y", 75_000))];
+    topic.send_events(&late);
+    let mut running = Running::of(&topic, &out, &strs(&flags));
+    // It is over at 70 s; in the live curve it began with the watermark, at 39 s, so that it is over at 99 s.
+    running.wait_for("airing that settles", |line| line.contains(r#""airings_settled":1"#));
+    running.stop();
+    assert_eq!((ledger(&out, "after_settle"), ledger(&out, "not_yet_settled")), (1, 0));
+    let closed = |broadcast: &str| live_rows(&out).rows.iter().filter(|row| row[0] == broadcast).count();
+    assert_eq!(closed("b"), 1);
+
+    topic.until_end(&out, &strs(&flags)).exits(0);
+    let manifest = newest_manifest(&out).unwrap();
+    let added = manifest["added"].as_array().unwrap();
+    assert!(manifest["settled"].is_null() && added.iter().all(|file| file["table"] == "live"), "{manifest}");
+    assert_eq!((closed("b"), &manifest["ended"]), (2, &manifest["number"]));
+    verified(&out);
+    // Whoever comes after the end, with or without events, finds nothing on air.
+    topic.until_end(&out, &strs(&flags)).exits(0);
+    assert_eq!(newest_manifest(&out).unwrap()["added"], serde_json::Value::Null);
+    let more = [join("b", 130_000), leave("b", 190_000)];
+    topic.send_events(&more);
+    topic.until_end(&out, &strs(&flags)).exits(0);
+    assert_eq!(closed("b"), 4);
+    verified(&out);
+    let all = [&first[..], &late[..1], &more].concat();
+    let expected = Tables { ledger: Ledger::default(), ..reference::settled(&all, rules) };
+    Tables::assert_equal(&expected, &settled_rows(&out), "ended twice");
+}
+
+/// Late events that come behind their broadcast's frontier change nothing of an airing that has ended with the data.
+#[test]
+fn what_an_end_has_closed_stays_closed_whoever_comes_late() {
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };
+    let flags = with_rules(rules, &["--lateness=0s"]);
+    let of_other = |event: NaiveEvent| NaiveEvent { broadcast: "other".into(), ..event };
+    topic.send_events(&[join("a", 0), join("b", 30_000), of_other(join("x", 50_000))]);
+    topic.until_end(&out, &strs(&flags)).exits(0);
+    let before = live_rows(&out);
+    for late in [join("c", 10_000), of_other(join("y", 20_000))] {
+        topic.send_events(&[late]);
+        topic.until_end(&out, &strs(&flags)).exits(0);
+        verified(&out);
+    }
+    assert_eq!(live_rows(&out).rows, before.rows);
 }

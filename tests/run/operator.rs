@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,10 +13,11 @@ use super::{
     RULES, Running, SOON, Topic, join, leave, ledger, newest_manifest, strs, verified, wait_until, with_rules,
 };
 use crate::data_directory;
+use crate::oracle::{Oracle, oracle};
 use crate::random_events::{Chance, Scene};
 use crate::reference::{self, NaiveEvent, Rules};
 use crate::replay::flags;
-use crate::support::{Ran, files_under, folder, run, seeds};
+use crate::support::{Ran, files_under, folder, have, run, seeds, shared};
 use crate::tables::Tables;
 
 const MINUTE: i64 = 60_000;
@@ -153,6 +155,61 @@ fn random_events_in_any_parts_settle_as_if_they_had_come_at_once() {
         }
         is_as_if_on_time(&scene.events, other, &out, &format!("seed {seed} by other rules"));
     }
+}
+
+/// Sends lines in three parts, each settled before the next comes, and has an operator settle what came late. Then, and again by other
+/// rules, the tables are what the oracle says of all lines.
+fn as_the_oracle_says(
+    oracle: &Oracle,
+    lines: &[String],
+    ids: &BTreeSet<String>,
+    rules: Rules,
+    other: Rules,
+    seed: u64,
+) {
+    let (_broker, topic) = Topic::embedded(3);
+    let (folder, mut chance) = (folder(), Chance::new(seed));
+    let (file, out) = (folder.path().join("events.ndjson"), folder.path().join("run"));
+    fs::write(&file, lines.join("\n")).unwrap();
+    let mut parts = vec![Vec::new(); 3];
+    lines.iter().for_each(|line| parts[chance.below(3)].push(line));
+    for part in &parts {
+        for line in part {
+            topic.send(i32::try_from(chance.below(3)).unwrap(), Some(line.as_bytes()));
+        }
+        topic.flush();
+        topic.until_end(&out, &strs(&with_rules(rules, &["--commit-interval=50ms"]))).exits(0);
+    }
+    verified(&out);
+    for (by, given) in [(rules, Vec::new()), (other, flags(other))] {
+        ids.iter().for_each(|id| drop(operator("settle", &out, id, &strs(&given)).exits(0)));
+        let context = format!("seed {seed}, settled again by {by:?}");
+        Tables::assert_equal(&oracle.tables(std::slice::from_ref(&file), by), &data_directory::read(&out), &context);
+        verified(&out);
+    }
+}
+
+#[test]
+fn what_is_settled_again_is_what_the_oracle_says() {
+    let Some(oracle) = have(oracle()) else { return };
+    for seed in seeds(4) {
+        let scene = Scene::new(seed + 100);
+        let ids: BTreeSet<String> = scene.events.iter().map(|event| event.broadcast.clone()).collect();
+        if ids.iter().any(|id| id.contains('\0')) {
+            // No command line can say it.
+            continue;
+        }
+        let other = Rules { session_timeout_ms: 90_000, timeout_grace_ms: 5_000, broadcast_idle_ms: 3_600_000 };
+        as_the_oracle_says(&oracle, &scene.lines(), &ids, scene.rules, other, scene.seed);
+    }
+    // Weeks of a real chat, of which two thirds come late.
+    let mut chat = String::new();
+    let data = fs::File::open(shared().unwrap().join("data/irc_qtox.ndjson.gz")).unwrap();
+    flate2::read::MultiGzDecoder::new(data).read_to_string(&mut chat).unwrap();
+    let lines: Vec<String> = chat.lines().map(str::to_owned).collect();
+    let id = |line: &String| serde_json::from_str::<Value>(line).unwrap()["broadcast_id"].as_str().unwrap().to_owned();
+    let other = Rules { session_timeout_ms: 3 * HOUR, timeout_grace_ms: HOUR, ..RULES };
+    as_the_oracle_says(&oracle, &lines, &lines.iter().map(id).collect(), RULES, other, 1);
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub(crate) fn check(manifest: &Manifest, parent: Option<&Manifest>) -> Result<()
             manifest.watermark
         ));
     }
+    let was = parent.and_then(|p| p.ended);
+    if ![was, Some(manifest.number)].contains(&manifest.ended) {
+        return Err(format!("the data ended with commit {:?}, before that with {was:?}", manifest.ended));
+    }
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub struct Draft {
     pub ledger: Ledger,
     /// What settled.
     pub settled: Vec<Settlement>,
+    /// Number of the last commit with which the data ended.
+    pub ended: Option<u64>,
     /// Files that are data no longer.
     pub removed: Vec<Removed>,
     /// Their rows that no added file holds again, by table.
@@ -67,6 +69,7 @@ impl Draft {
             inputs: Inputs { partitions: parent.inputs.partitions.iter().map(stay).collect(), sources: Vec::new() },
             watermark: parent.watermark,
             ledger: parent.ledger,
+            ended: parent.ended,
             snapshot: parent.snapshot.clone(),
             settings: parent.settings.clone(),
             ..Draft::default()
@@ -97,6 +100,7 @@ impl Draft {
             counts: draft.counts,
             ledger: draft.ledger,
             settled: draft.settled,
+            ended: draft.ended,
             added,
             removed: draft.removed,
             dropped: draft.dropped,

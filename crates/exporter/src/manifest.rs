@@ -76,6 +76,9 @@ pub struct Manifest {
     /// What settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<Settlement>,
+    /// Number of the last commit with which the data ended: whatever was on air was over then, whatever the watermark says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
     /// Files that are data from now on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<FileEntry>,

@@ -78,6 +78,7 @@ mod tests {
             counts: Counts::default(),
             ledger: Ledger { read: u64::MAX, ..Ledger::default() },
             settled: vec![],
+            ended: Some(1),
             added: vec![FileEntry { rewritten: true, ..FileEntry::default() }],
             removed: vec![],
             dropped: [("events".to_owned(), 1)].into(),

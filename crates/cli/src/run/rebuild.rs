@@ -31,11 +31,12 @@ pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(
 fn rebuild(started: &mut Started, settings: &Settings) -> Result<(), Problem> {
     started.live.set_gaps(&known_gaps(started));
     let frontiers = frontiers(started);
+    let ended = ended(started);
     let mut overhanging = BTreeSet::new();
     if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
         read_log(started, |row, _, _| {
             let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
-            let is_settled = row.event.ts() < frontier;
+            let is_settled = row.event.ts() < frontier && row.commit > ended;
             if is_settled && row.late_at != ON_TIME && row.late_at > frontier - settings.broadcast_idle_ms {
                 overhanging.insert(row.event.broadcast);
             }
@@ -78,6 +79,12 @@ fn lines_of(started: &Started, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u3
     Ok(broadcasts.iter().map(|broadcast| (*broadcast, line(broadcast))).collect())
 }
 
+/// The last commit with which the data ended: what came up to it has settled, and is over for the live curve, too.
+fn ended(started: &Started) -> i64 {
+    let ended = started.writer.owner.chain().newest().and_then(|newest| newest.ended);
+    ended.map_or(0, |number| i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// By number of the broadcast.
 fn frontiers(started: &Started) -> Vec<Ms> {
     let known = started.writer.owner.chain().frontiers();
@@ -106,9 +113,13 @@ fn feed(started: &mut Started, frontiers: &[Ms], overhang: &BTreeMap<u32, Line>)
     let mut lanes = std::mem::take(&mut started.lanes);
     let count = lanes.len();
     let open = started.watermark.map(minute_of);
+    let ended = ended(started);
     let (mut events, mut reach) = (0, Reach::default());
     let read = read_log(started, |row, topic, details| {
         reach.note(row.commit, row);
+        if row.commit <= ended {
+            return;
+        }
         let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
         let is_live = match overhang.get(&row.event.broadcast) {
             Some(line) => line.was_open(row.commit, row.event.ts()),

@@ -60,7 +60,9 @@ impl Writer {
         ledger.orphaned += sum(|one| one.tally.orphaned);
         ledger.not_yet_settled -= sum(|one| one.tally.total());
         // What is on air ends with the data: a later run that went on from before the end would close its minutes again.
-        draft.snapshot = draft.snapshot.filter(|_| !settle.is_end);
+        if settle.is_end {
+            (draft.snapshot, draft.ended) = (None, Some(commit.number()));
+        }
         if !is_nothing {
             draft.settled = vec![settlement(&settled, &names, &rules, commit.number() - 1)];
         }
