@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::live::wait_for_watermark;
 use super::settles::{night, smooth};
 use super::{
-    RULES, Running, Topic, event, join, leave, live_is_settled, live_rows, newest_manifest, settled_rows, strs,
+    RULES, Running, T, Topic, event, join, leave, live_is_settled, live_rows, newest_manifest, settled_rows, strs,
     verified, with_rules,
 };
 use crate::data_directory;
@@ -214,4 +214,47 @@ fn a_snapshot_that_is_gone_damaged_or_of_others_is_said_and_the_log_is_read() {
 fn snapshot_of(out: &Path) -> PathBuf {
     let manifest = newest_manifest(out).unwrap();
     out.join(manifest["snapshot"]["files"][0]["path"].as_str().unwrap())
+}
+
+/// A late event of a broadcast that had settled counts in the minute in which it came, also where the run stops before the minute closes.
+#[test]
+fn a_late_event_behind_its_frontier_is_counted_over_a_stop() {
+    let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };
+    let flags = with_rules(rules, &["--lateness=0s", "--idle-after=1h", "--settle-interval=0s"]);
+    // With a snapshot of it, with one from before its broadcast settled, and from the log alone.
+    for (stops, has_snapshot) in [(true, true), (false, true), (false, false)] {
+        let (_broker, topic) = Topic::embedded(1);
+        let folder = folder();
+        let out = folder.path().join("run");
+        topic.send_events(&[join("a", 0), leave("a", 10_000)]);
+        let mut running = Running::of(&topic, &out, &strs(&flags));
+        running.wait_until_read(2);
+        running.stop();
+        topic.send_events(&[join("b", 130_000)]);
+        let mut running = Running::of(&topic, &out, &strs(&flags));
+        running.wait_for("airing that settles", |line| line.contains(r#""airings_settled":1"#));
+        wait_for_watermark(&out, 130_000);
+        // Two come late for the airing that has settled, and one for that on air.
+        topic.send_events(&[join("c", 5_000), leave("c", 6_000), join("d", 125_000)]);
+        running.wait_until_read(6);
+        if stops {
+            running.stop();
+        } else {
+            running.signal("KILL");
+            running.ends(Duration::from_secs(30));
+        }
+        if !has_snapshot {
+            fs::remove_file(snapshot(&out)).unwrap();
+        }
+        topic.send_events(&[leave("b", 200_000)]);
+        let (mut running, said) = begun(&topic, &out, &strs(&flags));
+        assert_eq!(said.contains("from the snapshot"), has_snapshot, "{said}");
+        running.wait_until_read(7);
+        running.stop();
+        let live = live_rows(&out);
+        let of_minute = |row: &&Vec<String>| row[live.place("minute_at")] == (T + 120_000).to_string();
+        let late: Vec<&String> = live.rows.iter().filter(of_minute).map(|row| &row[live.place("late")]).collect();
+        assert_eq!(late, ["3"], "stopped: {stops}, with a snapshot: {has_snapshot}");
+        verified(&out);
+    }
 }
