@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::data_directory;
 use crate::kafka::RealKafka;
 use crate::random_events::{Chance, json};
-use crate::reference::{Kind, NaiveEvent, Rules};
+use crate::reference::{self, Kind, NaiveEvent, Rules};
 use crate::replay::flags;
 use crate::support::{Ran, files_under, finish, jauge, kill, run};
 use crate::tables::{Ledger, Table, Tables, difference};
@@ -173,6 +173,14 @@ fn with_rules(rules: Rules, more: &[&str]) -> Vec<String> {
 
 fn strs(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
+}
+
+/// What a run to the end of the data settles is what the reference computes of `sent`.
+#[track_caller]
+fn settled(topic: &Topic, out: &Path, sent: &[NaiveEvent], context: &str) {
+    topic.until_end(out, &[]).exits(0);
+    Tables::assert_equal(&reference::settled(sent, RULES), &data_directory::read(out), context);
+    verified(out);
 }
 
 /// `jauge verify` finds nothing wrong.

@@ -34,7 +34,7 @@ const PARTITIONS: i32 = 4;
 /// What a million events may take on a busy machine, in the oracle as in `verify`.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// How long a life lasts, ms. Short ones are as likely as ten times longer ones.
-const LIFE: (f64, f64) = (5.0, 3_000.0);
+const LIFE: (f64, f64) = (10.0, 5_000.0);
 
 /// What one round, or all of them, came to.
 #[derive(Clone, Debug, Default)]
@@ -209,7 +209,7 @@ impl Round {
     /// Of each life: commits so frequent that many are cut, and lanes that are other partitions' than before.
     fn flags<'a>(&self, rules: &[&'a str], number: u64) -> Vec<&'a str> {
         let mut chance = Chance::new(self.seed ^ (number << 32));
-        let interval = *chance.pick(&["--commit-interval=20ms", "--commit-interval=200ms", "--commit-interval=1s"]);
+        let interval = *chance.pick(&["--commit-interval=20ms", "--commit-interval=100ms", "--commit-interval=500ms"]);
         let lanes = *chance.pick(&["--lanes=1", "--lanes=2", "--lanes=3"]);
         [rules, &["--log-format=json", interval, lanes]].concat()
     }
@@ -319,7 +319,7 @@ fn a_seed_names_the_moments() {
         lives.iter().filter(|life| span.contains(&life.long)).count()
     };
     // From the first milliseconds to many commits later, at starts and after.
-    assert!([(5, 30), (30, 200), (200, 1_000), (1_000, 3_000)].iter().all(|(from, to)| share(*from, *to) > 50));
+    assert!([(10, 30), (30, 200), (200, 1_000), (1_000, 5_000)].iter().all(|(from, to)| share(*from, *to) > 50));
     let ready = lives.iter().filter(|life| life.is_ready).count();
     assert!((200..400).contains(&ready), "{ready} of {} after they were ready", lives.len());
 }

@@ -5,12 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::proxy::{Proxy, Weather};
-use super::{RULES, Running, SOON, Topic, join, leave, ledger, verified, wait_until};
-use crate::data_directory;
+use super::{Running, SOON, Topic, join, leave, ledger, settled, verified, wait_until};
 use crate::kafka::RealKafka;
-use crate::reference::{self, NaiveEvent};
+use crate::reference::NaiveEvent;
 use crate::support::{folder, have};
-use crate::tables::Tables;
 
 /// Some hundred viewers from the `first` on, who come and go.
 fn crowd(first: i64, viewers: i64) -> Vec<NaiveEvent> {
@@ -69,13 +67,6 @@ impl Scene {
         self.running.stop();
         settled(&self.direct, &self.folder.path().join("run"), &self.sent, context);
     }
-}
-
-#[track_caller]
-fn settled(topic: &Topic, out: &Path, sent: &[NaiveEvent], context: &str) {
-    topic.until_end(out, &[]).exits(0);
-    Tables::assert_equal(&reference::settled(sent, RULES), &data_directory::read(out), context);
-    verified(out);
 }
 
 #[test]

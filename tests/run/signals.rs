@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{RULES, Running, SOON, Topic, join, leave, ledger, live_is_settled, newest_manifest, verified, wait_until};
-use crate::data_directory;
+use super::{
+    Running, SOON, Topic, join, leave, ledger, live_is_settled, newest_manifest, settled, verified, wait_until,
+};
 use crate::kafka::RealKafka;
 use crate::random_events::Chance;
-use crate::reference::{self, NaiveEvent};
+use crate::reference::NaiveEvent;
 use crate::support::{Need, finish, folder, have, program};
-use crate::tables::Tables;
 
 /// Viewers who come and go, in the order of time.
 fn crowd(first: i64, viewers: i64) -> Vec<NaiveEvent> {
@@ -19,13 +19,6 @@ fn crowd(first: i64, viewers: i64) -> Vec<NaiveEvent> {
     let mut events: Vec<NaiveEvent> = (first..first + viewers).flat_map(each).collect();
     events.sort_by_key(|event| event.ts);
     events
-}
-
-#[track_caller]
-fn settled(topic: &Topic, out: &Path, sent: &[NaiveEvent], context: &str) {
-    topic.until_end(out, &[]).exits(0);
-    Tables::assert_equal(&reference::settled(sent, RULES), &data_directory::read(out), context);
-    verified(out);
 }
 
 #[test]
