@@ -76,9 +76,9 @@ fn json_is_what_the_tables_say() {
     let said = json(&out, &[]);
     let said = said.as_array().unwrap();
     assert_eq!(said.len(), 4, "two broadcasts, two airings each");
-    equals_table(&json_text(&out, &[]), said, &airings, &[], &["provisional"]);
+    equals_table(&json_text(&out, &[]), said, &airings, &[], &["provisional", "complete"]);
     for airing in said {
-        assert_eq!(airing["provisional"], false);
+        assert_eq!((&airing["provisional"], &airing["complete"]), (&false.into(), &true.into()));
         let (id, at) = (airing["broadcast_id"].as_str().unwrap(), airing["airing_at"].as_str().unwrap());
         // The whole time, and what is enough of it.
         for at in [at, &at[..10]] {

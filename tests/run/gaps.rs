@@ -73,6 +73,14 @@ fn gap_is_told(out: &Path, kept: &[NaiveEvent]) {
     verified(out);
     let told = run(["verify".into(), out.into(), "--json".into()]).exits(0).stdout;
     assert!(told.contains("[3, 5)"), "{told}");
+    // People see it, too.
+    let show = |more: &[&str]| {
+        let args = ["show".into(), out.into()].into_iter().chain(more.iter().map(Into::into));
+        run(args).exits(0).stdout
+    };
+    let (airings, curve) = (show(&[]), show(&["--broadcast=b"]));
+    assert!(airings.contains("\nnot complete\n"), "{airings}");
+    assert!(curve.contains("░ not complete (6 min)"), "{curve}");
 }
 
 #[test]

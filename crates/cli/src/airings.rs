@@ -33,11 +33,19 @@ pub(crate) struct AiringLine {
     pub(crate) retweets: i64,
     /// `viewers_max` of each minute, without gaps, from the minute of `airing_at`.
     pub(crate) minutes: Vec<i64>,
+    /// Places in `minutes` of those that are not complete, ascending.
+    pub(crate) incomplete: Vec<usize>,
     /// Not settled yet.
     pub(crate) provisional: bool,
 }
 
 impl AiringLine {
+    /// What is to be known of all its numbers.
+    pub(crate) fn marks(&self) -> Vec<Term> {
+        let marks = [(self.provisional, PROVISIONAL), (!self.incomplete.is_empty(), NOT_COMPLETE)];
+        marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect()
+    }
+
     /// The airing for programs: the names and units of the table `airings`, times as RFC 3339.
     pub(crate) fn as_json(&self) -> Json {
         json!({
@@ -52,12 +60,14 @@ impl AiringLine {
             "viewer_ms": self.viewer_ms,
             "retweets": self.retweets,
             "provisional": self.provisional,
+            // Who keeps no minutes does not know.
+            "complete": (!self.minutes.is_empty()).then_some(self.incomplete.is_empty()),
         })
     }
 }
 
 /// A term and its definition.
-type Term = (&'static str, &'static str);
+pub(crate) type Term = (&'static str, &'static str);
 
 const CONCURRENT: Term = ("Concurrent viewers", "sessions open at one instant");
 const PEAK: Term = ("Peak", "the most concurrent viewers, and the first instant of it");
@@ -73,6 +83,10 @@ pub(crate) const TERMS: &[Term] = &[CONCURRENT, PEAK, AIRTIME, AMA, WATCH_TIME, 
 /// What `provisional` says, beside a number.
 pub(crate) const PROVISIONAL: Term =
     ("provisional", "not settled yet: computed from the events so far, and may change");
+
+/// What `not complete` says, beside a number.
+pub(crate) const NOT_COMPLETE: Term =
+    ("not complete", "events were lost before they were read: counts are too low, levels uncertain");
 
 /// From this width on, what is in `minutes` is worth a column, and the lesser numbers, too.
 const WIDTH_OF_CURVE: usize = 72;
@@ -98,8 +112,10 @@ pub(crate) fn table(lines: &[AiringLine], look: Look) -> String {
         Column { title: "Broadcast", cells: lines.iter().map(|line| name(line, name_width)).collect(), paint: None },
     );
     let text = draw_table(&columns, lines.len(), look);
-    let provisional = lines.iter().any(|line| line.provisional);
-    format!("{text}\n{}", footnote(TERMS, provisional, look))
+    let mut marks = lines.iter().flat_map(AiringLine::marks).collect::<Vec<_>>();
+    marks.sort_unstable_by_key(|mark| *mark != PROVISIONAL);
+    marks.dedup();
+    format!("{text}\n{}", footnote(TERMS, &marks, look))
 }
 
 /// Spaces between columns.
@@ -107,8 +123,8 @@ const GAP: usize = 2;
 
 fn name(line: &AiringLine, width: usize) -> String {
     let id = draw::cut(&draw::printable(&line.broadcast_id), width);
-    let provisional = if line.provisional { "\nprovisional" } else { "" };
-    format!("{id}\n{}{provisional}", draw::day_and_minute(line.airing_at))
+    let marks: String = line.marks().iter().map(|(mark, _)| format!("\n{mark}")).collect();
+    format!("{id}\n{}{marks}", draw::day_and_minute(line.airing_at))
 }
 
 fn columns(lines: &[AiringLine], width: usize) -> Vec<Column> {
@@ -180,13 +196,12 @@ fn draw_table(columns: &[Column], rows: usize, look: Look) -> String {
 const TERM_WIDTH: usize = 18;
 
 /// The definitions, one a line or more, and what the times are.
-pub(crate) fn footnote(terms: &[Term], provisional: bool, look: Look) -> String {
-    let last = provisional.then_some(PROVISIONAL);
+pub(crate) fn footnote(terms: &[Term], marks: &[Term], look: Look) -> String {
     let mut text = String::new();
-    for (term, definition) in terms.iter().copied().chain(last).chain([("Times", "UTC")]) {
+    for (term, definition) in terms.iter().chain(marks).copied().chain([("Times", "UTC")]) {
         for (at, line) in draw::wrap(definition, look.width - TERM_WIDTH - 2).into_iter().enumerate() {
             let line = format!("{:<TERM_WIDTH$}  {line}", if at == 0 { term } else { "" });
-            let paint = if term == PROVISIONAL.0 { Paint::Warning } else { Paint::Dim };
+            let paint = if marks.iter().any(|mark| mark.0 == term) { Paint::Warning } else { Paint::Dim };
             text.push_str(&look.paint(&line, paint));
             text.push('\n');
         }

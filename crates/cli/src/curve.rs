@@ -15,20 +15,24 @@ const ROWS: usize = STEPS * ROWS_OF_STEP;
 /// A minute is never drawn wider, so that a short airing does not look like a plateau.
 const COLUMNS_OF_MINUTE: usize = 6;
 
+/// Stands below a minute that is not complete.
+const INCOMPLETE: char = '░';
+
 /// Times are written at these distances, minutes.
 const DISTANCES: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 40_320];
 
 /// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed. `retweeted_at` in any order.
 pub(crate) fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
-    let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(20));
+    let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(48).max(16));
     let at = draw::day_and_minute(line.airing_at);
-    let provisional = if line.provisional { look.paint("  provisional", Paint::Warning) } else { String::new() };
-    let mut text = format!("{}  {at}{provisional}\n", look.paint(&id, Paint::Bold));
+    let marks = line.marks();
+    let said: String = marks.iter().map(|(mark, _)| look.paint(&format!("  {mark}"), Paint::Warning)).collect();
+    let mut text = format!("{}  {at}{said}\n", look.paint(&id, Paint::Bold));
     for part in draw::wrap(&numbers(line), look.width) {
         text.push_str(&format!("{}\n", part.replace('\u{a0}', " ")));
     }
     let plot = Plot::of(line, look.width);
-    let notes = airings::footnote(airings::TERMS, line.provisional, look);
+    let notes = airings::footnote(airings::TERMS, &marks, look);
     format!("{text}\n{}\n{notes}", plot.draw(line, retweeted_at, look))
 }
 
@@ -108,7 +112,11 @@ impl Plot {
         text.push_str(&format!("{:>1$} ", "0", self.margin));
         text.push_str(&self.time_axis(&ticks, retweeted_at, look));
         text.push_str(&format!("\n{:1$}{2}\n", "", self.margin + 2, self.time_labels(&ticks)));
-        text.push_str(&self.legend(retweeted_at, look));
+        if !line.incomplete.is_empty() {
+            let marks = self.incomplete(&line.incomplete);
+            text.push_str(&format!("{:1$}{2}\n", "", self.margin + 2, look.paint(&marks, Paint::Warning)));
+        }
+        text.push_str(&self.legend(&line.incomplete, retweeted_at, look));
         text
     }
 
@@ -189,7 +197,21 @@ impl Plot {
         text
     }
 
-    fn legend(&self, retweeted_at: &[Ms], look: Look) -> String {
+    /// A line of marks below the columns of these minutes.
+    fn incomplete(&self, minutes: &[usize]) -> String {
+        let of_minute = (self.columns.len() / self.minutes).max(1);
+        let mut marks = vec![' '; self.columns.len()];
+        for minute in minutes {
+            let first = match self.columns.len() < self.minutes {
+                true => draw::column_of(*minute, self.minutes, self.columns.len()),
+                false => minute * of_minute,
+            };
+            marks[first..first + of_minute].fill(INCOMPLETE);
+        }
+        marks.iter().collect::<String>().trim_end().to_owned()
+    }
+
+    fn legend(&self, incomplete: &[usize], retweeted_at: &[Ms], look: Look) -> String {
         let mut parts = Vec::new();
         if self.columns.len() < self.minutes {
             #[expect(clippy::cast_precision_loss, reason = "both are small, and the quotient is rounded to a digit")]
@@ -199,6 +221,10 @@ impl Plot {
         let retweets = retweeted_at.iter().filter(|at| self.column_at(**at).is_some()).count();
         if retweets > 0 {
             parts.push(format!("┴ retweets ({})", draw::count(retweets as u64)));
+        }
+        if !incomplete.is_empty() {
+            let minutes = draw::thousands(i64::try_from(incomplete.len()).unwrap_or(i64::MAX));
+            parts.push(format!("{INCOMPLETE} not complete ({minutes} min)"));
         }
         let one_line = parts.join(" · ");
         let fits = self.margin + 2 + one_line.chars().count() <= look.width;

@@ -215,6 +215,7 @@ fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> 
         retweets: row.retweets,
         // There are no gaps in it; a table that is not kept leaves it empty.
         minutes: minutes.iter().map(|minute| minute.viewers_max).collect(),
+        incomplete: (0..).zip(minutes).filter(|(_, minute)| !minute.complete).map(|(place, _)| place).collect(),
         provisional,
     }
 }

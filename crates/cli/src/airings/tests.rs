@@ -15,6 +15,7 @@ fn lines() -> [AiringLine; 3] {
         viewer_ms: 765_138_369_600,
         retweets: 302,
         minutes: vec![1, 20_000, 40_000, 60_000, 81_220, 30_000, 10],
+        incomplete: vec![],
         provisional: false,
     };
     let running = AiringLine {
@@ -25,6 +26,7 @@ fn lines() -> [AiringLine; 3] {
         sessions: 14,
         reach: 13,
         provisional: true,
+        incomplete: vec![1, 2],
         ..night.clone()
     };
     let nobody = AiringLine {
@@ -63,6 +65,7 @@ gala-2026                    ▁▂▄▆█▃▁       81,220  40,612.4  310,0
 une-très-longue-émission�[…  ▁▂▄▆█▃▁           12       3.0       13      0.01 h
 2026-03-14 19:31                      at 23:13:20
 provisional
+not complete
 42                                              0         –        0      0.00 h
 2026-03-14 19:31
 ",
@@ -79,6 +82,7 @@ gala-2026                                ▁▂▄▆█▃▁       81,220  40,
 une-très-longue-émission�[31m-du-samedi  ▁▂▄▆█▃▁           12       3.0  5 h 14 min       13        14      0.01 h       302
 2026-03-14 19:31                                  at 23:13:20
 provisional
+not complete
 42                                                          0         –           –        0         0      0.00 h       302
 2026-03-14 19:31
 ");
@@ -96,6 +100,7 @@ gala-2026              81,220  40,612.4  310,020   212,538 h
 une-très-longue…           12       3.0       13      0.01 h
 2026-03-14 19:31  at 23:13:20
 provisional
+not complete
 42                          0         –        0      0.00 h
 2026-03-14 19:31
 ",
@@ -105,10 +110,12 @@ provisional
 #[test]
 fn the_terms_are_defined_below() {
     let drawn = table(&lines(), Look::plain(100));
-    for (term, definition) in TERMS.iter().chain([&PROVISIONAL, &("Times", "UTC")]) {
+    for (term, definition) in TERMS.iter().chain([&PROVISIONAL, &NOT_COMPLETE, &("Times", "UTC")]) {
         assert!(drawn.contains(&format!("{term:<18}  {definition}\n")), "no {term}:\n{drawn}");
     }
-    assert!(!table(&lines()[..1], Look::plain(100)).contains("provisional"));
+    let sound = table(&lines()[..1], Look::plain(100));
+    assert!(!sound.contains("provisional") && !sound.contains("not complete"));
+    assert_eq!(lines().map(|line| line.as_json()["complete"].clone()), [true, false, true]);
     assert_eq!(table(&[], Look::plain(80)), "No airing here yet.\n");
 }
 

@@ -19,6 +19,7 @@ fn line(minutes: &[i64]) -> AiringLine {
         viewer_ms: 11_537_616_000,
         retweets: 3,
         minutes: minutes.to_vec(),
+        incomplete: vec![],
         provisional: false,
     }
 }
@@ -89,6 +90,42 @@ fn a_long_airing_is_squeezed_and_keeps_its_peak() {
        a column is 5.9 min, as high as its greatest instant
        ┴ retweets (3)
 ",
+    );
+}
+
+#[test]
+fn minutes_that_are_not_complete_are_marked_below_the_axis() {
+    check(
+        &AiringLine { incomplete: vec![2, 3], ..line(&[0, 1, 3, 2, 1]) },
+        &[1_773_516_660_000 + 90_000],
+        Look::plain(60),
+        "
+  concurrent viewers (sessions)
+4 ┤
+  │
+  │            ▼ 3 at 19:33:05
+3 ┤            ██████
+  │            ██████
+  │            ██████
+2 ┤            ████████████
+  │            ████████████
+  │            ████████████
+1 ┤      ████████████████████████
+  │      ████████████████████████
+  │      ████████████████████████
+0 ┼──────┬──┴────────┬───────────
+       19:32       19:34
+               ░░░░░░░░░░░░
+   ┴ retweets (1) · ░ not complete (2 min)
+",
+    );
+    // Of minutes that share a column one is enough.
+    let night = AiringLine { incomplete: vec![0, 100, 101, 299], ..line(&[7; 300]) };
+    let drawn = airing(&night, &[], Look::plain(53));
+    let marks = drawn.lines().find(|line| line.trim_start().starts_with('░')).unwrap_or_default();
+    assert_eq!(marks, format!("   ░{}░{}░", " ".repeat(15), " ".repeat(32)));
+    assert!(
+        drawn.contains("2026-03-14 19:31  not complete\n") && drawn.contains("not complete        events were lost")
     );
 }
 
