@@ -14,7 +14,7 @@ use crate::support::{NO_FLAGS, Ran, files_under, folder, replay, run};
 // Bytes flipped, files cut, missing and too many.
 mod damage;
 // Writes what is not true, with checksums that hold.
-mod forge;
+pub(crate) mod forge;
 // Consistent lies, and what finds them.
 mod lies;
 

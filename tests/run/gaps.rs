@@ -4,12 +4,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{RULES, Running, SOON, Topic, join, leave, live_is_settled, newest_manifest, settled_rows, verified};
+use arrow::array::{AsArray, RecordBatch};
+use serde_json::Value;
+
+use super::tidy::copy;
+use super::{RULES, Running, SOON, T, Topic, join, leave, live_is_settled, newest_manifest, settled_rows, verified};
 use crate::data_directory;
 use crate::kafka::RealKafka;
 use crate::reference::{self, NaiveEvent};
 use crate::support::{folder, have, run};
 use crate::tables::{Ledger, Tables};
+use crate::verify::forge::{Cell, Forgery, number};
 
 #[test]
 fn offsets_that_are_gone_stop_a_run() {
@@ -163,4 +168,79 @@ fn offsets_that_go_while_running_stop_the_run() {
     running.signal("TERM");
     running.exits(0, Duration::from_secs(30));
     verified(&out);
+}
+
+/// A second gap comes before any event has come behind the first: the event after it is that after both.
+#[test]
+fn two_gaps_may_end_with_one_event() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let topic = Topic::of(kafka, "two-gaps", 1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let events = eleven_minutes();
+    topic.send_events(&events[..3]);
+    let mut running = Running::of(&topic, &out, &[]);
+    running.wait_until_read(3);
+    running.stop();
+    topic.send_events(&events[3..4]);
+    kafka.forget_before("two-gaps", 0, 4);
+    let mut running = Running::of(&topic, &out, &["--accept-gap", "--idle-after=1h"]);
+    running.wait_for("commit of the gap", |line| line.contains(r#""event":"commit""#));
+    running.stop();
+    // The second gap and what is behind it are of one commit.
+    topic.send_events(&events[4..]);
+    kafka.forget_before("two-gaps", 0, 5);
+    topic.until_end(&out, &["--accept-gap"]).exits(0).says(&["[4, 5)"]);
+    verified(&out);
+    let expected =
+        Tables { ledger: Ledger::default(), ..reference::settled(&[&events[..3], &events[5..]].concat(), RULES) };
+    let mut found = settled_rows(&out);
+    assert_eq!(complete(&found.minutes), EXPECTED);
+    found.minutes = found.minutes.map("complete", |_| "true".to_owned());
+    Tables::assert_equal(&expected, &found, "two gaps");
+}
+
+/// What the commits say of a gap, and what minutes say because of it, is held against the events beside it.
+#[test]
+fn a_lie_about_a_gap_is_found() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let topic = Topic::of(kafka, "gap-of-lies", 1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let events = eleven_minutes();
+    topic.send_events(&events[..3]);
+    let mut running = Running::of(&topic, &out, &[]);
+    running.wait_until_read(3);
+    running.stop();
+    topic.send_events(&events[3..]);
+    kafka.forget_before("gap-of-lies", 0, 5);
+    topic.until_end(&out, &["--accept-gap"]).exits(0);
+    let mut copies = 0;
+    let mut found = |lie: &dyn Fn(&mut Forgery), says: &[&str]| {
+        copies += 1;
+        let dir = folder.path().join(copies.to_string());
+        copy(&out, &dir);
+        let mut forgery = Forgery::of(&dir);
+        lie(&mut forgery);
+        forgery.seal();
+        run(["verify".into(), dir.into()]).exits(4).says(says);
+    };
+    fn gap(forgery: &mut Forgery) -> &mut Value {
+        let commits = forgery.commits.iter_mut();
+        let mut gaps = commits.filter_map(|commit| commit["inputs"]["partitions"][0].get_mut("gaps"));
+        &mut gaps.next().unwrap()[0]
+    }
+    let of_gap = "The gap [3, 5) in gap-of-lies/0";
+    for side in ["before", "after"] {
+        let field = format!("event_at_{side}");
+        found(&|forgery| gap(forgery)[&field] = (T + 61_000).into(), &[of_gap, side]);
+        found(&|forgery| drop(gap(forgery).as_object_mut().unwrap().remove(&field)), &[of_gap, side, "of none"]);
+    }
+    let complete = |rows: &RecordBatch, row: usize| rows.column_by_name("complete").unwrap().as_boolean().value(row);
+    let lost = move |rows: &RecordBatch, row: usize| !complete(rows, row);
+    let first = |rows: &RecordBatch, row: usize| number(rows, "minute_at", row) == T;
+    found(&|forgery| forgery.change("live", "complete", lost, Cell::Flag(true)), &["live", "a gap lies in it"]);
+    found(&|forgery| forgery.change("live", "complete", first, Cell::Flag(false)), &["live", "no gap lies in it"]);
+    found(&|forgery| forgery.change("minutes", "complete", lost, Cell::Flag(true)), &["minutes"]);
+    found(&|forgery| forgery.change("minutes", "complete", first, Cell::Flag(false)), &["minutes"]);
 }

@@ -107,7 +107,7 @@ fn named(out: &Path) -> Vec<PathBuf> {
     shown.lines().map(PathBuf::from).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     let mut command = Command::new("cp");
     command.arg("-r").args([from, to]);
     finish(command, &[]).exits(0);

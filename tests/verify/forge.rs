@@ -18,27 +18,27 @@ use serde_json::Value;
 use crate::support::files_under;
 
 /// A directory whose files may be written anew.
-pub(super) struct Forgery {
+pub(crate) struct Forgery {
     dir: PathBuf,
     /// The commits from the first on, without their checksums.
-    pub(super) commits: Vec<Value>,
+    pub(crate) commits: Vec<Value>,
 }
 
 impl Forgery {
-    pub(super) fn of(dir: &Path) -> Forgery {
+    pub(crate) fn of(dir: &Path) -> Forgery {
         let read = |path: &PathBuf| serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         Forgery { dir: dir.to_owned(), commits: files_under(&dir.join("commits/main")).iter().map(read).collect() }
     }
 
     /// The files of a table, each with its rows.
-    pub(super) fn files(&self, table: &str) -> Vec<(PathBuf, RecordBatch)> {
+    pub(crate) fn files(&self, table: &str) -> Vec<(PathBuf, RecordBatch)> {
         let files = files_under(&self.dir.join(table)).into_iter();
         files.map(|path| (path.clone(), read(&path))).collect()
     }
 
     /// The first file of a table that has a row for which `is_it` holds, and that row.
     #[track_caller]
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         table: &str,
         is_it: impl Fn(&RecordBatch, usize) -> bool,
@@ -53,20 +53,20 @@ impl Forgery {
 
     /// Changes one cell of the first row for which `is_it` holds.
     #[track_caller]
-    pub(super) fn change(&self, table: &str, column: &str, is_it: impl Fn(&RecordBatch, usize) -> bool, to: Cell) {
+    pub(crate) fn change(&self, table: &str, column: &str, is_it: impl Fn(&RecordBatch, usize) -> bool, to: Cell) {
         let (path, rows, row) = self.find(table, is_it);
         write(&path, &with(&rows, column, row, to));
     }
 
     /// Takes a row away.
-    pub(super) fn remove(&self, path: &Path, row: usize) {
+    pub(crate) fn remove(&self, path: &Path, row: usize) {
         let rows = read(path);
         let keep: BooleanArray = (0..rows.num_rows()).map(|other| Some(other != row)).collect();
         write(path, &filter_record_batch(&rows, &keep).unwrap());
     }
 
     /// Makes rows, sizes and checksums of all files and commits right, whatever the files hold now.
-    pub(super) fn seal(mut self) {
+    pub(crate) fn seal(mut self) {
         let mut parent: Option<String> = None;
         for (commit, path) in self.commits.iter_mut().zip(files_under(&self.dir.join("commits/main"))) {
             for file in commit.get_mut("added").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -92,16 +92,17 @@ impl Forgery {
 
 /// What a cell becomes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Plus(i64),
     Number(i64),
     Text(&'static str),
+    Flag(bool),
     /// A pseudonym of sixteen of this byte.
     Pseudonym(u8),
 }
 
 /// The number in a cell.
-pub(super) fn number(rows: &RecordBatch, column: &str, row: usize) -> i64 {
+pub(crate) fn number(rows: &RecordBatch, column: &str, row: usize) -> i64 {
     let column = rows.column_by_name(column).unwrap();
     match column.data_type() {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row),
@@ -111,18 +112,18 @@ pub(super) fn number(rows: &RecordBatch, column: &str, row: usize) -> i64 {
 }
 
 /// The text in a cell.
-pub(super) fn text<'a>(rows: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str> {
+pub(crate) fn text<'a>(rows: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str> {
     let column = rows.column_by_name(column).unwrap().as_string::<i32>();
     column.is_valid(row).then(|| column.value(row))
 }
 
 /// The pseudonym in a cell.
-pub(super) fn pseudonym(rows: &RecordBatch, column: &str, row: usize) -> Vec<u8> {
+pub(crate) fn pseudonym(rows: &RecordBatch, column: &str, row: usize) -> Vec<u8> {
     rows.column_by_name(column).unwrap().as_fixed_size_binary().value(row).to_vec()
 }
 
 /// The same rows with another cell.
-pub(super) fn with(rows: &RecordBatch, column: &str, row: usize, to: Cell) -> RecordBatch {
+pub(crate) fn with(rows: &RecordBatch, column: &str, row: usize, to: Cell) -> RecordBatch {
     let place = rows.schema().index_of(column).unwrap();
     let old = rows.column(place);
     let changed = |value: i64| match to {
@@ -152,6 +153,11 @@ pub(super) fn with(rows: &RecordBatch, column: &str, row: usize, to: Cell) -> Re
             let at = |(n, value)| if n == row { Some(text) } else { value };
             Arc::new(old.as_string::<i32>().iter().enumerate().map(at).collect::<StringArray>())
         }
+        DataType::Boolean => {
+            let Cell::Flag(flag) = to else { panic!("{to:?} is no flag for {column}") };
+            let at = |(n, value)| if n == row { Some(flag) } else { value };
+            Arc::new(old.as_boolean().iter().enumerate().map(at).collect::<BooleanArray>())
+        }
         DataType::FixedSizeBinary(16) => {
             let Cell::Pseudonym(byte) = to else { panic!("{to:?} is no pseudonym for {column}") };
             let (old, new) = (old.as_fixed_size_binary(), [byte; 16]);
@@ -174,7 +180,7 @@ fn read(path: &Path) -> RecordBatch {
 }
 
 /// Writes a file anew, with the passport that it had.
-pub(super) fn write(path: &Path, rows: &RecordBatch) {
+pub(crate) fn write(path: &Path, rows: &RecordBatch) {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     let passport = reader.metadata().file_metadata().key_value_metadata().cloned();
     let properties = WriterProperties::builder().set_key_value_metadata(passport).build();

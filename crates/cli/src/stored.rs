@@ -142,10 +142,19 @@ impl Stored {
         table: Table,
         mut take: impl FnMut(Vec<audience::MinuteRow>) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
+        self.minutes_of_files(table, |_, rows| take(rows))
+    }
+
+    /// The same, each batch with its file.
+    pub(crate) fn minutes_of_files(
+        &self,
+        table: Table,
+        mut take: impl FnMut(&FileEntry, Vec<audience::MinuteRow>) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         for file in self.chain.files_of(table.name()) {
             let number = |id: &str| self.broadcasts.borrow_mut().number(id);
             for batch in self.open_file(table, file)?.minutes(number)? {
-                take(batch?)?;
+                take(file, batch?)?;
             }
         }
         Ok(())

@@ -324,7 +324,9 @@ impl Writer {
             let one = &mut partitions[place];
             if let Some(gap) = standing.gap.as_ref().filter(|gap| gap.from == one.from && one.to == one.from) {
                 one.gaps.push(Gap { event_at_after: taken.event_at_first, ..gap.clone() });
-            } else if self.awaits(&standing.info) {
+            }
+            // Of an earlier gap, also where there is one more before the first event.
+            if self.awaits(&standing.info) {
                 one.event_at_after_gap = taken.event_at_first;
             }
             let lost: u64 = one.gaps.iter().map(|gap| gap.to.abs_diff(gap.from)).sum();

@@ -1,6 +1,7 @@
 //! The history: what all commits of a directory say of it, read one after the other, so that only what the checks need stays in memory; and
 //! whether the tables account for all of it.
 
+use super::gaps::Since;
 use super::tables::{Airing, Known, named};
 use crate::problem::Problem;
 use crate::settlements::{self, Line, Settlements, Told};
@@ -28,6 +29,8 @@ pub(super) struct History {
     pub(super) rejected_dropped: u64,
     /// What was lost of the input and accepted as lost.
     pub(super) lost: Vec<Lost>,
+    /// Since when each of them is known.
+    pub(super) lost_since: Vec<Since>,
     /// The same, as it decides which minutes are complete: as it was known from each of these commits on.
     gaps: BTreeMap<u64, Gaps>,
     /// Commits by which an operator settled again.
@@ -103,6 +106,10 @@ impl History {
         self.rejected_dropped += manifest.dropped.get("rejected").copied().unwrap_or(0);
         if manifest.inputs.partitions.iter().any(|one| one.event_at_after_gap.is_some() || !one.gaps.is_empty()) {
             note_lost(&mut self.lost, manifest);
+            self.lost_since.resize(self.lost.len(), Since { commit: number, after: None });
+            for (lost, since) in self.lost.iter().zip(&mut self.lost_since) {
+                since.after = since.after.or(lost.gap.event_at_after.map(|_| number));
+            }
             self.gaps.insert(manifest.number, gaps_of(&self.lost));
         }
         if manifest.kind == CommitKind::Settle {

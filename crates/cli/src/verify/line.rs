@@ -2,6 +2,7 @@
 //! table says of late events is what the log says.
 
 use super::digest::Digest;
+use super::history::History;
 use super::tables::{Airing, named};
 use crate::problem::Problem;
 use crate::stored::Stored;
@@ -72,17 +73,19 @@ pub(super) struct Late {
 /// By broadcast and minute.
 pub(super) type LateMinutes = BTreeMap<(u32, Ms), Late>;
 
-/// Checks the live minutes: each by itself and in its line, and the late events against the log's. Gives their number.
-/// `is_cut`: first minutes may have been dropped for their age.
-pub(super) fn check_live(stored: &Stored, late: Option<&LateMinutes>, is_cut: bool) -> Result<u64, Problem> {
+/// Checks the live minutes: each by itself, in its line and against the gaps, and the late events against the log's. Gives their number.
+pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateMinutes>) -> Result<u64, Problem> {
     let mut lines = BTreeMap::<Airing, Line>::new();
     let mut counted = BTreeMap::<(u32, Ms), i64>::new();
     let mut count = 0;
-    stored.minutes(Table::Live, |rows| {
+    stored.minutes_of_files(Table::Live, |file, rows| {
         for row in &rows {
             let airing = (row.broadcast, row.airing_at);
             let broken = |what: &str| Problem::data(format!("{}, table live: {what}.", named(stored, &airing)));
             aggregator::audit_minute(row).map_err(|breach| broken(&breach.0))?;
+            if let Some(what) = history.wrong_complete(file, row) {
+                return Err(broken(&format!("minute {} {what}", rfc3339(row.minute_at))));
+            }
             count += 1;
             lines.entry(airing).or_default().take(row);
             *counted.entry((row.broadcast, row.minute_at)).or_default() += row.late;
@@ -97,6 +100,8 @@ pub(super) fn check_live(stored: &Stored, late: Option<&LateMinutes>, is_cut: bo
         }
         Ok(())
     })?;
+    // First minutes may have been dropped for their age.
+    let is_cut = history.live_dropped > 0;
     if let Some((airing, _)) = lines.iter().find(|(_, line)| !(line.is_whole() || is_cut && line.is_unbroken())) {
         return Err(Problem::data(format!("{}, table live: {BROKEN}.", named(stored, airing))));
     }

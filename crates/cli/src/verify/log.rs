@@ -1,6 +1,7 @@
 //! The log against everything else: every offset once, and every settlement computed again from `events`.
 
 use super::digest::Digest;
+use super::gaps::Neighbours;
 use super::history::{History, Settlement};
 use super::line::{Late, LateMinutes};
 use super::offsets::{Offsets, Place};
@@ -53,7 +54,7 @@ pub(super) fn check(
     let lines = history.lines(stored);
     let gather = Gather::new(means.budget, means.spill.to_path_buf());
     let mut feeder = gather.feeder();
-    let mut offsets = Offsets::of(history);
+    let (mut offsets, mut neighbours) = (Offsets::of(history), Neighbours::of(stored, history));
     let mut logged = Logged::default();
     stored.events(|rows, details| {
         let sources = stored.sources();
@@ -62,6 +63,7 @@ pub(super) fn check(
             let (source, partition, offset) = (row.source, row.partition, row.offset);
             let topic = &*sources[source as usize];
             offsets.see(Place { table: "events", source, topic, partition, offset, commit: Some(row.commit) })?;
+            neighbours.see(row);
             let mut event = row.event;
             // Settlements of a broadcast come in the order of their frontiers.
             let places = by_broadcast.get(&event.broadcast).map_or(&[][..], Vec::as_slice);
@@ -84,6 +86,9 @@ pub(super) fn check(
     see_rejected(stored, &mut offsets)?;
     if history.events_dropped + history.rejected_dropped == 0 {
         offsets.complete()?;
+    }
+    if history.events_dropped == 0 {
+        neighbours.check()?;
     }
     let timelines = feeder.finish()?;
     let again = settle_again(settlements, gather, &timelines, means.threads)?;

@@ -3,6 +3,7 @@
 
 mod corrections;
 mod digest;
+mod gaps;
 mod history;
 mod line;
 mod log;
@@ -132,7 +133,7 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
     let corrections = corrections::check(&stored, &history.corrections)?;
     let late = logged.as_ref().map(|logged| &logged.late).filter(|_| history.events_dropped == 0);
-    let live_minutes = line::check_live(&stored, late, history.live_dropped > 0)?;
+    let live_minutes = line::check_live(&stored, &history, late)?;
     let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
     let mut notes = notes(&stored, &chain, logged.as_ref());
     if !history.lost.is_empty() {
