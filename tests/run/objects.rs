@@ -14,6 +14,8 @@ use crate::s3::{BUCKET, Endpoint, Fault, Moto, Stub};
 use crate::support::{finish, folder, have};
 use crate::tables::Tables;
 
+// What an operator asks for there.
+mod operator;
 // Stopped while the store says nothing.
 mod stops;
 
@@ -158,31 +160,4 @@ fn the_second_writer_takes_over_and_the_first_stops() {
     second.stop();
     finish(command(&moto.endpoint, &topic, "two", &copy, &["--until-end"]), &[]).exits(0);
     expect(&moto.endpoint, &events, RULES, "two", "two writers");
-}
-
-#[test]
-fn an_operator_asks_the_run_and_settles_offline_where_there_is_none() {
-    if !built() {
-        return;
-    }
-    let stub = Stub::start();
-    let (_broker, topic) = Topic::embedded(1);
-    let folder = folder();
-    let keys = folder.path().join("keys");
-    let events = [join("a", 0), leave("a", 60_000), join("b", 10_000), leave("b", 20_000)];
-    topic.send_events(&events[..2]);
-    finish(command(&stub.endpoint, &topic, "asked", &keys, &["--until-end"]), &[]).exits(0);
-    topic.send_events(&events[2..]);
-    let mut running = Running::start(command(&stub.endpoint, &topic, "asked", &keys, &OFTEN));
-    running.wait_until_read(4);
-
-    // No lock tells whether a run is there, so it is asked; taking the directory over would end it.
-    let url = format!("s3://{BUCKET}/asked");
-    let asked = stub.endpoint.jauge(["settle", &url, "--broadcast=b"]).exits(0);
-    asked.says(&["it is asked to do this"]);
-    running.stop();
-    expect(&stub.endpoint, &events, RULES, "asked", "settled by the run");
-    let offline = stub.endpoint.jauge(["settle", &url, "--broadcast=b", "--offline"]).exits(0);
-    assert!(!offline.stderr.contains("asked"), "{}", offline.stderr);
-    expect(&stub.endpoint, &events, RULES, "asked", "settled offline");
 }

@@ -55,8 +55,14 @@ pub(crate) fn forget(owner: &Owner, keys: &mut Keys, id: &str, all_payloads: boo
     // It holds parts of the pseudonyms of sessions that are open, and must not bring them back.
     draft.snapshot = None;
     draft.removed = sweep.removed;
+    // Whether the bucket keeps them cannot be asked of every store.
+    let versions = if owner.store().is_local() || sweep.blanked == 0 {
+        ""
+    } else {
+        " A bucket that keeps old versions of its objects keeps these bytes until its own rules remove them."
+    };
     let said = format!(
-        "Broadcast {id:?} is forgotten: {key}, and the bytes of {} rejected events are gone.{unread}",
+        "Broadcast {id:?} is forgotten: {key}, and the bytes of {} rejected events are gone.{versions}{unread}",
         draw::count(sweep.blanked)
     );
     Ok(Outcome::Commit(Box::new((commit, draft, said))))

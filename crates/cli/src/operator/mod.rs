@@ -105,6 +105,7 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: 
             return answered(&answer, *next, json);
         }
         // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
+        let keys = if offline { keys_of_objects(&store, &settings, request)? } else { None };
         let taken = (store.is_local() || offline)
             .then(|| Ok::<_, Problem>(Owner::take(&store, directory::identity(&settings)?, directory::now())));
         match taken.transpose()? {
@@ -117,7 +118,7 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: 
                     }
                     remove_request(&store, name)?;
                 }
-                return at_once(&mut owner, &settings, request, json);
+                return at_once(&mut owner, keys, &settings, request, json);
             }
             None | Some(Err(CommitError::Chain(ChainError::Store(StoreError::Locked { .. })))) => {}
             Some(Err(error)) => return Err(error.into()),
@@ -127,6 +128,22 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: 
         }
         std::thread::park_timeout(LOOK);
     }
+}
+
+/// The key file, where forgetting needs one beside an object store. It is opened before the directory is taken over: a run on this machine that
+/// uses it goes on. One that is not there is not made, for then the key would stay wherever it is.
+fn keys_of_objects(store: &Store, settings: &Settings, request: &Request) -> Result<Option<Keys>, Problem> {
+    if store.is_local() || request.kind != RequestKind::Forget {
+        return Ok(None);
+    }
+    let path = settings.needed_keys()?;
+    if !path.exists() {
+        return Err(Problem::world(format!(
+            "There is no key file {}, so nothing is forgotten. Give the one that the run uses.",
+            path.display()
+        )));
+    }
+    Keys::open(settings, true).map(Some)
 }
 
 /// Leaves the request; gives its name, and the commit from which on the answer can come.
@@ -156,10 +173,16 @@ fn tell(json: bool, commit: Option<u64>, said: &str) -> Result<(), Problem> {
 }
 
 /// Does it as the owner of the directory.
-fn at_once(owner: &mut Owner, settings: &Settings, request: &Request, json: bool) -> Result<(), Problem> {
-    let mut keys = match request.kind {
-        RequestKind::Settle => None,
-        RequestKind::Forget => Some(Keys::open(settings, !owner.store().is_local())?),
+fn at_once(
+    owner: &mut Owner,
+    keys: Option<Keys>,
+    settings: &Settings,
+    request: &Request,
+    json: bool,
+) -> Result<(), Problem> {
+    let mut keys = match (request.kind, keys) {
+        (RequestKind::Forget, None) => Some(Keys::open(settings, false)?),
+        (_, keys) => keys,
     };
     let means = Means::of(settings, owner.store());
     match obey(owner, keys.as_mut(), request, &means)? {
