@@ -84,8 +84,8 @@ pub(crate) fn passport(path: &Path) -> BTreeMap<String, String> {
 }
 
 /// Partition and offset of each event in a file of the log.
-pub(crate) fn places(path: &Path) -> Vec<(i32, i64)> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+pub(crate) fn places(log: Vec<u8>) -> Vec<(i32, i64)> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(log)).unwrap().build().unwrap();
     let of_batch = |batch: RecordBatch| {
         let partitions = batch.column_by_name("partition").unwrap().as_primitive::<Int32Type>().clone();
         let offsets = batch.column_by_name("offset").unwrap().as_primitive::<Int64Type>().clone();

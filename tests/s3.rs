@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::{Ran, finish, jauge};
 
 // A server in Python, made by `tests/s3/prepare`.
@@ -87,6 +89,12 @@ impl Endpoint {
         let (method, body) = bytes.map_or(("DELETE", &[][..]), |bytes| ("PUT", bytes));
         let (status, said) = self.send(method, &format!("/{BUCKET}/{}", key.replace('=', "%3D")), body);
         assert!(matches!(status, 200 | 204), "{key}: {}", String::from_utf8_lossy(&said));
+    }
+
+    /// The newest manifest of a directory, which may be written to meanwhile; `None` before the first.
+    pub(crate) fn newest_manifest(&self, prefix: &str) -> Option<Value> {
+        let newest = self.keys(&format!("{prefix}/commits/main")).pop()?;
+        Some(serde_json::from_slice(&self.object(&newest).unwrap()).unwrap())
     }
 
     /// Copies all objects below a prefix to a folder.

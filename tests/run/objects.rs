@@ -14,10 +14,16 @@ use crate::s3::{BUCKET, Endpoint, Fault, Moto, Stub};
 use crate::support::{finish, folder, have};
 use crate::tables::Tables;
 
+// Snapshots that are kept there.
+mod snapshots;
 // What an operator asks for there.
 mod operator;
+// Housekeeping there, and what a crash leaves.
+mod tidy;
 // Stopped while the store says nothing.
 mod stops;
+// Two who want one directory.
+mod two;
 
 /// `jauge run` of a topic into a prefix, with the key file of this name.
 fn command(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &Path, flags: &[&str]) -> Command {
@@ -126,38 +132,4 @@ fn a_store_that_is_away_is_waited_for() {
     running.stop();
     finish(command(&stub.endpoint, &topic, "away", &keys, &["--until-end"]), &[]).exits(0);
     expect(&stub.endpoint, &events, RULES, "away", "a store that was away");
-}
-
-#[test]
-fn the_second_writer_takes_over_and_the_first_stops() {
-    if !built() {
-        return;
-    }
-    let Some(moto) = have(Moto::shared()) else { return };
-    let (_broker, topic) = Topic::embedded(2);
-    let folder = folder();
-    let keys = folder.path().join("keys");
-    let events = [join("a", 0), join("b", 1_000), leave("a", 60_000), leave("b", 90_000)];
-    topic.send_events(&events[..1]);
-    let mut first = Running::start(command(&moto.endpoint, &topic, "two", &keys, &OFTEN));
-    first.wait_until_read(1);
-    // On the same machine, with the same keys, it is told before it disturbs the first.
-    let second = finish(command(&moto.endpoint, &topic, "two", &keys, &["--until-end"]), &[]).exits(3);
-    second.says(&["another jauge", "key file"]);
-    // On another machine, with a copy of the keys, it takes over: the first loses its next commit.
-    let copy = folder.path().join("copied-keys");
-    let mut copied = Command::new("cp");
-    copied.arg("-p").arg(&keys).arg(&copy);
-    finish(copied, &[]).exits(0);
-    topic.send_events(&events[1..2]);
-    first.wait_until_read(2);
-    let mut second = Running::start(command(&moto.endpoint, &topic, "two", &copy, &OFTEN));
-    second.wait_for("sign of going on", |line| line.contains("Going on"));
-    topic.send_events(&events[2..]);
-    let said = first.exits(3, Duration::from_secs(60));
-    assert!(said.contains("another jauge") && said.contains("has taken the directory over"), "{said}");
-    second.wait_until_read(4);
-    second.stop();
-    finish(command(&moto.endpoint, &topic, "two", &copy, &["--until-end"]), &[]).exits(0);
-    expect(&moto.endpoint, &events, RULES, "two", "two writers");
 }

@@ -14,7 +14,7 @@ use crate::reference::NaiveEvent;
 use crate::support::{Need, finish, folder, have, program};
 
 /// Viewers who come and go, in the order of time.
-fn crowd(first: i64, viewers: i64) -> Vec<NaiveEvent> {
+pub(super) fn crowd(first: i64, viewers: i64) -> Vec<NaiveEvent> {
     let each = |n: i64| [join(&format!("v-{n}"), n * 10), leave(&format!("v-{n}"), n * 10 + 5_000)];
     let mut events: Vec<NaiveEvent> = (first..first + viewers).flat_map(each).collect();
     events.sort_by_key(|event| event.ts);
@@ -62,7 +62,7 @@ fn a_writer_that_wakes_after_another_took_over_changes_nothing() {
 
 /// Waits for a moment that means nothing to the process: that is what a random moment is.
 #[expect(clippy::disallowed_methods, reason = "a random moment is waited for by the clock alone")]
-fn wait_until_later(moment: Duration) {
+pub(super) fn wait_until_later(moment: Duration) {
     std::thread::sleep(moment);
 }
 
@@ -134,8 +134,8 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
 }
 "#;
 
-/// A library of [`CLOCK`].
-fn library(folder: &Path) -> Need<PathBuf> {
+/// A library of [`CLOCK`]: loaded before others, it reads the file that `TEST_CLOCK` names.
+pub(super) fn library(folder: &Path) -> Need<PathBuf> {
     let cc = program("cc")?;
     let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
     fs::write(&source, CLOCK).unwrap();

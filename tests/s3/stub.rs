@@ -26,8 +26,8 @@ pub(crate) enum Fault {
     SilentAfter,
 }
 
-/// What the client asked for, before it is done: method and path with query, as sent.
-type Forecast = dyn FnMut(&str, &str) -> Option<Fault> + Send;
+/// What the client asked for, before it is done: method, path with query as sent, and body.
+type Forecast = dyn FnMut(&str, &str, &[u8]) -> Option<Fault> + Send;
 
 /// A server, for as long as the test process lives.
 #[derive(Clone)]
@@ -80,8 +80,13 @@ impl Stub {
         stub
     }
 
-    /// From here on requests go wrong as `forecast` says.
-    pub(crate) fn turns(&self, forecast: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static) {
+    /// From here on requests go wrong as `forecast` says of their method and target.
+    pub(crate) fn turns(&self, mut forecast: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static) {
+        self.turns_by_body(move |method, target, _| forecast(method, target));
+    }
+
+    /// From here on requests go wrong as `forecast` says of their method, target and body.
+    pub(crate) fn turns_by_body(&self, forecast: impl FnMut(&str, &str, &[u8]) -> Option<Fault> + Send + 'static) {
         let mut world = self.world();
         world.forecast = Some(Box::new(forecast));
         world.struck = 0;
@@ -121,7 +126,8 @@ impl Stub {
             let answer = {
                 let mut world = self.world();
                 world.requests += 1;
-                let fault = world.forecast.as_mut().and_then(|sky| sky(&request.method, &request.target));
+                let fault =
+                    world.forecast.as_mut().and_then(|sky| sky(&request.method, &request.target, &request.body));
                 world.struck += usize::from(fault.is_some());
                 match fault {
                     None => world.done(&request),
