@@ -23,6 +23,8 @@ mod refusals;
 mod kafka;
 // An S3 for tests: a server that others wrote, and one with faults.
 mod s3;
+// An Azure Blob Storage for tests, which others wrote.
+mod azure;
 // A data directory in an object store.
 mod objects;
 // `jauge run`: the path through Kafka, with the real binary.

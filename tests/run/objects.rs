@@ -24,6 +24,8 @@ mod tidy;
 mod stops;
 // Two who want one directory.
 mod two;
+// Azure and Google Cloud.
+mod clouds;
 
 /// `jauge run` of a topic into a prefix, with the key file of this name.
 fn command(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &Path, flags: &[&str]) -> Command {

@@ -258,7 +258,10 @@ impl World {
     }
 
     fn put(&mut self, key: &str, request: &Request) -> Answer {
-        if request.headers.contains_key("if-none-match") && self.objects.contains_key(key) {
+        // S3's condition, and Google's.
+        let if_absent = request.headers.contains_key("if-none-match")
+            || request.headers.get("x-goog-if-generation-match").is_some_and(|generation| generation == "0");
+        if if_absent && self.objects.contains_key(key) {
             return refusal(412, "PreconditionFailed");
         }
         self.objects.insert(key.to_owned(), request.body.clone());
