@@ -28,6 +28,9 @@ const TUNED: [(&str, &str); 9] = [
     ("partitioner", "murmur2_random"),
 ];
 
+/// All that librdkafka takes.
+const SIZE_MAX: (&str, &str) = ("message.max.bytes", "1000000000");
+
 /// The queue is looked at again after so long, should a wake-up be missed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -120,7 +123,13 @@ impl Producer {
     /// `start_timeout`.
     pub fn to_topics(options: &KafkaOptions) -> Result<Producer, KafkaError> {
         drop(Kafka::connect(options.clone())?);
-        Producer::connect(&options.brokers, &options.properties)
+        Producer::of_any_size(options)
+    }
+
+    /// A producer whose records may be as large as their topic takes. It does not wait for brokers or look for the topic.
+    pub fn of_any_size(options: &KafkaOptions) -> Result<Producer, KafkaError> {
+        let largest = (SIZE_MAX.0.to_owned(), SIZE_MAX.1.to_owned());
+        Producer::connect(&options.brokers, &[&options.properties[..], &[largest]].concat())
     }
 
     /// A producer whose records stand in transactions named `id`; waits up to `timeout` for the broker.

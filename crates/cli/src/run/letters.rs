@@ -12,8 +12,6 @@ use std::time::Duration;
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long the brokers have to tell what is wrong with the topic.
 const ANSWER: Duration = Duration::from_secs(2);
-/// The topic alone limits the size of a record: this is all that librdkafka takes.
-const SIZE_MAX: (&str, &str) = ("message.max.bytes", "1000000000");
 
 /// A record that could not be used, whole.
 #[derive(Clone, Debug)]
@@ -55,8 +53,7 @@ impl Letters {
                  Give it a topic of its own."
             )));
         }
-        let mut kafka = settings.kafka_options(&[&topic])?;
-        kafka.properties.push((SIZE_MAX.0.to_owned(), SIZE_MAX.1.to_owned()));
+        let kafka = settings.kafka_options(&[&topic])?;
         let producer = Producer::to_topics(&kafka)?;
         Ok(Some(Letters { topic, kafka, producer }))
     }
@@ -92,7 +89,7 @@ impl Letters {
             return Ok(());
         };
         let (given, failed) = (self.sent(), self.producer.give_up());
-        self.producer = Producer::connect(&self.kafka.brokers, &self.kafka.properties)?;
+        self.producer = Producer::of_any_size(&self.kafka)?;
         letters.retain_mut(|letter| {
             let number = number.next().unwrap_or(usize::MAX);
             let found = failed.binary_search_by_key(&number, |failed| failed.number);
