@@ -29,6 +29,23 @@ pub(crate) fn listed(buckets: &mut [u16]) -> Vec<Stay> {
         .collect()
 }
 
+/// Counts in the form of a row, added up; the first may be in any order.
+pub(crate) fn merged(mut some: Vec<Stay>, more: Vec<Stay>) -> Vec<Stay> {
+    if some.is_empty() {
+        return more;
+    }
+    some.extend(more);
+    some.sort_unstable_by_key(|stay| stay.ms);
+    some.dedup_by(|stay, kept| {
+        let is_same = stay.ms == kept.ms;
+        if is_same {
+            kept.sessions += stay.sessions;
+        }
+        is_same
+    });
+    some
+}
+
 /// Stays that are not yet counted by bucket, at most: from here on counting is quicker than sorting, and needs less.
 pub(crate) const RECENT_MAX: usize = 1 << 14;
 

@@ -106,14 +106,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let with = longest(rounds.iter().map(|(took, _)| *took));
 
     let began = Instant::now();
-    let reader = SnapshotReader::open(BufReader::with_capacity(1 << 18, File::open(file)?))?;
+    let bytes = std::fs::metadata(file)?.len();
+    let reader = SnapshotReader::open(BufReader::with_capacity(1 << 18, File::open(file)?), bytes)?;
     let restored = reader.restore(rules, |_| 0)?;
     let read = began.elapsed();
     let same = restored.lanes[0].open_sessions() == open && restored.entries == entries;
-    println!(
-        "open sessions {open}, entries {entries}, bytes {}, restored alike {same}",
-        std::fs::metadata(file)?.len()
-    );
+    println!("open sessions {open}, entries {entries}, bytes {bytes}, restored alike {same}");
     println!("longest round of {ROUND} events without a snapshot: {without}");
     println!("freeze: {:.3} ms", ms(freeze));
     println!("longest round while it is written and after ({meanwhile} of {} while): {with}", rounds.len());

@@ -5,6 +5,7 @@
 
 mod audit;
 mod balance;
+mod caught;
 mod chain;
 mod commit;
 mod draft;

@@ -6,6 +6,7 @@
 
 mod cells;
 mod read;
+mod stream;
 mod write;
 
 #[cfg(test)]

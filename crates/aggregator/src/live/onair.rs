@@ -2,7 +2,7 @@
 
 use super::state::{AiringState, MinuteState, SoFar};
 use crate::curve::{Level, OpenMinute, packed_at};
-use crate::stays::{bucket_of, listed};
+use crate::stays::{listed, merged};
 use audience::time::minute_of;
 use audience::{MINUTE_MS, MinuteRow, Ms, Stay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,8 @@ pub(crate) struct OnAir {
     retweet_followers: i64,
     /// Of the stays that ended in the open minute.
     buckets: Vec<u16>,
+    /// Those of them that a snapshot told, counted: it may tell of millions in one line.
+    told: Vec<Stay>,
     /// First of the minutes kept back.
     kept_from: Option<Ms>,
     so_far: SoFar,
@@ -60,6 +62,7 @@ impl OnAir {
             retweets: 0,
             retweet_followers: 0,
             buckets: Vec::new(),
+            told: Vec::new(),
             kept_from: None,
             so_far: SoFar::default(),
             over: false,
@@ -112,7 +115,7 @@ impl OnAir {
         let mut row = self.named(minute.close(), late);
         row.retweets = std::mem::take(&mut self.retweets);
         row.retweet_followers = std::mem::take(&mut self.retweet_followers);
-        row.stays = listed(&mut self.buckets);
+        row.stays = merged(std::mem::take(&mut self.told), listed(&mut self.buckets));
         self.buckets.clear();
         self.so_far.add(&row);
         rows.push(row);
@@ -171,7 +174,7 @@ impl OnAir {
             new_viewers,
             retweets: self.retweets,
             retweet_followers: self.retweet_followers,
-            stays: listed(&mut self.buckets.clone()),
+            stays: merged(self.told.clone(), listed(&mut self.buckets.clone())),
         };
         let (broadcast, airing_at) = (self.broadcast, self.airing_at);
         AiringState { broadcast, airing_at, over: self.over, kept_from: self.kept_from, minute, so_far: self.so_far }
@@ -189,13 +192,12 @@ impl OnAir {
             min: minute.viewers_min,
         };
         let MinuteState { joins, leaves, lapses, lapses_backdated, new_viewers, .. } = *minute;
-        let many = |stay: &Stay| std::iter::repeat_n(bucket_of(stay.ms), usize::try_from(stay.sessions).unwrap_or(0));
         OnAir {
             minute: OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers },
             applied: minute.applied,
             retweets: minute.retweets,
             retweet_followers: minute.retweet_followers,
-            buckets: minute.stays.iter().flat_map(many).collect(),
+            told: merged(minute.stays.clone(), Vec::new()),
             kept_from: state.kept_from,
             so_far: state.so_far,
             over: state.over,

@@ -43,9 +43,16 @@ macro_rules! one_column {
     )*};
 }
 
+/// No instant and no count of ours is beyond: what is added to one, or to the other, cannot overflow.
+const MOST: i64 = 1 << 53;
+
+fn bounded(number: &i64) -> bool {
+    (-MOST..=MOST).contains(number)
+}
+
 one_column! {
-    i64: Some, Option::flatten;
-    Option<i64>: std::convert::identity, std::convert::identity;
+    i64: Some, |cell: Option<Option<i64>>| cell?.filter(bounded);
+    Option<i64>: std::convert::identity, |cell: Option<Option<i64>>| cell.filter(|cell| cell.iter().all(bounded));
     u32: |cell| Some(i64::from(cell)), |cell: Option<Option<i64>>| u32::try_from(cell??).ok();
     bool: |cell| Some(i64::from(cell)), |cell: Option<Option<i64>>| Some(cell?? != 0);
 }
@@ -59,7 +66,7 @@ impl Cells for Option<(i64, Ms)> {
         row.extend([self.map(|(greatest, _)| greatest), self.map(|(_, at)| at)]);
     }
     fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
-        let (greatest, at) = (row.next()?, row.next()?);
+        let (greatest, at) = (<Option<i64> as Cells>::take(row)?, <Option<Ms> as Cells>::take(row)?);
         (greatest.is_some() == at.is_some()).then_some(greatest.zip(at))
     }
 }
@@ -85,6 +92,21 @@ impl Cells for Vec<Stay> {
     fn put(&self, _: &mut Row) {}
     fn take(_: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
         Some(Vec::new())
+    }
+}
+
+/// The one record that says "not known" by the ends of time.
+impl Cells for GapState {
+    fn names(_: &str, names: &mut Vec<String>) {
+        names.extend(["from".to_owned(), "to".to_owned()]);
+    }
+    fn put(&self, row: &mut Row) {
+        row.extend([Some(self.from), Some(self.to)]);
+    }
+    fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
+        let (from, to) = (row.next()??, row.next()??);
+        let is_sound = (from == Ms::MIN || bounded(&from)) && (to == Ms::MAX || bounded(&to));
+        is_sound.then_some(GapState { from, to })
     }
 }
 
@@ -124,7 +146,6 @@ records! {
         joins: i64, leaves: i64, lapses: i64, reach: i64, retweets: i64, retweet_followers: i64, viewer_ms: i64,
         peak: Option<(i64, Ms)>,
     }
-    GapState { from: Ms, to: Ms }
     ExposedState { broadcast: u32, gap: u32, open: i64, until: Option<Ms> }
     StayState { airing: u32, ms: i64, sessions: i64 }
     Frontier { broadcast: u32, frontier: Ms }

@@ -2,6 +2,7 @@
 //! bytes that were written, the checksum in the manifest says.
 
 use super::cells::{Frontier, Record, StayState};
+use super::stream::Stream;
 use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SNAPSHOT_FORMAT, SnapshotError, TABLE, VIEWERS};
 use crate::{
     manifest::Snapshot,
@@ -14,15 +15,22 @@ use aggregator::{
 use arrow::array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
-use arrow::ipc::reader::StreamReader;
 use audience::Stay;
 use parquet::file::reader::ChunkReader;
 use std::io::{self, BufRead, BufReader};
+
+/// Bytes of an open session and of a known viewer.
+const SESSION_BYTES: u64 = 4 + 9 + 8 + 8;
+const VIEWER_BYTES: u64 = 4 + 9;
+/// Bytes of a lane, at least.
+const LANE_BYTES: u64 = 1_000;
 
 /// A snapshot whose head is read.
 #[derive(Debug)]
 pub struct SnapshotReader<R> {
     input: R,
+    /// Of the whole input.
+    bytes: u64,
     head: Head,
     /// Ids of its broadcasts, by its own numbers.
     ids: Vec<String>,
@@ -60,31 +68,33 @@ pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReade
         return Err(SnapshotError::Damaged(named.path.clone()));
     }
     let file = read()?.ok_or_else(absent)?.get_read(0).map_err(|error| SnapshotError::Io(io::Error::other(error)))?;
-    SnapshotReader::open(BufReader::with_capacity(1 << 18, file))
+    SnapshotReader::open(BufReader::with_capacity(1 << 18, file), bytes)
 }
 
 impl<R: BufRead> SnapshotReader<R> {
-    /// Reads the head.
+    /// Reads the head of an input of so many bytes: no room is made for more than they can hold.
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub fn open(mut input: R) -> Result<SnapshotReader<R>, SnapshotError> {
-        let mut head = None;
+    pub fn open(mut input: R, bytes: u64) -> Result<SnapshotReader<R>, SnapshotError> {
+        let mut stream = Stream::open(&mut input)?;
+        if stream.said(TABLE) != Some(BROADCASTS) {
+            return Err(SnapshotError::corrupt("it does not begin with its broadcasts"));
+        }
+        let head = stream.said(HEAD).ok_or_else(|| SnapshotError::corrupt("it has no head"))?;
+        let head: Head = serde_json::from_str(head).map_err(|error| SnapshotError::corrupt(error.to_string()))?;
         let mut ids = Vec::new();
-        each_batch(&mut input, |table, _, said, batch| {
-            if table != BROADCASTS {
-                return Err(SnapshotError::corrupt("it does not begin with its broadcasts"));
-            }
-            head = said.map(str::to_owned);
-            if let Some(batch) = batch {
-                let column: &StringArray = array(batch, 0)?;
-                ids.extend(column.iter().flatten().map(str::to_owned));
-            }
-            Ok(())
-        })?;
-        let head = head.ok_or_else(|| SnapshotError::corrupt("it has no head"))?;
-        let head: Head = serde_json::from_str(&head).map_err(|error| SnapshotError::corrupt(error.to_string()))?;
-        Ok(SnapshotReader { input, head, ids })
+        while let Some(batch) = stream.next_batch()? {
+            let column: &StringArray = array(&batch, 0)?;
+            ids.extend(column.iter().flatten().map(str::to_owned));
+        }
+        // Each lane has four streams, none of them shorter than its schema.
+        let is_sound = (1..=bytes / LANE_BYTES).contains(&(head.lanes as u64))
+            && head.partitions.iter().all(|one| one.lane < head.lanes);
+        if !is_sound {
+            return Err(SnapshotError::corrupt(format!("a head of {} lanes that cannot be", head.lanes)));
+        }
+        Ok(SnapshotReader { input, bytes, head, ids })
     }
 
     /// What it is of.
@@ -92,7 +102,8 @@ impl<R: BufRead> SnapshotReader<R> {
         &self.head
     }
 
-    /// Reads the rest. `number` gives the number of a broadcast's id in this process; it is asked for those only that the state names.
+    /// Reads the rest. `number` gives the number of a broadcast's id in this process; it is asked for those only that the state names. Each
+    /// lane takes memory by the number of broadcasts: have a look at the head before.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -100,44 +111,31 @@ impl<R: BufRead> SnapshotReader<R> {
         let known = vec![None; self.ids.len()];
         let mut numbers = Numbers { ids: self.ids, known, number };
         let lanes = (0..self.head.lanes).map(|_| Lane::restore(rules, self.head.watermark)).collect();
-        let mut parts =
-            Parts { lanes, entries: 0, live: LiveState::default(), frontiers: Vec::new(), stays: Vec::new() };
-        parts.live.watermark = self.head.watermark;
+        let live = LiveState { watermark: self.head.watermark, ..LiveState::default() };
+        let (frontiers, stays) = Default::default();
+        let mut parts = Parts { lanes, entries: 0, room: self.bytes, live, frontiers, stays };
         while !self.input.fill_buf()?.is_empty() {
-            each_batch(&mut self.input, |table, lane, _, batch| {
-                batch.map_or(Ok(()), |batch| parts.take(table, lane, batch, &mut numbers))
-            })?;
+            let mut stream = Stream::open(&mut self.input)?;
+            while let Some(batch) = stream.next_batch()? {
+                let table = stream.said(TABLE).ok_or_else(|| SnapshotError::corrupt("a stream without a name"))?;
+                let lane = stream.said(LANE).map(str::parse).transpose();
+                let lane = lane.map_err(|_| SnapshotError::corrupt(format!("a lane of {table} without a number")))?;
+                parts.take(table, lane, &batch, &mut numbers)?;
+            }
+        }
+        if parts.live.exposed.iter().any(|exposed| exposed.gap as usize >= parts.live.gaps.len()) {
+            return Err(SnapshotError::corrupt("sessions left open by no gap"));
         }
         for StayState { airing, ms, sessions } in parts.stays {
-            let airing = parts.live.airings.get_mut(airing as usize);
-            airing
-                .ok_or_else(|| SnapshotError::corrupt("stays of no airing"))?
-                .minute
-                .stays
-                .push(Stay { ms, sessions });
+            let airing = parts.live.airings.get_mut(airing as usize).filter(|_| ms >= 0 && sessions > 0);
+            let airing = airing.ok_or_else(|| SnapshotError::corrupt("stays that no airing can have had"))?;
+            airing.minute.stays.push(Stay { ms, sessions });
         }
         for Frontier { broadcast, frontier } in parts.frontiers {
             parts.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier));
         }
         Ok(Restored { lanes: parts.lanes, live: Live::restore(rules, &parts.live), entries: parts.entries })
     }
-}
-
-/// Reads one stream; gives each batch with the table's name, the lane, and the head, and the stream itself without a batch first.
-fn each_batch(
-    input: &mut impl BufRead,
-    mut take: impl FnMut(&str, Option<usize>, Option<&str>, Option<&RecordBatch>) -> Result<(), SnapshotError>,
-) -> Result<(), SnapshotError> {
-    let reader = StreamReader::try_new(input, None).map_err(SnapshotError::of)?;
-    let schema = reader.schema();
-    let said = |key: &str| schema.metadata().get(key).map(String::as_str);
-    let table = said(TABLE).ok_or_else(|| SnapshotError::corrupt("a stream without a name"))?;
-    let lane = said(LANE).and_then(|lane| lane.parse().ok());
-    take(table, lane, said(HEAD), None)?;
-    for batch in reader {
-        take(table, lane, said(HEAD), Some(&batch.map_err(SnapshotError::of)?))?;
-    }
-    Ok(())
 }
 
 fn array<A: Array + 'static>(batch: &RecordBatch, column: usize) -> Result<&A, SnapshotError> {
@@ -166,6 +164,8 @@ impl<F: FnMut(&str) -> u32> Numbers<F> {
 struct Parts {
     lanes: Vec<Lane>,
     entries: u64,
+    /// Bytes that the sessions and viewers may take for which no room has been made yet.
+    room: u64,
     live: LiveState,
     frontiers: Vec<Frontier>,
     stays: Vec<StayState>,
@@ -203,7 +203,14 @@ impl Parts {
             (CrowdState::TABLE, Some(lane)) => {
                 let mut crowds: Vec<CrowdState> = Vec::new();
                 records(batch, numbers, &mut crowds)?;
-                crowds.iter().for_each(|crowd| lane.put_crowd(crowd));
+                for crowd in &crowds {
+                    let bytes = (crowd.sessions.unsigned_abs())
+                        .saturating_mul(SESSION_BYTES)
+                        .saturating_add(crowd.viewers.unsigned_abs().saturating_mul(VIEWER_BYTES));
+                    let room = self.room.checked_sub(bytes);
+                    self.room = room.ok_or_else(|| SnapshotError::corrupt("a crowd larger than the file"))?;
+                    lane.put_crowd(crowd);
+                }
             }
             (Frontier::TABLE, None) => records(batch, numbers, &mut self.frontiers)?,
             (StageState::TABLE, None) => records(batch, numbers, &mut live.stages)?,
@@ -274,5 +281,6 @@ fn viewers<F: FnMut(&str) -> u32>(
 }
 
 fn key_of(keys: &FixedSizeBinaryArray, row: usize) -> Result<[u8; 9], SnapshotError> {
-    keys.value(row).try_into().map_err(|_| SnapshotError::corrupt("a key that is not of 9 bytes"))
+    let key = keys.value(row).try_into().ok().filter(|key| *key != [0; 9]);
+    key.ok_or_else(|| SnapshotError::corrupt("a key that is none"))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::sample::{NOW, take};
 use crate::{Draft, Snapshot, SnapshotFile, Store};
 use aggregator::{FrozenLane, Gap, LiveAlone, LiveState, Rules as LiveRules};
-use audience::{Detail, Details, Event, Kind, MinuteRow, NO_DETAIL, RetweetDetail};
+use audience::{Detail, Details, Event, Kind, MinuteRow, NO_DETAIL, RetweetDetail, Stay};
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ fn what_is_written_is_read_back() {
     alone.advance(NOW + 4_000 * 500);
     let head = head(2, alone.live.watermark());
     let bytes = written(&alone, &head);
-    let reader = SnapshotReader::open(Cursor::new(&bytes)).unwrap();
+    let reader = SnapshotReader::open(Cursor::new(&bytes), bytes.len() as u64).unwrap();
     assert_eq!(*reader.head(), head);
     let restored = reader.restore(RULES, number).unwrap();
     let LiveState { stages, airings, tweets, late, unsettled, .. } = alone.live.snapshot();
@@ -106,7 +106,7 @@ fn broadcasts_get_the_numbers_of_this_process_and_those_not_named_none() {
     alone.advance(NOW + 1);
     let bytes = written(&alone, &head(1, Some(NOW + 1)));
     let mut asked = Vec::new();
-    let reader = SnapshotReader::open(Cursor::new(&bytes)).unwrap();
+    let reader = SnapshotReader::open(Cursor::new(&bytes), bytes.len() as u64).unwrap();
     let restored = reader.restore(RULES, |id| {
         asked.push(id.to_owned());
         40
@@ -119,12 +119,53 @@ fn broadcasts_get_the_numbers_of_this_process_and_those_not_named_none() {
 fn bytes_that_are_cut_or_turned_end_in_a_state_or_an_error() {
     let alone = alone();
     let bytes = written(&alone, &head(2, alone.live.watermark()));
-    let read = |bytes: &[u8]| SnapshotReader::open(Cursor::new(bytes)).and_then(|reader| reader.restore(RULES, |_| 0));
+    let read = |bytes: &[u8]| {
+        SnapshotReader::open(Cursor::new(bytes), bytes.len() as u64).and_then(|reader| reader.restore(RULES, |_| 0))
+    };
     read(&bytes).unwrap();
     for at in (0..bytes.len()).step_by(bytes.len() / 200) {
         let _ = read(&bytes[..at]);
     }
     assert!(read(&[]).is_err() && read(b"PAR1").is_err() && read(&bytes[8..]).is_err());
+}
+
+#[test]
+fn lengths_and_numbers_that_cannot_be_are_refused() {
+    let alone = alone();
+    let good = head(2, alone.live.watermark());
+    let bytes = written(&alone, &good);
+    let read = |bytes: &[u8]| {
+        SnapshotReader::open(Cursor::new(bytes), bytes.len() as u64).and_then(|reader| reader.restore(RULES, number))
+    };
+    let refused = |what: &str, bytes: &[u8]| assert!(matches!(read(bytes), Err(SnapshotError::Corrupt(_))), "{what}");
+    // No room is made for what cannot come: each of these would ask for more than there is.
+    let many = head(1 << 50, alone.live.watermark());
+    refused("lanes", &written(&alone, &many));
+    assert!(matches!(read(&[[0xff; 4], 0x7fff_ffff_u32.to_le_bytes()].concat()), Err(SnapshotError::Io(_))));
+    let sessions = alone.lanes[0].freeze().unwrap().crowds().next().unwrap().sessions.to_le_bytes();
+    let find = |part: &[u8], from: usize| from + bytes[from..].windows(part.len()).position(|at| at == part).unwrap();
+    let at = find(&sessions, find(b"crowds", 0));
+    for count in [1 << 40, i64::MAX, i64::MIN] {
+        let mut grown = bytes.clone();
+        grown[at..at + 8].copy_from_slice(&i64::to_le_bytes(count));
+        refused("a crowd", &grown);
+    }
+    let with = |change: fn(&mut LiveState)| {
+        let mut live = alone.live.snapshot();
+        change(&mut live);
+        let mut bytes = Vec::new();
+        write_snapshot(&mut bytes, &good, &names(), vec![FrozenLane::default(); 2], &live).unwrap();
+        bytes
+    };
+    refused("a gap", &with(|live| live.exposed[0].gap = u32::MAX));
+    refused("an instant", &with(|live| live.stages[0].last_sign = Some(Ms::MAX)));
+    refused(
+        "a stay of less than nothing",
+        &with(|live| live.airings[0].minute.stays = vec![Stay { ms: -1, sessions: 1 }]),
+    );
+    // What a minute had may be any number: it is counted, not listed.
+    let many = with(|live| live.airings[0].minute.stays = vec![Stay { ms: 7, sessions: 1 << 50 }]);
+    assert_eq!(read(&many).unwrap().live.snapshot().airings[0].minute.stays, [Stay { ms: 7, sessions: 1 << 50 }]);
 }
 
 /// A snapshot file in a directory, as a manifest names it.

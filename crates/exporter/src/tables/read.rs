@@ -3,6 +3,7 @@
 
 use super::stays::Histograms;
 use super::{Passport, Table, TableError};
+use crate::caught::caught;
 use arrow::array::{
     Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, ListArray,
     RecordBatch, StringArray, TimestampMillisecondArray,
@@ -17,7 +18,6 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A file of one table, its columns checked, its rows not yet read.
 pub struct TableFile<R: ChunkReader> {
@@ -195,17 +195,6 @@ impl<T, F: FnMut(&Batch<'_>) -> Result<T, TableError>> Iterator for Batches<F> {
 
 fn corrupt(file: &str, table: Table, what: String) -> TableError {
     TableError::Corrupt { file: file.to_owned(), table, what }
-}
-
-/// Runs Parquet's decoder, which asserts some of what a damaged file can break, and gives the assertion back as a text. Nothing that
-/// the decoder left half done is used afterwards.
-fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(decode)).map_err(|panic| match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => {
-            panic.downcast::<&str>().map_or_else(|_| "its decoder gave up".to_owned(), |text| text.to_string())
-        }
-    })
 }
 
 /// Some rows of a file, still in columns.
