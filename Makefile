@@ -9,12 +9,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST := cargo test --release
 # Random scenes that `make soak` tries; a day of them is more than a release needs.
 SEEDS ?= 5000
-# What else it does: SIGKILLs over so many events in all, simulated lives of a directory, and mutations for each fuzz target. Each is
-# drawn from the seed.
+# What else it does: SIGKILLs over so many events in all, simulated lives of a directory, and for each fuzz target so many times the
+# mutations of `make test`. Each is drawn from the seed.
 SOAK_KILLS ?= 200
 SOAK_EVENTS ?= 20000000
 SOAK_CRASHES ?= 10000
-SOAK_FUZZ ?= 200000
+SOAK_FUZZ ?= 100
 SOAK_SEED ?= 1
 
 .PHONY: help
@@ -52,8 +52,8 @@ soak: ## the long run, hours: kills, crashes, random scenes and fuzzing, with a 
 	@JAUGE_SEEDS=$(SEEDS) $(TEST) --package cli --test tests -- replay::random_events replay::files_may_be_many
 	@echo 'soak: $(SOAK_CRASHES) lives of a directory by seed, and every pair of deaths'
 	@JAUGE_CRASH_SEEDS=$(SOAK_CRASHES) JAUGE_CRASH_FIRST=$(SOAK_SEED)000000 $(TEST) --package exporter --lib -- crash_seeds
-	@echo 'soak: $(SOAK_FUZZ) mutations for each fuzz target'
-	@JAUGE_FUZZ=$(SOAK_FUZZ) $(TEST) --package cli --test tests -- fuzz::
+	@echo 'soak: every fuzz target, $(SOAK_FUZZ) times the mutations of make test, seed $(SOAK_SEED)'
+	@JAUGE_FUZZ=$(SOAK_FUZZ) JAUGE_FUZZ_SEED=$(SOAK_SEED) $(TEST) --package cli --test tests -- fuzz::
 	@echo 'soak: $(SOAK_KILLS) kills over $(SOAK_EVENTS) events, seed $(SOAK_SEED)'
 	@JAUGE_SOAK_RECORD=$(abspath $(TARGET))/soak.txt JAUGE_REQUIRE_ALL=1 \
 	JAUGE_SOAK_EVENTS=$(SOAK_EVENTS) JAUGE_SOAK_KILLS=$(SOAK_KILLS) JAUGE_SOAK_SEED=$(SOAK_SEED) \

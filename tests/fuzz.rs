@@ -3,17 +3,18 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use aggregator::{FrozenLane, Gap, LiveAlone};
+use audience::{Details, Event, Kind, Ms, NO_DETAIL, RetweetDetail};
+use exporter::{Head, PartitionLane, write_snapshot};
 
 use crate::random_events::Chance;
-use crate::support::{NO_FLAGS, files_under, finish, folder, jauge, knob, replay, root};
+use crate::support::{NO_FLAGS, files_under, finish, folder, jauge, knob, replay, root, say};
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
-
-/// Mutations of each target's corpus, in `make test`; `make soak` asks for more.
-fn mutations(few: u64) -> u64 {
-    knob("JAUGE_FUZZ", few)
-}
 
 /// What a target begins with.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -43,13 +44,18 @@ const WORDS: [&[u8]; 16] = [
     b"\xf0\x9f\x98\x80",
 ];
 
-/// Bytes changed in one to four ways: flipped, cut, doubled, joined with others, or with a word in their middle.
+/// Numbers at which readers of bytes stumble.
+const NUMBERS: [i64; 8] = [0, 1, -1, i64::MIN, i64::MAX, 1 << 31, 1 << 40, u32::MAX as i64];
+
+/// Bytes changed in one to four ways: flipped, cut, doubled, joined with others, or with a word or a number in their middle.
 fn mutated(seeds: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     let mut bytes = chance.pick(seeds).clone();
+    // Half of them keep their length, which formats with places and lengths inside need to be read on.
+    let first = if chance.one_in(2) { 5 } else { 0 };
     for _ in 0..=chance.below(4) {
         let at = chance.below(bytes.len() + 1);
         let to = at + chance.below(bytes.len() - at + 1).min(64);
-        match chance.below(8) {
+        match first + chance.below(9 - first) {
             0 => bytes.truncate(at),
             1 => drop(bytes.drain(at..to)),
             2 => drop(bytes.splice(at..at, bytes[at..to].to_vec())),
@@ -60,6 +66,12 @@ fn mutated(seeds: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[from..]);
             }
+            5 => {
+                let number = chance.pick(&NUMBERS).to_le_bytes();
+                let at = at & !3;
+                let len = chance.pick(&[4, 8]).min(&(bytes.len() - at)).to_owned();
+                bytes[at..at + len].copy_from_slice(&number[..len]);
+            }
             _ if at < bytes.len() => bytes[at] ^= 1 << chance.below(8),
             _ => {}
         }
@@ -67,33 +79,114 @@ fn mutated(seeds: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     bytes
 }
 
-/// Gives a target its corpus, and so many mutations of it.
+/// Gives a target what it begins with, and mutations of it: so many in `make test`, so many times as many in `make soak`. Some are used, or
+/// the target would only ever be at the door.
 #[track_caller]
-fn feed(target: &str, seeds: &[Vec<u8>], count: u64, take: impl Fn(&[u8])) {
-    let mut chance = Chance::new(9);
+fn feed(target: &str, seeds: &[Vec<u8>], few: u64, take: impl Fn(&[u8]) -> bool) {
+    let (count, began) = (few * knob("JAUGE_FUZZ", 1), Instant::now());
+    let mut chance = Chance::new(knob("JAUGE_FUZZ_SEED", 9));
     let inputs = seeds.iter().cloned().chain((0..count).map(|_| mutated(seeds, &mut chance)));
+    let (mut used, mut refused) = (0_u64, 0_u64);
     for (number, input) in inputs.enumerate() {
-        if catch_unwind(AssertUnwindSafe(|| take(&input))).is_err() {
-            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{number}"));
-            fs::write(&kept, &input).unwrap();
-            panic!("{target}: input {number} fails; it is kept in {}", kept.display());
+        match catch_unwind(AssertUnwindSafe(|| take(&input))) {
+            Ok(true) => used += 1,
+            Ok(false) => refused += 1,
+            Err(_) => {
+                let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{number}"));
+                fs::write(&kept, &input).unwrap();
+                panic!("{target}: input {number} fails; it is kept in {}", kept.display());
+            }
         }
     }
+    if std::env::var_os("JAUGE_FUZZ").is_some() {
+        let (seeds, took) = (seeds.len(), began.elapsed().as_secs_f64());
+        say(&format!("fuzz: {target}: {count} mutations of {seeds}: {used} used, {refused} refused; {took:.0} s"));
+    }
+    assert!(used > count / 1_000 && refused > count / 1_000, "{target}: {used} used, {refused} refused");
+}
+
+/// Keeps what a target begins with where `fuzz/run` looks for it: what this version writes is no part of the corpus.
+fn keep(target: &str, seeds: &[Vec<u8>]) {
+    let Some(folder) = std::env::var_os("JAUGE_FUZZ_SEEDS") else { return };
+    let folder = Path::new(&folder).join(target);
+    fs::create_dir_all(&folder).unwrap();
+    seeds.iter().enumerate().for_each(|(number, seed)| fs::write(folder.join(number.to_string()), seed).unwrap());
 }
 
 #[test]
 fn any_bytes_are_an_event_or_a_rejection() {
-    feed("decoder", &corpus("decoder"), mutations(40_000), targets::decoder);
+    feed("decoder", &corpus("decoder"), 100_000, targets::decoder);
 }
 
 #[test]
 fn any_bytes_are_a_manifest_or_damage() {
-    feed("manifest", &corpus("manifest"), mutations(1_500), targets::manifest);
+    feed("manifest", &corpus("manifest"), 1_000, targets::manifest);
+}
+
+#[test]
+fn any_bytes_are_a_request_or_none() {
+    feed("requests", &corpus("requests"), 10_000, targets::requests);
 }
 
 #[test]
 fn any_bytes_are_keys_or_damage() {
-    feed("keys", &corpus("keys"), mutations(3_000), targets::keys);
+    feed("keys", &corpus("keys"), 10_000, targets::keys);
+}
+
+#[test]
+fn any_bytes_are_a_snapshot_or_none() {
+    let made = [snapshot(0), snapshot(40), snapshot(400)];
+    assert!(made.iter().all(|bytes| targets::snapshot(bytes)), "what is written is read");
+    keep("snapshot", &made);
+    feed("snapshot", &[&made[..], &corpus("snapshot")].concat(), 5_000, targets::snapshot);
+}
+
+/// A snapshot after so many events in two lanes: open sessions and known viewers, airings, ends, retweets, late events, a frontier, gaps.
+fn snapshot(events: u32) -> Vec<u8> {
+    const NOW: Ms = 1_459_711_860_000;
+    let mut alone = LiveAlone::new(targets::RULES, 2);
+    let gap = |before: Ms, after: Option<Ms>| Gap { before: Some(NOW + before), after: after.map(|after| NOW + after) };
+    let step = 1_600_000 / Ms::from(events.max(1));
+    if events > 0 {
+        alone.live.set_gaps(&[gap(100_000, Some(160_000)), gap(1_400_000, None)]);
+    }
+    let mut details = Details::new();
+    for n in 0..events {
+        let (at, viewer) = (NOW + Ms::from(n) * step, u128::from(n % 31) + 1);
+        // The second broadcast falls silent; some events are late.
+        let broadcast = if n % 3 == 0 && n < events / 2 { 1 } else { 0 };
+        let ts = if n % 11 == 10 { at - 60_000 } else { at };
+        let event = match n % 20 {
+            7 => {
+                let id = n.to_string();
+                let tweet = RetweetDetail { tweet_id: &id, user_id: "u", followers: Some(3), retweet_of: None };
+                let detail = details.push(audience::Detail::Retweet(tweet));
+                Event::new(Kind::Retweet, broadcast, u128::from(n) << 70, 0, ts, detail)
+            }
+            19 if n % 200 == 199 => Event::new(Kind::End, broadcast, 0, 0, ts, NO_DETAIL),
+            _ => {
+                let kind = [Kind::Join, Kind::Join, Kind::Heartbeat, Kind::Leave][n as usize % 4];
+                Event::new(kind, broadcast, viewer, viewer, ts, NO_DETAIL)
+            }
+        };
+        alone.lanes[n as usize % 2].push(event, &details);
+        if n % 9 == 8 {
+            alone.advance(at - 5_000);
+        }
+    }
+    for due in alone.live.due() {
+        alone.set_frontier(due.broadcast, due.frontier);
+    }
+    alone.advance(NOW + 1_600_000);
+    let rules = exporter::Rules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
+    let partition = |n| PartitionLane { topic: "events".into(), partition: n, lane: usize::from(n == 1) };
+    let partitions = (0..3).map(partition).collect();
+    let head = Head { commit: 7, watermark: alone.live.watermark(), rules, lanes: 2, partitions, held_from: 6 };
+    let frozen: Vec<FrozenLane> = alone.lanes.iter().map(|lane| lane.freeze().unwrap()).collect();
+    let names = ["b1", "é"].map(Arc::from);
+    let mut bytes = Vec::new();
+    write_snapshot(&mut bytes, &head, &names, frozen, &alone.live.snapshot()).unwrap();
+    bytes
 }
 
 #[test]
@@ -107,19 +200,20 @@ fn any_bytes_are_rows_or_damage() {
     let files: Vec<Vec<u8>> =
         files_under(&out).iter().filter(|path| is_table(path)).map(|p| fs::read(p).unwrap()).collect();
     assert!(files.len() >= 5, "a replay of the corpus makes a file of each table");
-    feed("tables", &files, mutations(2_000), targets::tables);
+    keep("tables", &files);
+    feed("tables", &files, 3_000, targets::tables);
 }
 
 #[test]
 fn any_bytes_are_settings_or_refused() {
-    let folder = folder();
-    let file = folder.path().join("jauge.toml");
-    feed("settings", &corpus("settings"), mutations(100).min(3_000), |bytes| {
+    let file = targets::folder().join("jauge.toml");
+    feed("settings", &corpus("settings"), 100, |bytes| {
         fs::write(&file, bytes).unwrap();
         let mut command = jauge();
         command.arg("config").arg("--config").arg(&file);
         let ran = finish(command, &[]);
         assert!(matches!(ran.code, Some(0 | 2)), "exit {:?}: {}", ran.code, ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        ran.code == Some(0)
     });
 }

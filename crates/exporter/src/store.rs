@@ -19,7 +19,9 @@ use crate::{
 };
 use disk::Disk;
 use futures_util::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem};
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory,
+};
 pub(crate) use part::Part;
 use patience::Patience;
 pub use read::{Reading, StoredFile};
@@ -105,6 +107,19 @@ impl Store {
         let store = Store::of_objects(place, connect::connect(&place.to_string_lossy())?, PAUSES)?;
         // What is wrong with bucket, endpoint or credentials is said before anything is done.
         store.list("")?;
+        Ok(store)
+    }
+
+    /// A directory in memory that holds these files, by their paths, and is gone with its last clone: for tests. In all else it is like one
+    /// in an object store.
+    ///
+    /// # Errors
+    /// A path that no file can have.
+    pub fn in_memory<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Store, StoreError> {
+        let store = Store::of_objects(Path::new("memory:///"), Arc::new(InMemory::new()), &[])?;
+        for (path, bytes) in files {
+            store.put_new(path, bytes)?;
+        }
         Ok(store)
     }
 
