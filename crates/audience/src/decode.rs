@@ -223,11 +223,12 @@ fn integer(text: &str) -> Ms {
     }
 }
 
-/// The value of eight digits, the first in the lowest byte; a zero byte counts as the digit 0.
+/// The value of eight digits, the first in the lowest byte; a zero byte counts as the digit 0. Each product wraps: what leaves it at the top
+/// belongs to no digit.
 fn eight_digits(digits: u64) -> u64 {
-    let pairs = ((digits & 0x0f0f_0f0f_0f0f_0f0f) * (10 << 8 | 1)) >> 8;
-    let fours = ((pairs & 0x00ff_00ff_00ff_00ff) * (100 << 16 | 1)) >> 16;
-    ((fours & 0x0000_ffff_0000_ffff) * (10_000 << 32 | 1)) >> 32
+    let pairs = (digits & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(100 << 16 | 1) >> 16;
+    (fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
 /// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, RFC 3339 with capital letters and without leap seconds; digits below the ms are
