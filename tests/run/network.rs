@@ -58,7 +58,11 @@ impl Scene {
     /// Waits until the weather has done some harm.
     #[track_caller]
     fn wait_for_harm(&self, harm: u64) {
-        wait_until("harm", SOON, || (self.proxy.harmed() >= harm).then_some(()));
+        let began = Instant::now();
+        wait_until("harm", SOON, || {
+            assert!(began.elapsed() < SOON / 2, "{} of {harm}:\n{}", self.proxy.harmed(), self.running.said());
+            (self.proxy.harmed() >= harm).then_some(())
+        });
     }
 
     /// Stops the run, and holds what it settles against the reference.

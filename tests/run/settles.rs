@@ -7,7 +7,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{RULES, Topic, join, leave, line, live_is_settled, place, strs, verified, with_rules};
+use super::health::{address, get, metric};
+use super::{
+    RULES, Running, SOON, Topic, join, leave, line, live_is_settled, place, strs, verified, wait_until, with_rules,
+};
 use crate::data_directory;
 use crate::kafka::RealKafka;
 use crate::oracle::oracle;
@@ -204,6 +207,44 @@ fn the_live_curve_of_ordered_random_events_is_the_settled_one() {
         live_is_settled(&out, &context);
         drop(broker);
     }
+}
+
+/// What waits for a partition that says nothing takes no more memory than it may.
+#[test]
+fn what_waits_for_a_partition_is_bounded_in_bytes() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let topic = Topic::of(kafka, "held", 2);
+    let folder = folder();
+    let out = folder.path().join("run");
+    topic.send(0, Some(line(&join("first", 0)).as_bytes()));
+    let flags = ["--listen=127.0.0.1:0", "--lateness=0s", "--idle-after=1h", "--memory=8MiB"];
+    let mut running = Running::of(&topic, &out, &flags);
+    let address = address(&mut running);
+    let status = || serde_json::from_str::<Value>(&get(&address, "/status").1).unwrap();
+    // Of 50 minutes, all of which `max_drift` alone would have wait.
+    let mut sent = 0;
+    while sent < 300_000 {
+        for n in sent..sent + 10_000 {
+            topic.send(1, Some(line(&join(&format!("v-{}", n % 1_000), n * 10)).as_bytes()));
+        }
+        topic.flush();
+        sent += 10_000;
+        let is_settled = |one: &Value| one["paused"] == true || one["position"] == sent;
+        wait_until("reading", SOON, || Some(status()["partitions"][1].clone()).filter(is_settled));
+    }
+    let one = status()["partitions"][1].clone();
+    let read = one["position"].as_i64().unwrap();
+    let held = metric(&get(&address, "/metrics").1, "jauge_held_bytes").unwrap();
+    assert!(one["paused"] == true && (20_000..90_000).contains(&read), "{read} events of 48 bytes read");
+    assert!((2e6..5e6).contains(&held), "{held} bytes held: a quarter of 8 MiB, and what came before that was seen");
+
+    topic.send(0, Some(line(&leave("first", sent * 10)).as_bytes()));
+    topic.flush();
+    running.wait_until_read(sent + 2);
+    let is_free = || (metric(&get(&address, "/metrics").1, "jauge_held_bytes")? < 2e6).then_some(());
+    wait_until("end of the waiting", SOON, is_free);
+    running.stop();
+    verified(&out);
 }
 
 /// A partition that is hours ahead of another is not read far ahead: and so, though the slow one is long, nothing is late.

@@ -124,7 +124,8 @@ fn live(family: &mut Families<'_, '_>, status: &Status) -> fmt::Result {
     }
     family.gauge("sessions_open", "Open sessions at the watermark", live.sessions_open)?;
     family.gauge("broadcasts_on_air", "Broadcasts with an airing that is not over", signed(live.broadcasts))?;
-    family.gauge("uncommitted_bytes", "Read and not yet handed to the writer", signed(live.uncommitted_bytes))
+    family.gauge("uncommitted_bytes", "Read and not yet handed to the writer", signed(live.uncommitted_bytes))?;
+    family.gauge("held_bytes", "Events that the watermark has not passed", signed(live.held_bytes))
 }
 
 fn partitions(family: &mut Families<'_, '_>, partitions: &[Partition]) -> fmt::Result {

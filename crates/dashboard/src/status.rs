@@ -90,6 +90,8 @@ pub struct LiveCurve {
     pub broadcasts: u64,
     /// Bytes read and not yet handed to the writer.
     pub uncommitted_bytes: u64,
+    /// Bytes of the events that the watermark has not passed.
+    pub held_bytes: u64,
 }
 
 /// A partition that is read.
@@ -178,6 +180,7 @@ pub(crate) mod tests {
                 sessions_open: 81_000,
                 broadcasts: 1,
                 uncommitted_bytes: 0,
+                held_bytes: 0,
             },
             partitions: vec![Partition {
                 topic: "audience".to_owned(),

@@ -242,6 +242,11 @@ impl Lane {
         self.held.len()
     }
 
+    /// Bytes of the events held.
+    pub fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
     /// Bytes held, nearly.
     pub fn bytes(&self) -> usize {
         let crowds = self.places.iter().filter_map(|place| place.crowd.as_deref());

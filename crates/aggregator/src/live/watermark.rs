@@ -139,6 +139,17 @@ impl Watermarks {
     /// least instant at which any partition began. A partition of which nothing was heard holds the watermark, and so all others, too. Where
     /// none is awaited nobody is ahead of anybody.
     pub fn far_ahead(&self, max_drift: Ms) -> Vec<usize> {
+        let ahead = self.ahead().into_iter();
+        ahead.filter(|(_, ahead)| *ahead > max_drift).map(|(partition, _)| partition).collect()
+    }
+
+    /// How far the first partition is ahead, ms, as [`Watermarks::far_ahead`] measures it.
+    pub fn spread(&self) -> Ms {
+        self.ahead().into_iter().map(|(_, ahead)| ahead).max().unwrap_or(0).max(0)
+    }
+
+    /// How far each partition is ahead, ms; those that are behind have less than zero.
+    fn ahead(&self) -> Vec<(usize, Ms)> {
         let awaited = || self.partitions.iter().filter(|one| one.state != PartitionState::Idle);
         if awaited().next().is_none() {
             return Vec::new();
@@ -149,9 +160,8 @@ impl Watermarks {
         let Some(from) = stands.max(least).or_else(|| self.partitions.iter().filter_map(|one| one.began).min()) else {
             return Vec::new();
         };
-        let is_far = |one: &Partition| one.heard.is_some_and(|heard| heard.saturating_sub(from) > max_drift);
-        let far = self.partitions.iter().enumerate().filter(|(_, one)| is_far(one));
-        far.map(|(partition, _)| partition).collect()
+        let heard = self.partitions.iter().enumerate().filter_map(|(partition, one)| Some((partition, one.heard?)));
+        heard.map(|(partition, heard)| (partition, heard.saturating_sub(from))).collect()
     }
 
     /// Who holds the watermark where it stands: partitions without an event, else those whose own is the least. Empty where all are idle.
@@ -272,6 +282,14 @@ mod tests {
         // Nobody is awaited.
         drift(Some(100), "- 0 10\n - 0 900");
         drift(None, "?\n ?");
+        let mut marks = Watermarks::new(10_000);
+        assert_eq!(marks.spread(), 0);
+        for second in [10, 5, 70] {
+            let partition = marks.add(None);
+            marks.heard(partition, T + second * 1_000, None, Ms::MAX);
+            marks.set(partition, PartitionState::Reading);
+        }
+        assert_eq!((marks.spread(), marks.far_ahead(64_999), marks.far_ahead(65_000)), (65_000, vec![2], vec![]));
     }
 
     /// A reader that obeys never holds more than `max_drift` and what one look brings, and never stands still for ever.

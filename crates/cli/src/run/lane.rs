@@ -80,6 +80,8 @@ pub(super) struct Progress {
     pub(super) last_at: Instant,
     /// Bytes that the lane holds since the last cut; the same in all its partitions.
     pub(super) lane_bytes: usize,
+    /// Bytes of the events that the watermark has not passed; the same in all its partitions.
+    pub(super) held_bytes: usize,
 }
 
 /// What was read since the last cut.
@@ -178,6 +180,7 @@ impl LaneThread {
             is_done,
             last_at: Instant::now(),
             lane_bytes: 0,
+            held_bytes: 0,
         };
         lock(&self.parts.progress).insert(partition.index, progress);
         self.cut.partitions.insert(partition.index, Taken { to: partition.from, ..Taken::default() });
@@ -223,6 +226,7 @@ impl LaneThread {
             }
             Ask::Close(directives) => {
                 let changes = self.parts.live.close(&directives);
+                self.show_bytes();
                 self.tell(Happening::Closed(changes));
             }
             Ask::Stand => self.stands = true,
@@ -401,7 +405,10 @@ impl LaneThread {
 
     fn show_bytes(&self) {
         let bytes = self.cut.bytes + self.cut.details.len();
-        lock(&self.parts.progress).values_mut().for_each(|progress| progress.lane_bytes = bytes);
+        let held = self.parts.live.held_bytes();
+        for progress in lock(&self.parts.progress).values_mut() {
+            (progress.lane_bytes, progress.held_bytes) = (bytes, held);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! commits and settles (`writer`); threads meet in channels only.
 
 mod finder;
+mod hold;
 mod lane;
 mod letters;
 mod logline;

@@ -2,11 +2,12 @@
 //! hands it to the writer; nothing else decides when anything happens.
 
 use super::finder::Added;
+use super::hold::Hold;
 use super::lane::{Ask, Cut, Partition, Progress};
 use super::logline;
 use super::snapshot::Frozen;
 use super::start::Started;
-use super::status::Teller;
+use super::status::{Teller, sum_of};
 use super::writer::{Settle, Standing, Work, Written};
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -98,6 +99,7 @@ pub(super) struct State {
     pub(super) closed: Vec<MinuteRow>,
     pub(super) progress: BTreeMap<usize, Progress>,
     pub(super) paused: Vec<usize>,
+    pub(super) hold: Hold,
     pub(super) is_writing: bool,
     pub(super) written: Written,
     /// The run is stopped: the next cut is its last.
@@ -124,6 +126,7 @@ impl State {
             closed: Vec::new(),
             progress: BTreeMap::new(),
             paused: Vec::new(),
+            hold: Hold::default(),
             is_writing: false,
             written,
             is_last: false,
@@ -152,7 +155,7 @@ impl Owner<'_> {
                 }
             }
             self.look()?;
-            self.hold_back()?;
+            self.hold_back();
             if let Some(watermark) = self.watermarks.least().filter(|at| Some(*at) > self.state.watermark) {
                 self.round(watermark)?;
                 self.state.watermark = Some(watermark);
@@ -349,30 +352,6 @@ impl Owner<'_> {
         }
     }
 
-    /// Pauses partitions that are far ahead of the watermark, so that what waits for it stays bounded, and resumes them.
-    fn hold_back(&mut self) -> Result<(), Problem> {
-        let done = |index: &usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
-        let mut far = self.watermarks.far_ahead(self.settings.max_drift_ms);
-        far.retain(|index| !done(index));
-        if far == self.state.paused {
-            return Ok(());
-        }
-        for (place, lane) in self.lanes.iter().enumerate() {
-            let here = |index: &&usize| *index % self.lanes.len() == place;
-            let pause: Vec<usize> =
-                far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
-            let resume = self.state.paused.iter().filter(here).filter(|index| !far.contains(index) && !done(index));
-            let resume: Vec<usize> = resume.copied().collect();
-            for ask in
-                [(!pause.is_empty()).then_some(Ask::Pause(pause)), (!resume.is_empty()).then_some(Ask::Resume(resume))]
-            {
-                let _ = ask.map(|ask| lane.asks.send(ask));
-            }
-        }
-        self.state.paused = far;
-        Ok(())
-    }
-
     fn show(&mut self) {
         let positions = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
         (self.watch)(&View { live: &self.live, positions: &positions });
@@ -385,12 +364,8 @@ impl Owner<'_> {
 
     fn is_cut_due(&self) -> bool {
         let interval = Duration::from_millis(self.settings.commit_interval_ms.unsigned_abs());
-        let bytes: usize = self
-            .lanes
-            .iter()
-            .filter_map(|lane| lock(&lane.progress).values().next().map(|progress| progress.lane_bytes))
-            .sum();
-        self.state.cut_at.elapsed() >= interval || bytes as u64 >= self.settings.commit_bytes
+        let bytes = sum_of(&self.lanes, |progress| progress.lane_bytes);
+        self.state.cut_at.elapsed() >= interval || bytes >= self.settings.commit_bytes
     }
 
     /// Cuts what the lanes have read and hands it to the writer, with what is due to settle.

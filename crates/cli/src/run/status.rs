@@ -1,7 +1,8 @@
 //! What a run tells of itself: its status, for those who ask over HTTP.
 
+use super::lane::Progress;
 use super::logline;
-use super::owner::Owner;
+use super::owner::{LaneHandle, Owner};
 use super::writer::Written;
 use crate::problem::{Awaited, ExitCode, Problem};
 use crate::settings::Settings;
@@ -116,12 +117,12 @@ impl Owner<'_> {
         status.commit.number = self.state.written.commit;
         status.ledger = ledger(self.state.written.ledger);
         let standing = self.live.standing();
-        let bytes = |lane: &super::owner::LaneHandle| lock(&lane.progress).values().next().map(|one| one.lane_bytes);
         status.live = LiveCurve {
             watermark: self.live.watermark(),
             sessions_open: standing.iter().map(|one| one.viewers).sum(),
             broadcasts: standing.len() as u64,
-            uncommitted_bytes: self.lanes.iter().filter_map(bytes).sum::<usize>() as u64,
+            uncommitted_bytes: sum_of(&self.lanes, |progress| progress.lane_bytes),
+            held_bytes: sum_of(&self.lanes, |progress| progress.held_bytes),
         };
         status.partitions = self.partitions.keys().map(|index| self.status_of(*index)).collect();
         status
@@ -147,6 +148,11 @@ impl Owner<'_> {
             paused: self.state.paused.contains(&index),
         }
     }
+}
+
+/// What all lanes hold together: each says it in every of its partitions.
+pub(super) fn sum_of(lanes: &[LaneHandle], of: impl Fn(&Progress) -> usize) -> u64 {
+    lanes.iter().filter_map(|lane| lock(&lane.progress).values().next().map(&of)).sum::<usize>() as u64
 }
 
 fn ledger(of: Ledger) -> dashboard::Ledger {

@@ -247,6 +247,13 @@ impl Lane {
         numbers.get(number).copied().flatten()
     }
 
+    /// Whether an error is about an offset that librdkafka only took from damage. It may come when fetching again has begun.
+    fn went_astray(&mut self, message: Message<'_>) -> bool {
+        let Some(at) = self.find(message) else { return false };
+        let owned = &self.owned[at];
+        owned.damage.is_some() && message.offset() != owned.next
+    }
+
     /// Damaged records are fetched again, until that was of no use for too long.
     fn damaged(&mut self, message: Message<'_>, reason: String) -> Result<(), KafkaError> {
         let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
@@ -270,12 +277,13 @@ impl Lane {
             Code::Fatal => Err(KafkaError::Fatal { reason: text }),
             // Behind damage librdkafka takes anything for the next offset and the next record.
             _ if self.find(message).is_some_and(|at| self.owned[at].passes_over()) => Ok(()),
-            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation if !self.went_astray(message) => {
                 let handed_on = self.find(message).map_or(-1, |at| self.owned[at].next);
                 let wanted = if message.offset() >= 0 { message.offset() } else { handed_on };
                 let (low, high) = self.consumer.client().fetch_watermarks(&topic, partition, ASK).unwrap_or((-1, -1));
                 Err(KafkaError::OffsetGone { topic, partition, wanted, low, high })
             }
+            Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation => self.damaged(message, text),
             // librdkafka skips what it cannot read and goes on; so records would be lost without a word.
             Code::BadMessage
             | Code::BadCompression
