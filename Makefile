@@ -49,13 +49,13 @@ bench: ## events a second, memory and sizes, as docs/benchmarks.md tells them
 soak: ## the long run, hours: kills, crashes, random scenes and fuzzing, with a record (SOAK_KILLS, SOAK_EVENTS, SOAK_SEED, …)
 	@tests/kafka/fetch
 	@echo 'soak: random scenes $(SEEDS), each replayed and held against the reference'
-	@JAUGE_SEEDS=$(SEEDS) $(TEST) --package cli --test tests -- replay::random_events replay::files_may_be_many
+	@JAUGE_SEEDS=$(SEEDS) $(TEST) --workspace --tests -- replay::random_events replay::files_may_be_many
 	@echo 'soak: $(SOAK_CRASHES) lives of a directory by seed, and every pair of deaths'
-	@JAUGE_CRASH_SEEDS=$(SOAK_CRASHES) JAUGE_CRASH_FIRST=$(SOAK_SEED)000000 $(TEST) --package exporter --lib -- crash_seeds
+	@JAUGE_CRASH_SEEDS=$(SOAK_CRASHES) JAUGE_CRASH_FIRST=$(SOAK_SEED)000000 $(TEST) --workspace --tests -- crash_seeds
 	@echo 'soak: every fuzz target, $(SOAK_FUZZ) times the mutations of make test, seed $(SOAK_SEED)'
-	@JAUGE_FUZZ=$(SOAK_FUZZ) JAUGE_FUZZ_SEED=$(SOAK_SEED) $(TEST) --package cli --test tests -- fuzz::
+	@JAUGE_FUZZ=$(SOAK_FUZZ) JAUGE_FUZZ_SEED=$(SOAK_SEED) $(TEST) --workspace --tests -- fuzz::
 	@echo 'soak: $(SOAK_KILLS) kills over $(SOAK_EVENTS) events, seed $(SOAK_SEED)'
 	@JAUGE_SOAK_RECORD=$(abspath $(TARGET))/soak.txt JAUGE_REQUIRE_ALL=1 \
 	JAUGE_SOAK_EVENTS=$(SOAK_EVENTS) JAUGE_SOAK_KILLS=$(SOAK_KILLS) JAUGE_SOAK_SEED=$(SOAK_SEED) \
-	$(TEST) --package cli --test tests -- --exact run::kills::killed_at_random_moments --nocapture
+	$(TEST) --workspace --tests -- --exact run::kills::killed_at_random_moments --nocapture
 	@echo 'soak: the record is in $(TARGET)/soak.txt'; tail -n 1 $(TARGET)/soak.txt
