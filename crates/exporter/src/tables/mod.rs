@@ -8,6 +8,7 @@ mod corrections;
 mod dates;
 mod error;
 mod events;
+mod footer;
 mod hybrid;
 mod merged;
 mod minutes;

@@ -1,6 +1,7 @@
 //! A table file is one Parquet file that is read back into rows, a batch at a time. Whatever its bytes are, reading ends in rows
 //! or in an error that names the file and the column.
 
+use super::footer::footer;
 use super::stays::Histograms;
 use super::{Passport, Table, TableError};
 use crate::caught::caught;
@@ -13,11 +14,13 @@ use arrow::datatypes::DataType;
 use audience::Ms;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowFilter,
 };
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
+use std::sync::Arc;
 
 /// A file of one table, its columns checked, its rows not yet read.
 pub struct TableFile<R: ChunkReader> {
@@ -44,9 +47,10 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     pub fn open(table: Table, file: &str, input: R) -> Result<TableFile<R>, TableError> {
         // The types are those of Parquet itself: the Arrow schema that a file carries beside them could say anything.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new_with_options(input, options))
+        let end = caught(|| ArrowReaderMetadata::try_new(Arc::new(footer(&input)?), options))
             .map_err(|panic| corrupt(file, table, panic))?
             .map_err(|error| TableError::of_read(file, table, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, end);
         let mut roots = Vec::new();
         for column in table.schema().fields() {
             let name = column_name(table, column.name());
