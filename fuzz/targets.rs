@@ -2,10 +2,8 @@
 //! is wrong. They run under libFuzzer, and as plain tests. Each tells whether it could use the bytes.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::Cursor;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::io::{Cursor, Write};
+use std::sync::Arc;
 
 use aggregator::{FrozenLane, Rules};
 use audience::{Decoder, Details, Key, Registry, fingerprint};
@@ -14,11 +12,12 @@ use exporter::{
     audit_chain, manifest_path, merge_logs, requests as requests_of, write_snapshot,
 };
 
-/// A folder of this process, in memory where there is such a thing: what is synced there costs nothing.
-pub(crate) fn folder() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let made = || tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    FOLDER.get_or_init(|| made().expect("a temporary folder can be made")).path()
+/// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's alone.
+pub(crate) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let made = tempfile::NamedTempFile::new_in("/dev/shm").or_else(|_| tempfile::NamedTempFile::new());
+    let mut made = made.expect("a temporary file can be made");
+    made.write_all(bytes).expect("a file can be written");
+    made
 }
 
 /// One event, as Kafka or a file brings it: the quick and the strict path say the same of it.
@@ -108,16 +107,10 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
 
 /// The key file: it is refused, or gives the same keys each time that it is opened.
 pub(crate) fn keys(bytes: &[u8]) -> bool {
-    let path = folder().join("keys");
-    fs::write(&path, bytes).expect("a file can be written");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
-    }
-    match KeyFile::open(&path) {
+    let file = file(bytes);
+    match KeyFile::open(file.path()) {
         Ok((_, keys)) => {
-            let (_, again) = KeyFile::open(&path).expect("what was read is read again");
+            let (_, again) = KeyFile::open(file.path()).expect("what was read is read again");
             assert_eq!(keys, again, "the keys have changed");
             !keys.is_empty()
         }

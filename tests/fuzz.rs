@@ -206,11 +206,10 @@ fn any_bytes_are_rows_or_damage() {
 
 #[test]
 fn any_bytes_are_settings_or_refused() {
-    let file = targets::folder().join("jauge.toml");
     feed("settings", &corpus("settings"), 100, |bytes| {
-        fs::write(&file, bytes).unwrap();
+        let file = targets::file(bytes);
         let mut command = jauge();
-        command.arg("config").arg("--config").arg(&file);
+        command.arg("config").arg("--config").arg(file.path());
         let ran = finish(command, &[]);
         assert!(matches!(ran.code, Some(0 | 2)), "exit {:?}: {}", ran.code, ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
