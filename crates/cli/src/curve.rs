@@ -223,7 +223,7 @@ impl Plot {
             parts.push(format!("┴ retweets ({})", draw::count(retweets as u64)));
         }
         if !incomplete.is_empty() {
-            let minutes = draw::thousands(i64::try_from(incomplete.len()).unwrap_or(i64::MAX));
+            let minutes = draw::count(incomplete.len() as u64);
             parts.push(format!("{INCOMPLETE} not complete ({minutes} min)"));
         }
         let one_line = parts.join(" · ");
