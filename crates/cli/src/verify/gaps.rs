@@ -96,8 +96,7 @@ impl History {
     /// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not kept, so
     /// for how long after it minutes are not complete is not known here.
     pub(super) fn wrong_complete(&self, file: &FileEntry, row: &MinuteRow) -> Option<&'static str> {
-        let name = file.path.rsplit('/').next().unwrap_or_default();
-        let commit = name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(i64::MAX);
+        let commit = i64::try_from(file.begun_in()).unwrap_or(i64::MAX);
         let known = || self.lost.iter().zip(&self.lost_since).filter(|(_, since)| since.commit <= commit);
         if row.complete {
             // A minute that was written anew may have closed before the gap was known, and so may one before the event that went before it.
