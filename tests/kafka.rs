@@ -60,12 +60,13 @@ impl RealKafka {
     pub(crate) fn start() -> Need<RealKafka> {
         let (java, jars) = (program("java")?, jars()?);
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-        let (port, controller_port) = (free_port(), free_port());
-        let side_door = || SideDoor {
+        let ports = free_ports::<{ SIDE_DOORS + 2 }>();
+        let (port, controller_port) = (ports[0], ports[1]);
+        let side_door = |port: &u16| SideDoor {
             advertised: TcpListener::bind("127.0.0.1:0").unwrap(),
-            broker: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            broker: SocketAddr::from(([127, 0, 0, 1], *port)),
         };
-        let side_doors: Vec<SideDoor> = (0..SIDE_DOORS).map(|_| side_door()).collect();
+        let side_doors: Vec<SideDoor> = ports[2..].iter().map(side_door).collect();
         let properties = folder.join("server.properties");
         fs::write(&properties, server_properties(&folder, port, controller_port, &side_doors)).unwrap();
         let command = |class: &str| class_of_kafka(&java, &jars, &[], class);
@@ -261,8 +262,10 @@ fn jars() -> Need<PathBuf> {
     if whole { Ok(jars) } else { Err("the jars of Apache Kafka: tests/kafka/fetch brings them".into()) }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Different ones: each is held until all are found.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// One node, both broker and controller; messages large enough for tests of events that are too large.

@@ -158,14 +158,14 @@ impl Line {
     fn to_client(&self) {
         let mut bytes = vec![0; 1 << 16];
         while self.is_open() {
-            let weather = self.sky.weather();
-            match weather {
+            match self.sky.weather() {
                 Weather::Stalled => pause(LOOK),
                 // The other thread waits for the request, or has swallowed it.
                 Weather::Silent => return,
                 _ => {
                     let Some(len) = self.read(&self.broker, &mut bytes) else { continue };
-                    self.answer(weather, &mut bytes[..len]);
+                    // As it is now: what was sent after a change meets the weather after it.
+                    self.answer(self.sky.weather(), &mut bytes[..len]);
                 }
             }
         }
