@@ -1,7 +1,7 @@
 //! Offsets that the broker has no more before they were read: refused with the range that is missing, or accepted, recorded, and told by every
 //! minute that they may have changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -63,18 +63,44 @@ fn eleven_minutes() -> [NaiveEvent; 10] {
     ]
 }
 
+/// A topic of them, of which a run has read those before the gap and was stopped.
+struct Scene {
+    topic: Topic,
+    folder: tempfile::TempDir,
+    out: PathBuf,
+    events: [NaiveEvent; 10],
+}
+
+impl Scene {
+    fn of(kafka: &RealKafka, name: &str) -> Scene {
+        let (topic, folder, events) = (Topic::of(kafka, name, 1), folder(), eleven_minutes());
+        let out = folder.path().join("run");
+        topic.send_events(&events[..3]);
+        let mut running = Running::of(&topic, &out, &[]);
+        running.wait_until_read(3);
+        running.stop();
+        Scene { topic, folder, out, events }
+    }
+}
+
 /// The minutes from the event before the gap until the last session that was open behind it has ended, at 400 s.
 const EXPECTED: [&str; 11] =
     ["true", "false", "false", "false", "false", "false", "false", "true", "true", "true", "true"];
 
+/// What settled is what the reference says of the events that were kept, in minutes that are complete as they should be.
 #[track_caller]
-fn gap_is_told(out: &Path, kept: &[NaiveEvent]) {
+fn is_settled_but_for_complete(out: &Path, kept: &[NaiveEvent], context: &str) {
     let expected = Tables { ledger: Ledger::default(), ..reference::settled(kept, RULES) };
     let mut found = settled_rows(out);
-    assert_eq!(complete(&found.minutes), EXPECTED);
-    live_is_settled(out, "behind a gap");
+    assert_eq!(complete(&found.minutes), EXPECTED, "{context}");
     found.minutes = found.minutes.map("complete", |_| "true".to_owned());
-    Tables::assert_equal(&expected, &found, "behind a gap");
+    Tables::assert_equal(&expected, &found, context);
+}
+
+#[track_caller]
+fn gap_is_told(out: &Path, kept: &[NaiveEvent]) {
+    is_settled_but_for_complete(out, kept, "behind a gap");
+    live_is_settled(out, "behind a gap");
     verified(out);
     let told = run(["verify".into(), out.into(), "--json".into()]).exits(0).stdout;
     assert!(told.contains("[3, 5)"), "{told}");
@@ -91,14 +117,7 @@ fn gap_is_told(out: &Path, kept: &[NaiveEvent]) {
 #[test]
 fn a_gap_that_is_accepted_is_recorded_and_told_by_the_minutes() {
     let Some(kafka) = have(RealKafka::shared()) else { return };
-    let topic = Topic::of(kafka, "gap", 1);
-    let folder = folder();
-    let out = folder.path().join("run");
-    let events = eleven_minutes();
-    topic.send_events(&events[..3]);
-    let mut running = Running::of(&topic, &out, &[]);
-    running.wait_until_read(3);
-    running.stop();
+    let Scene { topic, folder: _folder, out, events } = Scene::of(kafka, "gap");
     topic.send_events(&events[3..]);
     kafka.forget_before("gap", 0, 5);
     topic.until_end(&out, &[]).exits(3).says(&["gap/0", "[3, 5)", "--accept-gap"]);
@@ -115,14 +134,7 @@ fn a_gap_that_is_accepted_is_recorded_and_told_by_the_minutes() {
 #[test]
 fn the_event_after_a_gap_may_come_much_later() {
     let Some(kafka) = have(RealKafka::shared()) else { return };
-    let topic = Topic::of(kafka, "gap-at-the-end", 1);
-    let folder = folder();
-    let out = folder.path().join("run");
-    let events = eleven_minutes();
-    topic.send_events(&events[..3]);
-    let mut running = Running::of(&topic, &out, &[]);
-    running.wait_until_read(3);
-    running.stop();
+    let Scene { topic, folder: _folder, out, events } = Scene::of(kafka, "gap-at-the-end");
     topic.send_events(&events[3..5]);
     kafka.forget_before("gap-at-the-end", 0, 5);
     let mut running = Running::of(&topic, &out, &["--accept-gap"]);
@@ -174,14 +186,7 @@ fn offsets_that_go_while_running_stop_the_run() {
 #[test]
 fn two_gaps_may_end_with_one_event() {
     let Some(kafka) = have(RealKafka::shared()) else { return };
-    let topic = Topic::of(kafka, "two-gaps", 1);
-    let folder = folder();
-    let out = folder.path().join("run");
-    let events = eleven_minutes();
-    topic.send_events(&events[..3]);
-    let mut running = Running::of(&topic, &out, &[]);
-    running.wait_until_read(3);
-    running.stop();
+    let Scene { topic, folder: _folder, out, events } = Scene::of(kafka, "two-gaps");
     topic.send_events(&events[3..4]);
     kafka.forget_before("two-gaps", 0, 4);
     let mut running = Running::of(&topic, &out, &["--accept-gap", "--idle-after=1h"]);
@@ -192,26 +197,14 @@ fn two_gaps_may_end_with_one_event() {
     kafka.forget_before("two-gaps", 0, 5);
     topic.until_end(&out, &["--accept-gap"]).exits(0).says(&["[4, 5)"]);
     verified(&out);
-    let expected =
-        Tables { ledger: Ledger::default(), ..reference::settled(&[&events[..3], &events[5..]].concat(), RULES) };
-    let mut found = settled_rows(&out);
-    assert_eq!(complete(&found.minutes), EXPECTED);
-    found.minutes = found.minutes.map("complete", |_| "true".to_owned());
-    Tables::assert_equal(&expected, &found, "two gaps");
+    is_settled_but_for_complete(&out, &[&events[..3], &events[5..]].concat(), "two gaps");
 }
 
 /// What the commits say of a gap, and what minutes say because of it, is held against the events beside it.
 #[test]
 fn a_lie_about_a_gap_is_found() {
     let Some(kafka) = have(RealKafka::shared()) else { return };
-    let topic = Topic::of(kafka, "gap-of-lies", 1);
-    let folder = folder();
-    let out = folder.path().join("run");
-    let events = eleven_minutes();
-    topic.send_events(&events[..3]);
-    let mut running = Running::of(&topic, &out, &[]);
-    running.wait_until_read(3);
-    running.stop();
+    let Scene { topic, folder, out, events } = Scene::of(kafka, "gap-of-lies");
     topic.send_events(&events[3..]);
     kafka.forget_before("gap-of-lies", 0, 5);
     topic.until_end(&out, &["--accept-gap"]).exits(0);
