@@ -35,8 +35,7 @@ check: ## format, lints, layers, documentation, licences: all that needs no test
 
 .PHONY: test
 test: ## all tests, those against a real Kafka and other readers included; what could not run is named
-	@tests/kafka/fetch || echo 'make test: goes on without Apache Kafka' >&2
-	@tests/readers/prepare || echo 'make test: goes on without DuckDB, Polars and pandas' >&2
+	@tests/prepare kafka readers
 	@mkdir -p $(TARGET) && : > $(TARGET)/not-run.txt
 	@JAUGE_TEST_NOT_RUN=$(abspath $(TARGET))/not-run.txt $(TEST) --workspace --no-fail-fast 2>&1 | tee $(TARGET)/test.log; \
 	status=$$?; tests/summary $(TARGET)/test.log $(TARGET)/not-run.txt; exit $$status
@@ -47,7 +46,7 @@ bench: ## events a second, memory and sizes, as docs/benchmarks.md tells them
 
 .PHONY: soak
 soak: ## the long run, hours: kills, crashes, random scenes and fuzzing, with a record (SOAK_KILLS, SOAK_EVENTS, SOAK_SEED, …)
-	@tests/kafka/fetch
+	@JAUGE_REQUIRE_ALL=1 tests/prepare kafka
 	@echo 'soak: random scenes $(SEEDS), each replayed and held against the reference'
 	@JAUGE_SEEDS=$(SEEDS) $(TEST) --workspace --tests -- replay::random_events replay::files_may_be_many
 	@echo 'soak: $(SOAK_CRASHES) lives of a directory by seed, and every pair of deaths'

@@ -255,11 +255,11 @@ fn watchdog(folder: &Path) -> Child {
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Where `tests/kafka/fetch` put the jars.
+/// Where `tests/kafka/prepare` put the jars.
 fn jars() -> Need<PathBuf> {
     let jars = cache().join("kafka-4.3.1");
     let whole = jars.join("kafka_2.13-4.3.1.jar").is_file();
-    if whole { Ok(jars) } else { Err("the jars of Apache Kafka: tests/kafka/fetch brings them".into()) }
+    if whole { Ok(jars) } else { Err("the jars of Apache Kafka: tests/kafka/prepare brings them".into()) }
 }
 
 /// Different ones: each is held until all are found.

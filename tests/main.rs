@@ -49,6 +49,8 @@ mod demo;
 mod readers;
 // The benches, with a small input.
 mod benches;
+// What tests need beside Rust is there before the first of them runs.
+mod prepared;
 // The documents: their commands are run, their lists compared with the code.
 mod docs;
 // The rules of the house that a machine can hold: layers, lengths, lints, and that no file here is forgotten.
