@@ -1,65 +1,15 @@
-//! A line is the minutes of one airing, settled or live: each begins when and with as many viewers as the one before ended. And what the live
-//! table says of late events is what the log says.
+//! The live minutes: each in its line, and complete but where a gap lies; and what they say of late events is what the log says.
 
-use super::digest::Digest;
+use super::airing::{Airing, named};
+use super::gaps::wrong_complete;
 use super::history::History;
-use super::tables::{Airing, named};
+use super::line::{BROKEN, MinuteLine};
 use crate::problem::Problem;
 use crate::stored::Stored;
 use audience::time::rfc3339;
-use audience::{MINUTE_MS, MinuteRow, Ms};
+use audience::Ms;
 use exporter::Table;
 use std::collections::BTreeMap;
-
-/// The minutes of an airing, in any order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Line {
-    /// Σ hash(start of a minute, viewers there) and Σ hash(end of a minute, viewers there): equal but for the two ends of the line.
-    starts: Digest,
-    ends: Digest,
-    first: Option<(Ms, i64)>,
-    last: Option<(Ms, i64)>,
-}
-
-impl Line {
-    /// Adds a minute.
-    pub(super) fn take(&mut self, row: &MinuteRow) {
-        let start = (row.minute_at, row.viewers_start);
-        let end = (row.minute_at.saturating_add(MINUTE_MS), row.viewers_end);
-        self.starts.add_pair(start);
-        self.ends.add_pair(end);
-        self.first = Some(self.first.map_or(start, |first| first.min(start)));
-        self.last = Some(self.last.map_or(end, |last| last.max(end)));
-    }
-
-    /// Whether it begins with nobody and has no break.
-    pub(super) fn is_whole(&self) -> bool {
-        self.is_unbroken() && self.first.is_none_or(|first| first.1 == 0)
-    }
-
-    /// Whether it has no break.
-    pub(super) fn is_unbroken(&self) -> bool {
-        let (Some(first), Some(last)) = (self.first, self.last) else { return true };
-        let (mut starts, mut ends) = (self.starts, self.ends);
-        starts.add_pair(last);
-        ends.add_pair(first);
-        starts == ends
-    }
-
-    /// Start of the first minute and of the last.
-    pub(super) fn span(&self) -> Option<(Ms, Ms)> {
-        Some((self.first?.0, self.last?.0.saturating_sub(MINUTE_MS)))
-    }
-
-    /// Viewers at its end.
-    pub(super) fn viewers_end(&self) -> i64 {
-        self.last.map_or(0, |(_, viewers)| viewers)
-    }
-}
-
-/// What is wrong with a broken line.
-pub(super) const BROKEN: &str =
-    "some minute is missing, is there twice, or does not begin with the viewers with whom the one before ended";
 
 /// How many late events the log has in a minute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +25,7 @@ pub(super) type LateMinutes = BTreeMap<(u32, Ms), Late>;
 
 /// Checks the live minutes: each by itself, in its line and against the gaps, and the late events against the log's. Gives their number.
 pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateMinutes>) -> Result<u64, Problem> {
-    let mut lines = BTreeMap::<Airing, Line>::new();
+    let mut lines = BTreeMap::<Airing, MinuteLine>::new();
     let mut counted = BTreeMap::<(u32, Ms), i64>::new();
     let mut count = 0;
     stored.minutes_of_files(Table::Live, |file, rows| {
@@ -83,7 +33,7 @@ pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateM
             let airing = (row.broadcast, row.airing_at);
             let broken = |what: &str| Problem::data(format!("{}, table live: {what}.", named(stored, &airing)));
             aggregator::audit_minute(row).map_err(|breach| broken(&breach.0))?;
-            if let Some(what) = history.wrong_complete(file, row) {
+            if let Some(what) = wrong_complete(&history.lost, &history.lost_since, file, row) {
                 return Err(broken(&format!("minute {} {what}", rfc3339(row.minute_at))));
             }
             count += 1;
