@@ -5,6 +5,7 @@
 //! that is none is read as what it is, but one that is cut before its first bytes are whole is an error. Memory is bounded: a
 //! block is about 4 MiB, and a line of more than 1 MiB is not held but described.
 
+mod block;
 mod error;
 mod lines;
 mod plain;
@@ -15,54 +16,15 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use block::{Block, BlockKind};
 pub use error::InputError;
 use lines::{Limits, Pieces};
 use plain::Plain;
 use stream::{Format, Origin, Stream, Turn};
-
-/// What the bytes of a [`Block`] are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockKind {
-    /// Whole lines, each with its LF; only the last line of a source may lack it. CR and blank lines are kept as they are.
-    Lines,
-    /// The first 64 KiB of one line that is longer than 1 MiB.
-    Oversized {
-        /// All its bytes before its LF; > 1,048,576.
-        line_bytes: u64,
-        /// Whether all of them are spaces, tabs and CR: who counts lines may pass over a blank one, however long.
-        is_blank: bool,
-    },
-}
-
-/// A stretch of one source.
-#[derive(Debug)]
-pub struct Block {
-    /// Which source: its place in the list of paths.
-    pub source: u32,
-    /// Where the block begins in that source, uncompressed, in bytes.
-    pub offset: u64,
-    /// What its bytes are.
-    pub kind: BlockKind,
-    buffer: Vec<u8>,
-    range: Range<usize>,
-}
-
-impl Block {
-    /// The bytes; never empty.
-    pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.range.clone()]
-    }
-
-    /// The memory behind the block, to be passed to [`Files::next_block`] again.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.buffer
-    }
-}
 
 /// A source that was read, for the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::collections::BinaryHeap;
 
 use crate::crowd::{Crowd, Deed};
 use crate::dice::{Concern, Dice, scramble};
-use crate::event::{SimEvent, What};
+use crate::event::{Arrival, SimEvent, What};
 use crate::script::{Script, broadcast_id};
 use crate::tally::Tally;
 use crate::truth::BroadcastTruth;
-use crate::{Arrival, Ms, Options};
+use crate::{Ms, Options};
 
 /// One broadcast under way.
 #[derive(Debug)]

@@ -23,6 +23,15 @@ pub struct SimEvent {
     pub what: What,
 }
 
+/// One event, and when it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it arrives, ms since the Unix epoch, at `event.ts` or after.
+    pub at: Ms,
+    /// The event.
+    pub event: SimEvent,
+}
+
 /// What happened. Ids are numbers here: a viewer or session is written as a letter and 16 hexadecimal digits, a tweet or account as
 /// its decimal digits, and account 0 as [`RELAY_ID`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -33,8 +33,8 @@ mod tally;
 mod tests;
 mod truth;
 
-pub use event::{RELAY_ID, SimEvent, What};
-pub use night::{Arrival, Night, generate};
+pub use event::{Arrival, RELAY_ID, SimEvent, What};
+pub use night::{Night, generate};
 pub use options::{NIGHT_AT, Options};
 pub use script::{NIGHT_ID, PUBLISHED, broadcast_id};
 pub use truth::{BroadcastTruth, MinuteTruth, RetweetTruth, Truth};

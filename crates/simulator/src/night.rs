@@ -6,19 +6,10 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use crate::broadcast::Broadcast;
-use crate::event::SimEvent;
+use crate::event::Arrival;
 use crate::script::Script;
 use crate::truth::{BroadcastTruth, Truth};
 use crate::{Ms, Options};
-
-/// One event, and when it arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// When it arrives, ms since the Unix epoch, at `event.ts` or after.
-    pub at: Ms,
-    /// The event.
-    pub event: SimEvent,
-}
 
 /// The events of a simulation, in order of arrival. Its length is not known beforehand: chance decides it.
 #[derive(Debug)]

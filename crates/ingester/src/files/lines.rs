@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
-use super::BlockKind;
+use super::block::BlockKind;
 
 /// How much is held at once. Tests make them tiny, so that every boundary is met.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use memchr::{memchr, memrchr};
 
-use super::InputError;
+use super::error::InputError;
 use super::lines::{Limits, Piece, Pieces, cut, grow, is_blank, oversized};
 
 /// First step of the search for the end of a range's last line; each next one is twice as long, up to [`STEP_MAX`].

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
-use super::InputError;
+use super::error::InputError;
 use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
 use super::raw::{Raw, Tally};
 
