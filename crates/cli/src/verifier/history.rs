@@ -7,7 +7,7 @@ use crate::settling::gaps_of;
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{CommitKind, Lost, Manifest, note_lost, read_manifests};
+use exporter::{CommitKind, Lost, Manifest, note_lost};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the commits say.
@@ -86,7 +86,7 @@ impl History {
     /// Reads all commits up to the newest that `stored` has.
     pub(super) fn read(stored: &Stored) -> Result<History, Problem> {
         let mut history = History::default();
-        for manifest in read_manifests(&stored.store, stored.chain.writer(), 1..=stored.chain.number()) {
+        for manifest in stored.manifests() {
             history.take(stored, &manifest?);
         }
         history.settlements = history.settlements(stored);

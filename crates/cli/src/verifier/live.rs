@@ -6,8 +6,8 @@ use super::history::History;
 use super::line::{BROKEN, MinuteLine};
 use crate::problem::Problem;
 use crate::stored::Stored;
-use audience::time::rfc3339;
 use audience::Ms;
+use audience::time::rfc3339;
 use exporter::Table;
 use std::collections::BTreeMap;
 

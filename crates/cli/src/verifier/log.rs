@@ -128,12 +128,13 @@ fn see_rejected(stored: &Stored, offsets: &mut OffsetsSeen<'_>) -> Result<(), Pr
             let (partition, offset) = (row.partition, row.offset);
             offsets.see(RowPlace { table: "rejected", source, topic: &row.source, partition, offset, commit: None })
         })
-    })
+    })?;
+    Ok(())
 }
 
 /// Events that were dropped may have come after settling; none that waits is dropped.
 fn check_ledger(stored: &Stored, logged: &Logged, dropped: u64) -> Result<(), Problem> {
-    let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    let ledger = stored.ledger();
     for (what, log, ledger, dropped) in [
         ("events that came after their airing had settled", logged.after_settle, ledger.after_settle, dropped),
         ("events not yet settled", logged.not_yet_settled(), ledger.not_yet_settled, 0),

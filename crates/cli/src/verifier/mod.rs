@@ -41,7 +41,7 @@ pub(crate) struct Verified {
 /// Verifies the directory `dir`.
 pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Problem> {
     let stored = Stored::open(dir)?;
-    let chain = audit_chain(&stored.store)?;
+    let chain = audit_chain(stored.store())?;
     let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
     let spill = std::env::temp_dir();
     let means = Means { budget: memory / 2, spill: &spill, threads: settings.lanes };
@@ -57,7 +57,7 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let corrections = corrections::check(&stored, &history.corrections)?;
     let late = logged.as_ref().map(|logged| &logged.late).filter(|_| history.events_dropped == 0);
     let live_minutes = live::check_live(&stored, &history, late)?;
-    let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    let ledger = stored.ledger();
     let mut notes = notes(&stored, &chain, logged.as_ref());
     if !history.lost.is_empty() {
         let ranges = history.lost.iter();
