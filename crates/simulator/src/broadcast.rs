@@ -1,5 +1,5 @@
-//! A broadcast: what its crowd does, as its clients tell it and as that arrives: some leaves lost, some events twice, late, or out of
-//! order, as the options ask. The tally sees what was told, before it is delayed.
+//! A broadcast: what its crowd does, as its clients tell it and as that arrives: some leaves lost, some events twice,
+//! late, or out of order, as the options ask. The tally sees what was told, before it is delayed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

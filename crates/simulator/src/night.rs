@@ -1,5 +1,5 @@
-//! A night: all broadcasts of a simulation, merged by arrival. A broadcast takes memory only while it is under way, and its truth
-//! only is kept after.
+//! A night: all broadcasts of a simulation, merged by arrival. A broadcast takes memory only while it is under way, and
+//! its truth only is kept after.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,7 +17,7 @@ pub struct Night {
     options: Options,
     /// The next arrival of each broadcast under way, or the start of one that is not: time and number.
     next: BinaryHeap<Reverse<(Ms, u32)>>,
-    /// In the order of their numbers.
+    /// The broadcasts, in the order of their numbers.
     broadcasts: Vec<Stage>,
 }
 
