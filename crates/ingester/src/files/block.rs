@@ -5,7 +5,8 @@ use std::ops::Range;
 /// What the bytes of a [`Block`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockKind {
-    /// Whole lines, each with its LF; only the last line of a source may lack it. CR and blank lines are kept as they are.
+    /// Whole lines, each with its LF; only the last line of a source may lack it. CR and blank lines are kept as they
+    /// are.
     Lines,
     /// The first 64 KiB of one line that is longer than 1 MiB.
     Oversized {
