@@ -1,5 +1,5 @@
-//! A data directory as it is stored, and its one reader: what its commits say, and the tables by the files that the last commit names, in
-//! batches. Broadcasts are numbered as they are met.
+//! A data directory as it is stored, and its one reader: what its commits say, and the tables by the files that the
+//! last commit names, in batches. Broadcasts are numbered as they are met.
 
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Stored {
     store: Store,
-    /// The commits of each writer; none is empty. There is one writer today. Several are coming, each with partitions and a chain of its own,
-    /// and whoever reads a directory then finds them all here.
+    /// The commits of each writer; none is empty. There is one writer today. Several are coming, each with partitions
+    /// and a chain of its own, and whoever reads a directory then finds them all here.
     chains: Vec<Chain>,
     /// Rows of other broadcasts are passed over.
     only: Option<String>,
@@ -95,7 +95,8 @@ macro_rules! failed {
 
 failed!(ChainError, StoreError, TableError);
 
-/// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its name yet.
+/// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its
+/// name yet.
 fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
     let (named, part) = (store.path(&file.path), store.path(&part_of(file)));
     if store.is_local() && !named.exists() && part.exists() { part } else { named }
@@ -144,8 +145,8 @@ impl Stored {
         Ok(Stored { store, chains, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
     }
 
-    /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the place of those that it
-    /// names.
+    /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the
+    /// place of those that it names.
     pub(crate) fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, ReadError>) -> Result<T, Problem> {
         loop {
             let stored = Stored::open(dir)?;
@@ -162,7 +163,8 @@ impl Stored {
         self.chains.iter().map(Chain::number).collect()
     }
 
-    /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected events have none.
+    /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected
+    /// events have none.
     #[must_use]
     pub(crate) fn of_broadcast(self, broadcast_id: &str) -> Stored {
         Stored { only: Some(broadcast_id.to_owned()), ..self }
@@ -249,7 +251,7 @@ impl Stored {
         self.minutes_of_files(table, |_, rows| take(rows))
     }
 
-    /// The same, each batch with its file.
+    /// Reads the minutes of the table `minutes` or `live`, each batch with its file.
     pub(crate) fn minutes_of_files(
         &self,
         table: Table,

@@ -1,5 +1,6 @@
-//! Gaps against everything else: the event times that the commits tell of both sides of a gap are those of its neighbours in `events`, told by the
-//! commits that read them; and the live minutes within a gap, and no others before it, are not complete.
+//! Gaps against everything else: the event times that the commits tell of both sides of a gap are those of its
+//! neighbours in `events`, told by the commits that read them; and the live minutes within a gap, and no others before
+//! it, are not complete.
 
 use super::history::{History, Since};
 use crate::problem::Problem;
@@ -83,8 +84,8 @@ fn wrong(lost: &Lost, what: &str) -> Problem {
     Problem::data(format!("The gap [{}, {}) in {topic}/{partition}: {what}.", gap.from, gap.to))
 }
 
-/// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not kept, so
-/// for how long after it minutes are not complete is not known here.
+/// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not
+/// kept, so for how long after it minutes are not complete is not known here.
 pub(super) fn wrong_complete(
     lost: &[Lost],
     since: &[Since],
@@ -94,7 +95,8 @@ pub(super) fn wrong_complete(
     let commit = i64::try_from(file.begun_in()).unwrap_or(i64::MAX);
     let known = || lost.iter().zip(since).filter(|(_, since)| since.commit <= commit);
     if row.complete {
-        // A minute that was written anew may have closed before the gap was known, and so may one before the event that went before it.
+        // A minute that was written anew may have closed before the gap was known, and so may one before the event that
+        // went before it.
         let holds = |lost: &Lost| {
             let (before, after) = (lost.gap.event_at_before, lost.gap.event_at_after);
             before.is_none_or(|before| minute_of(before) <= row.minute_at)

@@ -1,4 +1,5 @@
-//! The history: what all commits of a directory say of it, read one after the other, so that only what the checks need stays in memory.
+//! The history: what all commits of a directory say of it, read one after the other, so that only what the checks need
+//! stays in memory.
 
 use super::airing::Airing;
 use crate::problem::Problem;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(super) struct History {
     /// What is settled, as the commits say it.
     settled: Settlements,
-    /// The same for those who compute it again.
+    /// What is settled, for those who compute it again.
     pub(super) settlements: Vec<Again>,
     /// What was read of each partition, by numbers of source and partition.
     pub(super) partitions: BTreeMap<(u32, i32), PartitionRead>,
@@ -27,9 +28,9 @@ pub(super) struct History {
     pub(super) rejected_dropped: u64,
     /// What was lost of the input and accepted as lost.
     pub(super) lost: Vec<Lost>,
-    /// Since when each of them is known.
+    /// Since when each gap of `lost` is known.
     pub(super) lost_since: Vec<Since>,
-    /// The same, as it decides which minutes are complete: as it was known from each of these commits on.
+    /// What was lost, as it decides which minutes are complete: as it was known from each of these commits on.
     gaps: BTreeMap<u64, Gaps>,
     /// Commits by which an operator settled again.
     pub(super) corrections: BTreeSet<i64>,

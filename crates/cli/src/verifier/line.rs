@@ -1,4 +1,5 @@
-//! A line is the minutes of one airing, settled or live: each begins when and with as many viewers as the one before ended.
+//! A line is the minutes of one airing, settled or live: each begins when and with as many viewers as the one before
+//! ended.
 
 use super::digest::Digest;
 use audience::{MINUTE_MS, MinuteRow, Ms};
@@ -6,7 +7,8 @@ use audience::{MINUTE_MS, MinuteRow, Ms};
 /// The minutes of an airing, in any order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MinuteLine {
-    /// Σ hash(start of a minute, viewers there) and Σ hash(end of a minute, viewers there): equal but for the two ends of the line.
+    /// Σ hash(start of a minute, viewers there) and Σ hash(end of a minute, viewers there): equal but for the two ends
+    /// of the line.
     starts: Digest,
     ends: Digest,
     first: Option<(Ms, i64)>,

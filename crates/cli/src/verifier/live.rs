@@ -1,4 +1,5 @@
-//! The live minutes: each in its line, and complete but where a gap lies; and what they say of late events is what the log says.
+//! The live minutes: each in its line, and complete but where a gap lies; and what they say of late events is what the
+//! log says.
 
 use super::airing::{Airing, named};
 use super::gaps::wrong_complete;
@@ -14,16 +15,18 @@ use std::collections::BTreeMap;
 /// How many late events the log has in a minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Late {
-    /// Those that a live row of that minute counts.
+    /// Late events that a live row of that minute counts.
     pub(super) sure: i64,
-    /// All. A run that starts again counts anew, without what has settled: late events of a broadcast that had settled may then be in no row.
+    /// All late events. A run that starts again counts anew, without what has settled: late events of a broadcast that
+    /// had settled may then be in no row.
     pub(super) all: i64,
 }
 
-/// By broadcast and minute.
+/// Late events by broadcast and minute.
 pub(super) type LateMinutes = BTreeMap<(u32, Ms), Late>;
 
-/// Checks the live minutes: each by itself, in its line and against the gaps, and the late events against the log's. Gives their number.
+/// Checks the live minutes: each by itself, in its line and against the gaps, and the late events against the log's.
+/// Gives their number.
 pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateMinutes>) -> Result<u64, Problem> {
     let mut lines = BTreeMap::<Airing, MinuteLine>::new();
     let mut counted = BTreeMap::<(u32, Ms), i64>::new();

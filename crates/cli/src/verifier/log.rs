@@ -165,7 +165,8 @@ fn settle_again(
     let gathered = gather.finish()?;
     let digests = Mutex::new(BTreeMap::<Airing, Digests>::new());
     let mut told = vec![Vec::new(); settlements.len()];
-    // Consecutive settlements by the same rules, of an input with the same gaps, go together; the shards are read in that order, too.
+    // Consecutive settlements by the same rules, of an input with the same gaps, go together; the shards are read in
+    // that order, too.
     let mut first = 0;
     for group in settlements.chunk_by(|a, b| (a.rules, &a.gaps) == (b.rules, &b.gaps)) {
         let (begin, end) = (first, first + group.len());

@@ -1,5 +1,5 @@
-//! The verifier holds a data directory against itself, offline: the chain and its files, the identities of the settled tables, and, where the
-//! log is kept, every offset once and every settlement computed again from it.
+//! The verifier holds a data directory against itself, offline: the chain and its files, the identities of the settled
+//! tables, and, where the log is kept, every offset once and every settlement computed again from it.
 
 mod airing;
 mod corrections;

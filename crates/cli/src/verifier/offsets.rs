@@ -1,5 +1,5 @@
-//! Offsets: which records of each partition stand in the tables. Each that the commits have read must stand there once, and in the name of the
-//! commit that read it.
+//! Offsets: which records of each partition stand in the tables. Each that the commits have read must stand there once,
+//! and in the name of the commit that read it.
 
 use super::history::History;
 use crate::problem::Problem;
@@ -85,7 +85,7 @@ enum Page {
 
 const WORDS: usize = 1 << 10;
 const BITS: usize = WORDS * 64;
-/// The same as a number of offsets.
+/// `BITS` as a number of offsets.
 const OFFSETS: i64 = 1 << 16;
 const _: () = assert!(1 << 16 == BITS, "a page has a bit for each of its offsets");
 

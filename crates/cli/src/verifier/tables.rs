@@ -335,7 +335,7 @@ fn check_row(stored: &AiringRow, again: Option<&AiringRow>) -> Result<(), &'stat
 /// Keeps the row of each airing that sessions give, with the digest of its curve.
 struct CurveDigester<'a> {
     all: &'a Mutex<Vec<(AiringRow, Digest)>>,
-    /// Of the minutes of the airing that comes next, where it has any.
+    /// The digest of the minutes of the airing that comes next, where it has any.
     minutes: Option<Digest>,
 }
 

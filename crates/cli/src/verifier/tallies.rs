@@ -1,4 +1,5 @@
-//! Tallies: whether the tables account for all that the commits say was read: what became of each settled airing's events, and what was rejected.
+//! Tallies: whether the tables account for all that the commits say was read: what became of each settled airing's
+//! events, and what was rejected.
 
 use super::airing::{Airing, named};
 use super::history::History;
