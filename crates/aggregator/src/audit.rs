@@ -48,8 +48,8 @@ fn claim_of(row: &MinuteRow, holds: bool, what: &str) -> Result<(), Breach> {
     )))
 }
 
-/// Checks minutes of one airing, in order, whether settled or live: L4, L7, the bounds of each row, and that none is missing between two of
-/// `minutes` (`gapless`).
+/// Checks minutes of one airing, in order, whether settled or live: L4, L7, the bounds of each row, and that none is
+/// missing between two of `minutes` (`gapless`).
 ///
 /// # Errors
 /// The first identity that does not hold.
@@ -70,8 +70,8 @@ pub fn audit_minutes(minutes: &[MinuteRow], gapless: bool) -> Result<(), Breach>
     Ok(())
 }
 
-/// Checks an airing against its minutes and sessions, all of it: L1, L2, L5, L7 and the sums. The curve is computed again from `sessions`, by a
-/// plain sort of their ends.
+/// Checks an airing against its minutes and sessions, all of it: L1, L2, L5, L7 and the sums. The curve is computed
+/// again from `sessions`, by a plain sort of their ends.
 ///
 /// # Errors
 /// The first identity that does not hold.

@@ -1,6 +1,7 @@
-//! Completeness: which minutes of a curve are whole though the input has gaps. A gap lies between two accepted events of a partition, the last
-//! before it and the first after it. A minute is incomplete where a gap lies in it, and after that for as long as a session is open that was
-//! open when the gap ended. Which broadcast the lost events were of nobody knows, so a gap is one of all broadcasts.
+//! Completeness: which minutes of a curve are whole though the input has gaps. A gap lies between two accepted events
+//! of a partition, the last before it and the first after it. A minute is incomplete where a gap lies in it, and after
+//! that for as long as a session is open that was open when the gap ended. Which broadcast the lost events were of
+//! nobody knows, so a gap is one of all broadcasts.
 
 use audience::Ms;
 use audience::time::minute_of;
@@ -47,7 +48,8 @@ impl Span {
 pub struct Gaps(Arc<[Span]>);
 
 impl FromIterator<Gap> for Gaps {
-    /// In any order. What overlaps is one: a session that outlives the earlier one's end is open at the later one's, or has ended between.
+    /// Gaps may come in any order. What overlaps is one: a session that outlives the earlier one's end is open at the
+    /// later one's, or has ended between.
     fn from_iter<I: IntoIterator<Item = Gap>>(gaps: I) -> Gaps {
         let mut spans: Vec<Span> = gaps.into_iter().map(Span::of).collect();
         spans.sort_unstable();
@@ -69,7 +71,8 @@ impl Gaps {
     }
 }
 
-/// Which minutes of one airing are complete. It hears of the airing's sessions in any order, and adds up over any split of them.
+/// Which minutes of one airing are complete. It hears of the airing's sessions in any order, and adds up over any split
+/// of them.
 #[derive(Clone, Debug, Default)]
 pub struct Completeness {
     gaps: Gaps,
@@ -99,7 +102,8 @@ impl Completeness {
         self.until.iter_mut().zip(&other.until).for_each(|(until, other)| *until = (*until).max(*other));
     }
 
-    /// Whether nothing that was lost can have been of the minute, or have left a session open in it. Asked once all sessions are heard.
+    /// Whether nothing that was lost can have been of the minute, or have left a session open in it. Asked once all
+    /// sessions are heard.
     pub fn is_complete(&self, minute_at: Ms) -> bool {
         !self.gaps.0.iter().zip(&self.until).any(|(span, until)| span.spoils(minute_at, *until))
     }
@@ -112,8 +116,8 @@ mod tests {
 
     const T: Ms = 1_459_711_860_000;
 
-    /// Sessions as runs of `=`, one column a minute, the gaps below them as `<` and `>` for the events on their sides (`|` for both), and
-    /// below that what is complete. A mark stands for the 30th second of its minute.
+    /// Sessions as runs of `=`, one column a minute, the gaps below them as `<` and `>` for the events on their sides
+    /// (`|` for both), and below that what is complete. A mark stands for the 30th second of its minute.
     fn check(drawing: &str) {
         let lines: Vec<&str> = drawing.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
         let margin = lines.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! The curve of an airing: the sum of its sessions' ±1, read minute by minute. C(t) is right-continuous over integer ms, and all that happens
-//! in one ms happens at once.
+//! The curve of an airing: the sum of its sessions' ±1, read minute by minute. C(t) is right-continuous over integer
+//! ms, and all that happens in one ms happens at once.
 
 use crate::Tally;
 use crate::stays::{RECENT_MAX, Stays, bucket_of};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Flow {
     /// The zero of the changes' time.
     airing_at: Ms,
-    /// The last change or retweet, of those whose changes were taken off, too; `airing_at` where there was none.
+    /// The last change or retweet, changes that were taken off included; `airing_at` where there was none.
     last_at: Ms,
     /// Packed changes at `t − airing_at`, in any order: numbers that sort by time.
     changes: Vec<u64>,
@@ -66,7 +66,8 @@ const NEW_JOIN: u64 = What::NewJoin as u64;
 const AT: u32 = 19;
 const WHAT: u32 = 16;
 
-/// One change as a number that sorts by time, then by kind: `t << 19 | what << 16 | bucket of the stay`. `at` is in [0, 2^45).
+/// One change as a number that sorts by time, then by kind: `t << 19 | what << 16 | bucket of the stay`. `at` is in [0,
+/// 2^45).
 pub(crate) fn packed(at: Ms, what: What, bucket: u16) -> u64 {
     at.cast_unsigned() << AT | (what as u64) << WHAT | u64::from(bucket)
 }
@@ -139,8 +140,9 @@ impl Flow {
     }
 }
 
-/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each minute to `minute`, in
-/// order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing was applied.
+/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each
+/// minute to `minute`, in order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing
+/// was applied.
 pub fn curve(
     broadcast: u32,
     airing: &Airing,
@@ -193,7 +195,8 @@ pub fn curve(
     Some(row)
 }
 
-/// Changes that are copied to be sorted; more are sorted where they are, so that the largest broadcasts do not need twice their memory.
+/// Changes that are copied to be sorted; more are sorted where they are, so that the largest broadcasts do not need
+/// twice their memory.
 const COPIED_MAX: usize = 1 << 22;
 
 /// Sorts packed changes: first by minutes of their own time, which are few, then inside each.
@@ -286,8 +289,8 @@ impl OpenMinute {
         OpenMinute { level, joins: 0, leaves: 0, lapses: 0, lapses_backdated: 0, new_viewers: 0 }
     }
 
-    /// Takes changes of the minute, sorted, after those before; their time counts from `zero`. What happens in one ms may come in parts.
-    /// Buckets of the stays that ended go to `buckets`.
+    /// Takes changes of the minute, sorted, after those before; their time counts from `zero`. What happens in one ms
+    /// may come in parts. Buckets of the stays that ended go to `buckets`.
     pub(crate) fn take(&mut self, changes: &[u64], zero: Ms, buckets: &mut Vec<u16>) {
         for group in changes.chunk_by(|a, b| a >> AT == b >> AT) {
             let mut change = 0;
@@ -338,7 +341,7 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    /// At the minute's first ms, before anything of it happens.
+    /// The level at the minute's first ms, before anything of it happens.
     pub(crate) fn new(minute_at: Ms, viewers: i64) -> Level {
         Level { minute_at, start: viewers, viewers, since: minute_at, area: 0, max: None, min: viewers }
     }

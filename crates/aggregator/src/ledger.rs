@@ -12,7 +12,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// All events in it.
+    /// All events in the tally.
     pub fn total(&self) -> i64 {
         self.applied + self.repeated + self.orphaned
     }

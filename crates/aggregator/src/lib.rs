@@ -1,7 +1,9 @@
-//! Sessions, curves and airings: settled from the whole log, or live as events come. Pure: events in; rows and counters out.
+//! Sessions, curves and airings: settled from the whole log, or live as events come. Pure: events in; rows and counters
+//! out.
 //!
-//! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what an event does to a
-//! session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of the watermark.
+//! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what
+//! an event does to a session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of
+//! the watermark.
 
 mod audit;
 mod complete;

@@ -1,8 +1,9 @@
-//! The live curve: an early look at the log, in the order of the watermark. Lanes hold events until the watermark has passed them and keep the
-//! open sessions; one owner finds the silences, adds up the lanes' ±1 and closes the minutes.
+//! The live curve: an early look at the log, in the order of the watermark. Lanes hold events until the watermark has
+//! passed them and keep the open sessions; one owner finds the silences, adds up the lanes' ±1 and closes the minutes.
 //!
-//! One round, for a watermark W that all lanes share: each [`Lane::gather`]s what W has passed, [`Live::advance`] turns that into the ends and
-//! silences that concern every lane, each [`Lane::close`]s, and [`Live::close`] gives the minutes that ended at or before W.
+//! One round, for a watermark W that all lanes share: each [`Lane::gather`]s what W has passed, [`Live::advance`] turns
+//! that into the ends and silences that concern every lane, each [`Lane::close`]s, and [`Live::close`] gives the
+//! minutes that ended at or before W.
 
 mod alone;
 mod crowd;

@@ -1,4 +1,5 @@
-//! The machine of one session: what the events of one instant do to it. The contract's section 2, the table and "At one ms".
+//! The machine of one session: what the events of one instant do to it. The contract's section 2, the table and "At one
+//! ms".
 
 use crate::{Rules, Tally};
 use audience::{Ended, Ms};
@@ -29,8 +30,8 @@ pub(crate) struct Effect {
     pub(crate) opened: bool,
 }
 
-/// Applies the events of the instant `at` to a session whose time-out, if due, has been applied. An open session takes heartbeats, leaves,
-/// joins in this order; a closed one joins, heartbeats, leaves.
+/// Applies the events of the instant `at` to a session whose time-out, if due, has been applied. An open session takes
+/// heartbeats, leaves, joins in this order; a closed one joins, heartbeats, leaves.
 pub(crate) fn apply(session: &mut Option<Open>, at: Ms, tick: Tick, tally: &mut Tally) -> Effect {
     let mut effect = Effect::default();
     let was_open = session.is_some();

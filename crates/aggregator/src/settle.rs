@@ -1,5 +1,5 @@
-//! Settling: from the events of a broadcast, sorted by viewer, session and time, to its sessions, its retweets and the flow of its curve. A
-//! shard of viewers settles by itself; the flows of all shards add up.
+//! Settling: from the events of a broadcast, sorted by viewer, session and time, to its sessions, its retweets and the
+//! flow of its curve. A shard of viewers settles by itself; the flows of all shards add up.
 
 use crate::Rules;
 use crate::curve::Flow;
@@ -25,21 +25,22 @@ pub trait Rows {
     fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>);
 }
 
-/// The settling of one broadcast in one shard of viewers, some events at a time. The events of one viewer, and those of one tweet, lie in one
-/// shard; which shard, does not matter.
+/// The settling of one broadcast in one shard of viewers, some events at a time. The events of one viewer, and those of
+/// one tweet, lie in one shard; which shard, does not matter.
 #[derive(Debug)]
 pub struct Settling<'a> {
     broadcast: u32,
     airings: &'a Airings,
     rules: &'a Rules,
-    /// By place of the airing.
+    /// What the curves have gained, by place of the airing.
     flows: Vec<Flow>,
     viewer: Option<u128>,
-    /// Of the session at hand, where it has more events than could be settled at once.
+    /// The stay of the session at hand, where it has more events than could be settled at once.
     stay: Stay,
-    /// By place of the airing: the start of the viewer's first session that is known so far, `Ms::MAX` where there is none.
+    /// By place of the airing: the start of the viewer's first session that is known so far, `Ms::MAX` where there is
+    /// none.
     firsts: Vec<Ms>,
-    /// Where there is one.
+    /// Airings in which a first session of the viewer is known so far, by their places.
     places: Vec<usize>,
 }
 
@@ -62,8 +63,8 @@ impl<'a> Settling<'a> {
         Settling { broadcast, airings, rules, flows, viewer, stay, firsts, places }
     }
 
-    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops after `most` instants
-    /// of sessions, each of which adds two changes and two rows at most.
+    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops
+    /// after `most` instants of sessions, each of which adds two changes and two rows at most.
     pub fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
         let mut left = most;
         while let Some(event) = events.peek().filter(|event| event.broadcast == self.broadcast) {
@@ -91,7 +92,7 @@ impl<'a> Settling<'a> {
         false
     }
 
-    /// By place of the airing, what its curve has gained; to be taken off at any time.
+    /// What the curve of each airing has gained, by its place; to be taken off at any time.
     pub fn flows(&mut self) -> &mut [Flow] {
         &mut self.flows
     }
@@ -133,7 +134,8 @@ impl<'a> Settling<'a> {
     fn close_before(&mut self, who: Who, stay: &mut Stay, at: Ms, rows: &mut impl Rows) {
         let Some(open) = stay.open else { return };
         let airing = &self.airings.airings[self.airings.place_of(open.joined_at)];
-        // Its own events at the very instant of an end came before the end, so an end at `seen_at` counts; one before it has been dealt with.
+        // Its own events at the very instant of an end came before the end, so an end at `seen_at` counts; one before
+        // it has been dealt with.
         let next_end = airing.ends.partition_point(|(end, _)| *end < open.seen_at);
         let end = airing.ends.get(next_end).map(|(end, _)| *end).filter(|end| *end < at);
         let left = match end {

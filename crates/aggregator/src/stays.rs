@@ -1,9 +1,10 @@
-//! How long sessions lasted: buckets of an HdrHistogram of 3 significant digits, as a sorted list that adds up in any order.
+//! How long sessions lasted: buckets of an HdrHistogram of 3 significant digits, as a sorted list that adds up in any
+//! order.
 
 use audience::{Ms, Stay};
 
-/// The bucket of a stay of `ms >= 0`, as a small number that orders like the bucket's lowest value. HdrHistogram keeps 11 significant bits
-/// (2,048 sub-buckets) for 3 significant digits.
+/// The bucket of a stay of `ms >= 0`, as a small number that orders like the bucket's lowest value. HdrHistogram keeps
+/// 11 significant bits (2,048 sub-buckets) for 3 significant digits.
 pub(crate) fn bucket_of(ms: Ms) -> u16 {
     let shift = (64 - ms.leading_zeros()).saturating_sub(11);
     let bucket = (i64::from(shift) << 10) + (ms >> shift);
@@ -77,7 +78,7 @@ impl Stays {
         }
     }
 
-    /// All of them, in the form of a row.
+    /// All stays, in the form of a row.
     pub(crate) fn listed(&mut self) -> Vec<Stay> {
         if self.counts.is_empty() {
             return listed(&mut self.recent);

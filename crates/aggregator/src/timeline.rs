@@ -1,13 +1,13 @@
-//! The timeline of a broadcast: when it gave a sign, and when it ended. Its long silences, which part its airings, are read from it before any
-//! session is settled. It adds up over any split of the events.
+//! The timeline of a broadcast: when it gave a sign, and when it ended. Its long silences, which part its airings, are
+//! read from it before any session is settled. It adds up over any split of the events.
 
 use crate::Rules;
 use audience::time::minute_of;
 use audience::{Event, Kind, MINUTE_MS, Ms};
 use std::collections::BTreeMap;
 
-/// What is known of a broadcast's events without their viewers. A silence that matters lasts a minute or longer, so of each minute the
-/// first and the last sign are enough.
+/// What is known of a broadcast's events without their viewers. A silence that matters lasts a minute or longer, so of
+/// each minute the first and the last sign are enough.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     /// Minutes by their start, without `recent`.
@@ -24,8 +24,8 @@ pub struct Timeline {
 pub(crate) struct Signs {
     pub(crate) first: Ms,
     pub(crate) last: Ms,
-    /// The first event that is no leave. An airing's first join or heartbeat always opens a session, its first retweet always counts and an
-    /// end always applies, so the first of these names the airing.
+    /// The first event that is no leave. An airing's first join or heartbeat always opens a session, its first retweet
+    /// always counts and an end always applies, so the first of these names the airing.
     pub(crate) first_applied: Ms,
 }
 
@@ -104,8 +104,8 @@ impl Timeline {
         self.note(minute_of(signs.first), signs);
     }
 
-    /// Forgets the minutes before the one that holds `frontier`. An airing's last sign lies a minute or more before its frontier, so what is
-    /// settled goes and what is not stays.
+    /// Forgets the minutes before the one that holds `frontier`. An airing's last sign lies a minute or more before its
+    /// frontier, so what is settled goes and what is not stays.
     pub(crate) fn forget_before(&mut self, frontier: Ms) {
         let first = minute_of(frontier);
         self.minutes = self.minutes.split_off(&first);

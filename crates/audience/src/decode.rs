@@ -1,4 +1,5 @@
-//! From bytes to an event: the contract's section 1. Ids become numbers and keyed pseudonyms here; nothing behind sees a string it does not need.
+//! From bytes to an event: the contract's section 1. Ids become numbers and keyed pseudonyms here; nothing behind sees
+//! a string it does not need.
 
 use crate::fields::{Fields, Tag, Token};
 use crate::time::{DAY_MS, TS_END, TS_MIN, days_from_civil};
@@ -19,7 +20,8 @@ pub fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
-/// The number under which the retweets of one tweet lie together: SipHash-2-4, 128 bits, of its id under a key of zeros.
+/// The number under which the retweets of one tweet lie together: SipHash-2-4, 128 bits, of its id under a key of
+/// zeros.
 pub fn fingerprint(tweet_id: &str) -> u128 {
     pseudonym(&SipHasher24::new(), tweet_id)
 }
@@ -51,13 +53,13 @@ impl Decoder {
         }
     }
 
-    /// The same, without the quick path: slower, and for those who hold the two against each other.
+    /// A decoder without the quick path: slower, and for those who hold the two against each other.
     pub fn strict(registry: Arc<Registry>) -> Decoder {
         Decoder { strict_only: true, ..Decoder::new(registry) }
     }
 
-    /// The event in `bytes`; its strings, if any, go to `details`. A blank is [`Reason::Empty`]; a caller for whom it is no event asks
-    /// [`is_blank`] first.
+    /// The event in `bytes`; its strings, if any, go to `details`. A blank is [`Reason::Empty`]; a caller for whom it
+    /// is no event asks [`is_blank`] first.
     pub fn decode(&mut self, bytes: &[u8], details: &mut Details) -> Result<Event, Rejection> {
         if is_blank(bytes) {
             return Err(Rejection::whole(Reason::Empty));
@@ -210,7 +212,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The value of an integer's digits; `Ms::MAX` where they are more than an i64 holds, which is out of range like any other.
+/// The value of an integer's digits; `Ms::MAX` where they are more than an i64 holds, which is out of range like any
+/// other.
 fn integer(text: &str) -> Ms {
     // Thirteen digits are the times from 2001 to 2286: five and eight, each half in three multiplications.
     let digits = text.as_bytes();
@@ -223,16 +226,16 @@ fn integer(text: &str) -> Ms {
     }
 }
 
-/// The value of eight digits, the first in the lowest byte; a zero byte counts as the digit 0. Each product wraps: what leaves it at the top
-/// belongs to no digit.
+/// The value of eight digits, the first in the lowest byte; a zero byte counts as the digit 0. Each product wraps: what
+/// leaves it at the top belongs to no digit.
 fn eight_digits(digits: u64) -> u64 {
     let pairs = (digits & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 << 8 | 1) >> 8;
     let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(100 << 16 | 1) >> 16;
     (fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
-/// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, RFC 3339 with capital letters and without leap seconds; digits below the ms are
-/// cut. `None` for anything else.
+/// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, RFC 3339 with capital letters and without leap seconds;
+/// digits below the ms are cut. `None` for anything else.
 fn parse_rfc3339(text: &[u8]) -> Option<Ms> {
     let number = |from: usize, to: usize| -> Option<i64> {
         text.get(from..to)?

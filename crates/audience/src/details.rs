@@ -111,7 +111,8 @@ impl Details {
         }
     }
 
-    /// Copies the detail of `event`, whose place is in `from`, into this arena, and returns the event with its new place.
+    /// Copies the detail of `event`, whose place is in `from`, into this arena, and returns the event with its new
+    /// place.
     #[must_use]
     pub fn adopt(&mut self, event: Event, from: &Details) -> Event {
         match from.get(event.detail) {

@@ -49,10 +49,11 @@ impl Kind {
     }
 }
 
-/// One accepted event in 48 bytes. Its order is (broadcast, viewer, session, ts, kind), the order in which events are settled.
+/// One accepted event in 48 bytes. Its order is (broadcast, viewer, session, ts, kind), the order in which events are
+/// settled.
 ///
-/// A retweet carries a fingerprint of its `tweet_id` as `viewer`, so that equal tweets lie together, and 0 as `session`; an end
-/// has 0 as both.
+/// A retweet carries a fingerprint of its `tweet_id` as `viewer`, so that equal tweets lie together, and 0 as
+/// `session`; an end has 0 as both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {

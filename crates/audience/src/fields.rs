@@ -1,5 +1,5 @@
-//! The fields of one event as tokens: where each value stands and of what JSON type it is. The quick and the strict path both end here,
-//! so that every rule about a field is written once, in `decode`.
+//! The fields of one event as tokens: where each value stands and of what JSON type it is. The quick and the strict
+//! path both end here, so that every rule about a field is written once, in `decode`.
 
 use crate::Field;
 

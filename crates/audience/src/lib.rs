@@ -1,6 +1,8 @@
-//! The words of the audience meter and their wire form: what an event is, how bytes become one, and the rows that the tables hold.
+//! The words of the audience meter and their wire form: what an event is, how bytes become one, and the rows that the
+//! tables hold.
 //!
-//! Nothing here does I/O or reads a clock. Every other crate speaks in these types, so this is the place to learn the nouns.
+//! Nothing here does I/O or reads a clock. Every other crate speaks in these types, so this is the place to learn the
+//! nouns.
 
 mod decode;
 mod details;

@@ -1,6 +1,7 @@
-//! The quick path: a scanner for the common shape of an event. It reads one flat object whose keys are the contract's, each at most once, whose
-//! strings have no escapes and whose numbers are short integers. At anything else it gives up, and the strict path decides. Producers write
-//! their keys in one order, so the order of the event before is tried first: a key that stands where it stood then costs one comparison.
+//! The quick path: a scanner for the common shape of an event. It reads one flat object whose keys are the contract's,
+//! each at most once, whose strings have no escapes and whose numbers are short integers. At anything else it gives up,
+//! and the strict path decides. Producers write their keys in one order, so the order of the event before is tried
+//! first: a key that stands where it stood then costs one comparison.
 
 use crate::fields::{FIELDS, Fields, Tag, Token, place_of};
 
@@ -38,8 +39,8 @@ const QUOTED: [Quoted; FIELDS.len()] = {
     quoted
 };
 
-/// Puts the fields of `text` into `fields`; `None` where its shape is not the common one. What it accepts, the strict path accepts with the
-/// same result.
+/// Puts the fields of `text` into `fields`; `None` where its shape is not the common one. What it accepts, the strict
+/// path accepts with the same result.
 pub(crate) fn scan(text: &[u8], order: &mut Order, fields: &mut Fields) -> Option<()> {
     *fields = Fields::default();
     let mut seen = 0u16;
@@ -66,8 +67,8 @@ pub(crate) fn scan(text: &[u8], order: &mut Order, fields: &mut Fields) -> Optio
     None
 }
 
-/// The place of the key at `at` among the fields, and the place in `text` after its colon. `expected` is the place tried first, and
-/// remembers the one found.
+/// The place of the key at `at` among the fields, and the place in `text` after its colon. `expected` is the place
+/// tried first, and remembers the one found.
 fn key(text: &[u8], at: usize, expected: &mut u8) -> Option<(usize, usize)> {
     let place = usize::from(*expected);
     let Quoted { word, mask, bytes } = QUOTED[place];
@@ -117,13 +118,14 @@ fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place of the quote that ends a string without escapes and control characters; `None` where there is no such string.
+/// The place of the quote that ends a string without escapes and control characters; `None` where there is no such
+/// string.
 fn plain_end(text: &[u8], start: usize) -> Option<usize> {
     const ONES: u128 = u128::from_le_bytes([1; 16]);
     const HIGHS: u128 = u128::from_le_bytes([0x80; 16]);
     let mut at = start;
-    // Sixteen bytes at a time, so that most ids take one turn: a byte is special where it is a quote, a backslash or below 0x20. The test for
-    // a zero byte is exact up to its lowest hit, which is the one that counts.
+    // Sixteen bytes at a time, so that most ids take one turn: a byte is special where it is a quote, a backslash or
+    // below 0x20. The test for a zero byte is exact up to its lowest hit, which is the one that counts.
     while let Some(chunk) = text.get(at..)?.first_chunk::<16>() {
         let word = u128::from_le_bytes(*chunk);
         let zero = |x: u128| x.wrapping_sub(ONES) & !x;

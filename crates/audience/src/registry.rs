@@ -1,5 +1,5 @@
-//! The registry of broadcasts: each id's number in this process, and the key of its pseudonyms. Shared by all decoders; each keeps a copy of
-//! what it has met, so the lock is taken at a broadcast's first event only.
+//! The registry of broadcasts: each id's number in this process, and the key of its pseudonyms. Shared by all decoders;
+//! each keeps a copy of what it has met, so the lock is taken at a broadcast's first event only.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -65,8 +65,8 @@ impl Registry {
         known.unwrap_or_else(|| self.inner.write().unwrap_or_else(PoisonError::into_inner).insert(id))
     }
 
-    /// Forgets the key of a broadcast, which keeps its number: what comes of it later gets a new one. Decoders keep copies of what they have
-    /// met: [`Decoder::forget`](crate::Decoder::forget).
+    /// Forgets the key of a broadcast, which keeps its number: what comes of it later gets a new one. Decoders keep
+    /// copies of what they have met: [`Decoder::forget`](crate::Decoder::forget).
     pub fn forget(&self, id: &str) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = inner.numbers.get(id).copied() {
@@ -95,12 +95,13 @@ impl Registry {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).ids.clone()
     }
 
-    /// How many keys were given so far, those among them that were forgotten.
+    /// How many keys were given so far, forgotten ones included.
     pub fn keys_given(&self) -> usize {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).keyed.len()
     }
 
-    /// Ids and keys given since [`Registry::keys_given`] was `first`, without those that were forgotten; and what it is now.
+    /// Ids and keys given since [`Registry::keys_given`] was `first`, without those that were forgotten; and what it is
+    /// now.
     pub fn keys_since(&self, first: usize) -> (Vec<(Arc<str>, Key)>, usize) {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let new = inner.keyed.iter().skip(first).map(|number| *number as usize);

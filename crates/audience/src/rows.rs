@@ -1,4 +1,5 @@
-//! The rows that come out: sessions, retweets, minutes and airings. `broadcast` is the number of the registry; ids are read there.
+//! The rows that come out: sessions, retweets, minutes and airings. `broadcast` is the number of the registry; ids are
+//! read there.
 
 use crate::Ms;
 
@@ -161,7 +162,8 @@ pub struct AiringRow {
 }
 
 impl AiringRow {
-    /// Average minute audience: viewer_ms / airtime, the double nearest to the exact quotient; `None` where the airtime is zero or none.
+    /// Average minute audience: viewer_ms / airtime, the double nearest to the exact quotient; `None` where the airtime
+    /// is zero or none.
     pub fn viewers_mean(&self) -> Option<f64> {
         self.airtime_ms.filter(|ms| *ms > 0).map(|ms| quotient(self.viewer_ms, ms))
     }

@@ -1,6 +1,6 @@
-//! The strict path: an exact reader of RFC 8259 that also sees what the contract asks of JSON: no key twice in one object after unescaping, no
-//! half of a surrogate pair, no nesting deeper than 128, no byte order mark. Written by hand because the usual parsers hide some of these
-//! (a repeated key) or refuse what is valid (the number `1e400`).
+//! The strict path: an exact reader of RFC 8259 that also sees what the contract asks of JSON: no key twice in one
+//! object after unescaping, no half of a surrogate pair, no nesting deeper than 128, no byte order mark. Written by
+//! hand because the usual parsers hide some of these (a repeated key) or refuse what is valid (the number `1e400`).
 
 use crate::fields::{Fields, Tag, Token, place_of};
 use crate::{Reason, Rejection};

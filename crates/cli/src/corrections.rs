@@ -1,8 +1,7 @@
 //! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why, when and by which commit.
 
 use crate::draw;
-use crate::problem::Problem;
-use crate::stored::Stored;
+use crate::stored::{ReadError, Stored};
 use crate::terminal::{self, Look, Paint};
 use audience::time::rfc3339;
 use audience::{MinuteRow, Ms};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Prints the corrections of a directory, or of one broadcast.
-pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(), Problem> {
+pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(), ReadError> {
     let stored = match only {
         Some(id) => stored.of_broadcast(id),
         None => stored,
@@ -29,9 +28,9 @@ pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(),
         key(a).cmp(&key(b)).then_with(|| ids[a.broadcast as usize].cmp(&ids[b.broadcast as usize]))
     });
     if json {
-        return terminal::print_json(&rows.iter().map(|row| as_json(row, &ids)).collect::<Vec<_>>());
+        return Ok(terminal::print_json(&rows.iter().map(|row| as_json(row, &ids)).collect::<Vec<_>>())?);
     }
-    terminal::print(&told(&rows, &ids, Look::of_stdout()))
+    Ok(terminal::print(&told(&rows, &ids, Look::of_stdout()))?)
 }
 
 fn as_json(row: &CorrectionRow, ids: &[Arc<str>]) -> Value {

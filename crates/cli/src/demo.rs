@@ -9,7 +9,7 @@ use crate::run::{self, View};
 use crate::settings::{LogFormat, Settings};
 use crate::settling::lock;
 use crate::terminal::{self, Look};
-use crate::{show, verify};
+use crate::{show, verifier, verify};
 use aggregator::Live;
 use audience::Ms;
 use ingester::embedded::EmbeddedBroker;
@@ -82,9 +82,9 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         &Arc::new(AtomicBool::new(false)),
         &mut |_| {},
     )?;
-    let verified = verify::verify(dir, &settings)?;
+    let verified = verifier::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID)?;
-    terminal::print(&format!("\n{}", verified.told(Look::of_stdout())))?;
+    terminal::print(&format!("\n{}", verify::told(&verified, Look::of_stdout())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(
         "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \

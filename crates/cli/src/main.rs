@@ -38,6 +38,7 @@ mod simulate;
 mod size;
 mod stored;
 mod terminal;
+mod verifier;
 mod verify;
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use crate::curve;
 use crate::operator;
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
-use crate::stored::{Stored, path_of};
+use crate::stored::{ReadError, Stored};
 use crate::terminal::{self, Look};
 use audience::time::rfc3339;
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
@@ -24,14 +24,18 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
     Stored::read(&args.dir, |stored| show_stored(stored, args))
 }
 
-fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), Problem> {
+fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
     if let Some(table) = &args.files {
-        return print_files(&stored, table, args.json);
+        return Ok(print_files(&stored, table, args.json)?);
     }
     if args.corrections {
         return corrections::show(stored, args.broadcast.as_deref(), args.json);
     }
     let shown = Shown::load(stored, args.broadcast.as_deref())?;
+    Ok(print(&shown, args)?)
+}
+
+fn print(shown: &Shown, args: &ShowArgs) -> Result<(), Problem> {
     let look = Look::of_stdout();
     match &args.broadcast {
         None if args.json => terminal::print_json(&shown.lines().map(|one| one.line.as_json()).collect::<Vec<_>>()),
@@ -52,7 +56,7 @@ fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), Problem> {
 
 /// Prints the paths of a table's files as of the last commit, one a line or as a list of JSON.
 fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> {
-    let files = stored.chain.files_of(table).map(|file| path_of(&stored.store, file).display().to_string());
+    let files = stored.paths(table).map(|path| path.display().to_string());
     if json {
         return terminal::print_json(&files.collect::<Vec<_>>());
     }
@@ -109,7 +113,7 @@ struct Shown {
 
 impl Shown {
     /// Everything, or all of one broadcast with its retweets.
-    fn load(stored: Stored, only: Option<&str>) -> Result<Shown, Problem> {
+    fn load(stored: Stored, only: Option<&str>) -> Result<Shown, ReadError> {
         let stored = match only {
             Some(id) => stored.of_broadcast(id),
             None => stored,
@@ -117,8 +121,9 @@ impl Shown {
         if !stored.keeps(Table::Airings) {
             return Err(Problem::usage(format!(
                 "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
-                stored.store.root().display()
-            )));
+                stored.store().root().display()
+            ))
+            .into());
         }
         let mut found = Found::default();
         stored.airings(|rows| {
@@ -221,12 +226,12 @@ fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> 
 }
 
 /// The airings that have not settled, from the log, by the rules of the last commit.
-fn provisional(stored: &Stored) -> Result<Found, Problem> {
+fn provisional(stored: &Stored) -> Result<Found, ReadError> {
     if !stored.keeps(Table::Events) {
         return Ok(Found::default());
     }
     let frontiers: BTreeMap<u32, Ms> =
-        stored.chain.frontiers().iter().map(|(id, frontier)| (stored.number_of(id), *frontier)).collect();
+        stored.frontiers().into_iter().map(|(id, frontier)| (stored.number_of(id), frontier)).collect();
     let gather = Gather::new(MEMORY, std::env::temp_dir());
     let mut feeder = gather.feeder();
     stored.events(|rows, details| {
@@ -241,9 +246,8 @@ fn provisional(stored: &Stored) -> Result<Found, Problem> {
     let timelines = feeder.finish()?;
     let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
-    let rules = operator::rules(newest, &BTreeMap::new())?;
-    let gaps = gaps_of(stored.chain.lost());
+    let rules = operator::rules(stored.newest()?, &BTreeMap::new())?;
+    let gaps = gaps_of(&stored.lost());
     settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,19 +1,25 @@
-//! The stored tables of a data directory: the files that the last commit names, read in batches. Broadcasts are numbered as they are met.
+//! A data directory as it is stored, and its one reader: what its commits say, and the tables by the files that the
+//! last commit names, in batches. Broadcasts are numbered as they are met.
 
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
-use audience::fingerprint;
-use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
+use audience::{Ms, fingerprint};
+use exporter::{
+    Chain, ChainError, FileEntry, Ledger, LoggedEvent, Lost, Manifest, Store, StoreError, StoredFile, Table,
+    TableError, TableFile, read_manifests, refuse_data,
+};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A data directory that is read.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    pub(crate) store: Store,
-    pub(crate) chain: Chain,
+    store: Store,
+    /// The commits of each writer; none is empty. There is one writer today. Several are coming, each with partitions
+    /// and a chain of its own, and whoever reads a directory then finds them all here.
+    chains: Vec<Chain>,
     /// Rows of other broadcasts are passed over.
     only: Option<String>,
     broadcasts: RefCell<Names>,
@@ -46,8 +52,52 @@ impl Names {
     }
 }
 
-/// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its name yet.
-pub(crate) fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
+/// Why a directory could not be read.
+#[derive(Clone, Debug)]
+pub(crate) enum ReadError {
+    /// A file that a commit names is not there: a run has put others in its place since, or it was lost.
+    Gone {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Whatever else.
+    Failed(Problem),
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Problem {
+        match error {
+            ReadError::Gone { path } => Problem::data(format!(
+                "{} is missing, though a commit names it. Restore it from a copy of the data directory.",
+                path.display()
+            )),
+            ReadError::Failed(problem) => problem,
+        }
+    }
+}
+
+impl From<Problem> for ReadError {
+    fn from(problem: Problem) -> ReadError {
+        ReadError::Failed(problem)
+    }
+}
+
+/// What the rooms below say of a read that failed is no reason to read again.
+macro_rules! failed {
+    ($($error:ty),*) => {$(
+        impl From<$error> for ReadError {
+            fn from(error: $error) -> ReadError {
+                ReadError::Failed(error.into())
+            }
+        }
+    )*};
+}
+
+failed!(ChainError, StoreError, TableError);
+
+/// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its
+/// name yet.
+fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
     let (named, part) = (store.path(&file.path), store.path(&part_of(file)));
     if store.is_local() && !named.exists() && part.exists() { part } else { named }
 }
@@ -57,18 +107,13 @@ fn part_of(file: &FileEntry) -> String {
 }
 
 /// Opens one file of a table.
-pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, Problem> {
+pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, ReadError> {
     let mut opened = store.read(&file.path)?;
     if opened.is_none() && store.is_local() {
         opened = store.read(&part_of(file))?;
     }
     let path = store.path(&file.path);
-    let opened = opened.ok_or_else(|| {
-        Problem::data(format!(
-            "{} is missing, though a commit names it. Restore it from a copy of the data directory.",
-            path.display()
-        ))
-    })?;
+    let opened = opened.ok_or_else(|| ReadError::Gone { path: path.clone() })?;
     Ok(TableFile::open(table, &path.display().to_string(), opened)?)
 }
 
@@ -76,8 +121,8 @@ pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Resul
 macro_rules! tables {
     ($($(#[$doc:meta])* $reader:ident $table:ident $rows:ty;)*) => {$(
         $(#[$doc])*
-        pub(crate) fn $reader(&self, mut take: impl FnMut($rows) -> Result<(), Problem>) -> Result<(), Problem> {
-            for file in self.chain.files_of(Table::$table.name()) {
+        pub(crate) fn $reader(&self, mut take: impl FnMut($rows) -> Result<(), Problem>) -> Result<(), ReadError> {
+            for file in self.files(Table::$table) {
                 let number = |id: &str| self.broadcasts.borrow_mut().number(id);
                 for batch in self.open_file(Table::$table, file)?.$reader(number)? {
                     take(batch?)?;
@@ -96,28 +141,89 @@ impl Stored {
         if chain.newest().is_none() {
             return Err(no_commit(dir, &store));
         }
-        Ok(Stored { store, chain, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
+        let chains = vec![chain];
+        Ok(Stored { store, chains, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
     }
 
-    /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the place of those that it names.
-    pub(crate) fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, Problem>) -> Result<T, Problem> {
+    /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the
+    /// place of those that it names.
+    pub(crate) fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, ReadError>) -> Result<T, Problem> {
         loop {
             let stored = Stored::open(dir)?;
-            let number = stored.chain.number();
+            let numbers = stored.numbers();
             match act(stored) {
-                Err(problem) if problem.code == 4 && Stored::open(dir)?.chain.number() != number => {}
-                done => return done,
+                Err(ReadError::Gone { .. }) if Stored::open(dir)?.numbers() != numbers => {}
+                done => return Ok(done?),
             }
         }
     }
 
-    /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected events have none.
+    /// Number of the newest commit of each writer.
+    fn numbers(&self) -> Vec<u64> {
+        self.chains.iter().map(Chain::number).collect()
+    }
+
+    /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected
+    /// events have none.
     #[must_use]
     pub(crate) fn of_broadcast(self, broadcast_id: &str) -> Stored {
         Stored { only: Some(broadcast_id.to_owned()), ..self }
     }
 
-    fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, Problem> {
+    /// The folder or place in an object store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The chain in which settlements stand: that of the one writer.
+    pub(crate) fn chain(&self) -> &Chain {
+        &self.chains[0]
+    }
+
+    /// The newest commit, by whose settings the directory is read.
+    pub(crate) fn newest(&self) -> Result<&Manifest, Problem> {
+        let newest = self.chains.iter().filter_map(Chain::newest).max_by_key(|newest| newest.created_at);
+        newest.ok_or_else(|| Problem::bug("A directory without a commit was opened."))
+    }
+
+    /// All commits, those of a writer in their order.
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = Result<Manifest, ChainError>> {
+        self.chains.iter().flat_map(|chain| read_manifests(&self.store, chain.writer(), 1..=chain.number()))
+    }
+
+    /// The frontier of each broadcast that ever settled.
+    pub(crate) fn frontiers(&self) -> BTreeMap<&str, Ms> {
+        let mut frontiers = BTreeMap::new();
+        for (id, frontier) in self.chains.iter().flat_map(Chain::frontiers) {
+            let known = frontiers.entry(id.as_str()).or_insert(*frontier);
+            *known = (*known).max(*frontier);
+        }
+        frontiers
+    }
+
+    /// What was lost of the input and accepted as lost.
+    pub(crate) fn lost(&self) -> Vec<Lost> {
+        self.chains.iter().flat_map(Chain::lost).cloned().collect()
+    }
+
+    /// What became of all records that were read.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let ledgers = self.chains.iter().filter_map(Chain::newest).map(|newest| newest.ledger);
+        ledgers.reduce(sum).unwrap_or_default()
+    }
+
+    /// The files of a table.
+    fn files(&self, table: Table) -> impl Iterator<Item = &FileEntry> {
+        self.chains.iter().flat_map(move |chain| chain.files_of(table.name()))
+    }
+
+    /// Where the files of the table with this name lie, as paths or URLs.
+    pub(crate) fn paths<'a>(&'a self, table: &'a str) -> impl Iterator<Item = PathBuf> {
+        let files = self.chains.iter().flat_map(move |chain| chain.files_of(table));
+        files.map(|file| path_of(&self.store, file))
+    }
+
+    fn open_file(&self, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, ReadError> {
         let opened = open_table(&self.store, table, file)?;
         match &self.only {
             Some(id) if table != Table::Rejected => Ok(opened.of_broadcast(id)),
@@ -141,17 +247,17 @@ impl Stored {
         &self,
         table: Table,
         mut take: impl FnMut(Vec<audience::MinuteRow>) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ReadError> {
         self.minutes_of_files(table, |_, rows| take(rows))
     }
 
-    /// The same, each batch with its file.
+    /// Reads the minutes of the table `minutes` or `live`, each batch with its file.
     pub(crate) fn minutes_of_files(
         &self,
         table: Table,
         mut take: impl FnMut(&FileEntry, Vec<audience::MinuteRow>) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
-        for file in self.chain.files_of(table.name()) {
+    ) -> Result<(), ReadError> {
+        for file in self.files(table) {
             let number = |id: &str| self.broadcasts.borrow_mut().number(id);
             for batch in self.open_file(table, file)?.minutes(number)? {
                 take(file, batch?)?;
@@ -164,8 +270,8 @@ impl Stored {
     pub(crate) fn events(
         &self,
         mut take: impl FnMut(Vec<LoggedEvent>, &audience::Details) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
-        for file in self.chain.files_of(Table::Events.name()) {
+    ) -> Result<(), ReadError> {
+        for file in self.files(Table::Events) {
             let number = |id: &str| self.broadcasts.borrow_mut().number(id);
             let source = |name: &str| self.sources.borrow_mut().number(name);
             for batch in self.open_file(Table::Events, file)?.events(number, source, fingerprint)? {
@@ -180,8 +286,8 @@ impl Stored {
     pub(crate) fn rejected(
         &self,
         mut take: impl FnMut(Vec<exporter::RejectedRow>) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
-        for file in self.chain.files_of(Table::Rejected.name()) {
+    ) -> Result<(), ReadError> {
+        for file in self.files(Table::Rejected) {
             for batch in self.open_file(Table::Rejected, file)?.rejected()? {
                 take(batch?)?;
             }
@@ -191,7 +297,7 @@ impl Stored {
 
     /// Whether the directory keeps a table.
     pub(crate) fn keeps(&self, table: Table) -> bool {
-        self.chain.newest().is_some_and(|newest| newest.tables.contains(table.name()))
+        self.chains.iter().filter_map(Chain::newest).any(|newest| newest.tables.contains(table.name()))
     }
 
     /// The number of a broadcast.
@@ -212,6 +318,20 @@ impl Stored {
     /// The ids of the broadcasts met so far, by number.
     pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
         self.broadcasts.borrow().names.clone()
+    }
+}
+
+/// The ledger of two writers, each of which counts its own records.
+fn sum(one: Ledger, other: Ledger) -> Ledger {
+    Ledger {
+        read: one.read + other.read,
+        accepted: one.accepted + other.accepted,
+        rejected: one.rejected + other.rejected,
+        applied: one.applied + other.applied,
+        repeated: one.repeated + other.repeated,
+        orphaned: one.orphaned + other.orphaned,
+        after_settle: one.after_settle + other.after_settle,
+        not_yet_settled: one.not_yet_settled + other.not_yet_settled,
     }
 }
 

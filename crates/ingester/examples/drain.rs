@@ -1,5 +1,5 @@
-//! The drain: reads topics from their beginning to their present end with the product's own client settings, and discards every record. No
-//! pipeline can be quicker, so `benches/run` quotes what `jauge run` does beside it.
+//! The drain: reads topics from their beginning to their present end with the product's own client settings, and
+//! discards every record. No pipeline can be quicker, so `benches/run` quotes what `jauge run` does beside it.
 
 #![expect(clippy::print_stdout, reason = "it is a program, and this is its result")]
 

@@ -1,5 +1,5 @@
-//! The load: puts the lines of a file into a topic, one record a line, keyed by session so that a session lies in one partition. It makes the
-//! input of `benches/run`; what producing costs is not measured.
+//! The load: puts the lines of a file into a topic, one record a line, keyed by session so that a session lies in one
+//! partition. It makes the input of `benches/run`; what producing costs is not measured.
 
 #![expect(clippy::print_stdout, reason = "it is a program, and this is its result")]
 

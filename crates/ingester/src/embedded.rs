@@ -1,8 +1,8 @@
-//! The embedded broker is librdkafka's mock cluster: a real listener on this machine, with which the demo and the tests need no
-//! Kafka.
+//! The embedded broker is librdkafka's mock cluster: a real listener on this machine, with which the demo and the tests
+//! need no Kafka.
 //!
-//! It is for little data and no proof: it keeps 5 MiB or 100,000 batches a partition and drops the oldest without a word, its
-//! transactions are empty shells, and a topic cannot be created by the protocol.
+//! It is for little data and no proof: it keeps 5 MiB or 100,000 batches a partition and drops the oldest without a
+//! word, its transactions are empty shells, and a topic cannot be created by the protocol.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;

@@ -1,10 +1,11 @@
 //! A file is NDJSON, plain, gzip or zstd, and comes out as blocks of whole lines, each with its place in its source.
 //!
-//! Several threads call [`Files::next_block`] at once. A plain file is read by all of them in ranges; a compressed file, a pipe
-//! or standard input by one at a time, different ones side by side. What a source is, its first bytes say: a file named `.gz`
-//! that is none is read as what it is, but one that is cut before its first bytes are whole is an error. Memory is bounded: a
-//! block is about 4 MiB, and a line of more than 1 MiB is not held but described.
+//! Several threads call [`Files::next_block`] at once. A plain file is read by all of them in ranges; a compressed
+//! file, a pipe or standard input by one at a time, different ones side by side. What a source is, its first bytes say:
+//! a file named `.gz` that is none is read as what it is, but one that is cut before its first bytes are whole is an
+//! error. Memory is bounded: a block is about 4 MiB, and a line of more than 1 MiB is not held but described.
 
+mod block;
 mod error;
 mod lines;
 mod plain;
@@ -15,54 +16,15 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use block::{Block, BlockKind};
 pub use error::InputError;
 use lines::{Limits, Pieces};
 use plain::Plain;
 use stream::{Format, Origin, Stream, Turn};
-
-/// What the bytes of a [`Block`] are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockKind {
-    /// Whole lines, each with its LF; only the last line of a source may lack it. CR and blank lines are kept as they are.
-    Lines,
-    /// The first 64 KiB of one line that is longer than 1 MiB.
-    Oversized {
-        /// All its bytes before its LF; > 1,048,576.
-        line_bytes: u64,
-        /// Whether all of them are spaces, tabs and CR: who counts lines may pass over a blank one, however long.
-        is_blank: bool,
-    },
-}
-
-/// A stretch of one source.
-#[derive(Debug)]
-pub struct Block {
-    /// Which source: its place in the list of paths.
-    pub source: u32,
-    /// Where the block begins in that source, uncompressed, in bytes.
-    pub offset: u64,
-    /// What its bytes are.
-    pub kind: BlockKind,
-    buffer: Vec<u8>,
-    range: Range<usize>,
-}
-
-impl Block {
-    /// The bytes; never empty.
-    pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.range.clone()]
-    }
-
-    /// The memory behind the block, to be passed to [`Files::next_block`] again.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.buffer
-    }
-}
 
 /// A source that was read, for the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +66,8 @@ impl Source {
 }
 
 impl Files {
-    /// Opens `paths`, `-` being standard input. A path that is missing, a folder or unreadable is refused here, before anything
-    /// is read; a compressed file that is cut within its first bytes, too.
+    /// Opens `paths`, `-` being standard input. A path that is missing, a folder or unreadable is refused here, before
+    /// anything is read; a compressed file that is cut within its first bytes, too.
     pub fn open(paths: &[PathBuf]) -> Result<Files, InputError> {
         Files::open_with(paths, Limits::REAL)
     }
@@ -131,9 +93,9 @@ impl Files {
         self.names.get(source as usize).map(String::as_str)
     }
 
-    /// The next block of any source, or `None` when all sources are at their end. Pass the memory of a used block as `buffer`,
-    /// or an empty vector. Blocks of one source come in no order where several threads ask. After an error the rest of that
-    /// source does not come, so what was read must not be published.
+    /// The next block of any source, or `None` when all sources are at their end. Pass the memory of a used block as
+    /// `buffer`, or an empty vector. Blocks of one source come in no order where several threads ask. After an error
+    /// the rest of that source does not come, so what was read must not be published.
     pub fn next_block(&self, mut buffer: Vec<u8>) -> Result<Option<Block>, InputError> {
         if let Some(block) = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
             return Ok(Some(block));
@@ -238,8 +200,8 @@ fn open_source(path: &Path, limits: Limits, progress: &Arc<AtomicU64>) -> Result
     Ok((source, Some(facts.len())))
 }
 
-/// A file that its name calls compressed, and that ends before its first bytes could tell, was cut: read as what it is it would
-/// pass for a file without events.
+/// A file that its name calls compressed, and that ends before its first bytes could tell, was cut: read as what it is
+/// it would pass for a file without events.
 fn refuse_cut(name: &str, path: &Path, magic: &[u8]) -> Result<(), InputError> {
     let format = match path.extension().and_then(std::ffi::OsStr::to_str) {
         Some("gz") => Format::Gzip,

@@ -1,8 +1,9 @@
-//! Kafka is read by partition, from offsets of our own, and comes out as batches of records in the order of their offsets.
+//! Kafka is read by partition, from offsets of our own, and comes out as batches of records in the order of their
+//! offsets.
 //!
-//! [`Kafka`] knows the topics and answers questions about offsets; a [`Lane`] reads. There is no consumer group: partitions are
-//! assigned, and a group's offsets are written for monitoring only. A broker that is away is waited for, and said in a
-//! [`Notice`]; an offset that is gone, or a record that cannot be read, ends the lane.
+//! [`Kafka`] knows the topics and answers questions about offsets; a [`Lane`] reads. There is no consumer group:
+//! partitions are assigned, and a group's offsets are written for monitoring only. A broker that is away is waited for,
+//! and said in a [`Notice`]; an offset that is gone, or a record that cannot be read, ends the lane.
 
 mod admin;
 mod batch;
@@ -183,7 +184,8 @@ impl Kafka {
         Ok(self.partitions.extend(found))
     }
 
-    /// The id of each topic, as Kafka's tools write it, where the broker tells one: a topic that is deleted and made again has another.
+    /// The id of each topic, as Kafka's tools write it, where the broker tells one: a topic that is deleted and made
+    /// again has another.
     pub fn topic_ids(&self, timeout: Duration) -> BTreeMap<String, String> {
         if self.is_embedded() {
             return BTreeMap::new();
@@ -200,8 +202,8 @@ impl Kafka {
         Ok(Offsets { low, last_stable, high: high.max(last_stable) })
     }
 
-    /// Whether a transaction is open in a partition, so that its end, as far as we may read, is not its end. Costs two questions
-    /// to the broker, so ask it of a partition that seems idle.
+    /// Whether a transaction is open in a partition, so that its end, as far as we may read, is not its end. Costs two
+    /// questions to the broker, so ask it of a partition that seems idle.
     pub fn open_transaction(&self, index: usize, timeout: Duration) -> Result<bool, KafkaError> {
         // In this order: what was stable up to the high watermark of before has nothing open below it.
         let (_, high) = self.ask(&self.uncommitted, index, timeout)?;
@@ -218,8 +220,8 @@ impl Kafka {
         Lane::new(consumer, notices, self.partitions.clone(), assignments)
     }
 
-    /// Writes next offsets to a group, for tools that watch it; nobody reads them here. Does not wait; a failure becomes a
-    /// notice.
+    /// Writes next offsets to a group, for tools that watch it; nobody reads them here. Does not wait; a failure
+    /// becomes a notice.
     pub fn commit_offsets(&self, group: &str, offsets: &[(usize, i64)]) -> Result<(), KafkaError> {
         let mut monitored = self.monitored.lock().unwrap_or_else(PoisonError::into_inner);
         if monitored.as_ref().is_none_or(|(name, _)| name != group) {
@@ -337,8 +339,8 @@ impl Kafka {
 }
 
 impl Drop for Kafka {
-    /// A commit that is under way gets a second (`FAREWELL`) to arrive. librdkafka itself would wait for minutes where the coordinator
-    /// is away, so the rest of the waiting is left to a thread that nobody waits for.
+    /// A commit that is under way gets a second (`FAREWELL`) to arrive. librdkafka itself would wait for minutes where
+    /// the coordinator is away, so the rest of the waiting is left to a thread that nobody waits for.
     fn drop(&mut self) {
         let monitored = self.monitored.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, consumer)) = monitored {

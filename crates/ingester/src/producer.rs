@@ -1,4 +1,5 @@
-//! A producer sends records and knows how many arrived: a full queue makes it wait, and nothing is dropped without a word.
+//! A producer sends records and knows how many arrived: a full queue makes it wait, and nothing is dropped without a
+//! word.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -28,7 +29,7 @@ const TUNED: [(&str, &str); 9] = [
     ("partitioner", "murmur2_random"),
 ];
 
-/// All that librdkafka takes.
+/// The largest record that librdkafka takes, as a property.
 const SIZE_MAX: (&str, &str) = ("message.max.bytes", "1000000000");
 
 /// The queue is looked at again after so long, should a wake-up be missed.
@@ -62,9 +63,10 @@ impl std::fmt::Debug for Producer {
 /// A record that did not arrive, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failed {
-    /// How many were sent before it.
+    /// How many records were sent before it.
     pub number: usize,
-    /// It, or the batch that it went with, is larger than the topic takes: sent again in the same company it fails again.
+    /// It, or the batch that it went with, is larger than the topic takes: sent again in the same company it fails
+    /// again.
     pub is_too_large: bool,
 }
 
@@ -119,14 +121,15 @@ impl Producer {
         Ok(Producer { inner })
     }
 
-    /// A producer for topics that must be there: an unknown one is an error at once, and not after a time-out. Waits for a broker up to
-    /// `start_timeout`.
+    /// A producer for topics that must be there: an unknown one is an error at once, and not after a time-out. Waits
+    /// for a broker up to `start_timeout`.
     pub fn to_topics(options: &KafkaOptions) -> Result<Producer, KafkaError> {
         drop(Kafka::connect(options.clone())?);
         Producer::of_any_size(options)
     }
 
-    /// A producer whose records may be as large as their topic takes. It does not wait for brokers or look for the topic.
+    /// A producer whose records may be as large as their topic takes. It does not wait for brokers or look for the
+    /// topic.
     pub fn of_any_size(options: &KafkaOptions) -> Result<Producer, KafkaError> {
         let largest = (SIZE_MAX.0.to_owned(), SIZE_MAX.1.to_owned());
         Producer::connect(&options.brokers, &[&options.properties[..], &[largest]].concat())
@@ -145,8 +148,8 @@ impl Producer {
         Ok(producer)
     }
 
-    /// Gives a record to the client, which sends it soon. Waits while the client's queue is full. `time_ms` is the record's
-    /// time, ms since the Unix epoch; `None` is now.
+    /// Gives a record to the client, which sends it soon. Waits while the client's queue is full. `time_ms` is the
+    /// record's time, ms since the Unix epoch; `None` is now.
     pub fn send(
         &self,
         topic: &str,
@@ -201,8 +204,8 @@ impl Producer {
     /// Waits until all records have arrived.
     ///
     /// # Errors
-    /// [`KafkaError::Undelivered`] where the broker refused any record since the producer was made, or has not acknowledged all
-    /// of them after `timeout`.
+    /// [`KafkaError::Undelivered`] where the broker refused any record since the producer was made, or has not
+    /// acknowledged all of them after `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
         let flushed = self.inner.flush(timeout);
         let (sent, delivered) = (self.sent(), self.delivered());
@@ -214,8 +217,8 @@ impl Producer {
         Err(KafkaError::Undelivered { lost: sent.saturating_sub(delivered), sent, reason })
     }
 
-    /// Gives up on what has not arrived, and tells which records those are, in order. What was on its way may have arrived all the same.
-    /// After it, a producer is of no more use.
+    /// Gives up on what has not arrived, and tells which records those are, in order. What was on its way may have
+    /// arrived all the same. After it, a producer is of no more use.
     pub fn give_up(&self) -> Vec<Failed> {
         self.inner.purge(PurgeConfig::default().queue().inflight());
         // Each record has its report then.
@@ -267,7 +270,8 @@ fn transaction(asked: &str, error: &ClientError) -> KafkaError {
 /// Makes a topic of `partitions` partitions with the broker's default replication and these topic settings (such as
 /// `cleanup.policy`). `false` where the topic was there already; it is left as it is then.
 ///
-/// A broker deletes by the records' own time, so records of last year are gone within minutes without `retention.ms` = −1.
+/// A broker deletes by the records' own time, so records of last year are gone within minutes without `retention.ms` =
+/// −1.
 pub fn create_topic(
     brokers: &str,
     properties: &[(String, String)],

@@ -1,16 +1,16 @@
-//! A broadcast: what its crowd does, as its clients tell it and as that arrives: some leaves lost, some events twice, late, or out of
-//! order, as the options ask. The tally sees what was told, before it is delayed.
+//! A broadcast: what its crowd does, as its clients tell it and as that arrives: some leaves lost, some events twice,
+//! late, or out of order, as the options ask. The tally sees what was told, before it is delayed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::crowd::{Crowd, Deed};
 use crate::dice::{Concern, Dice, scramble};
-use crate::event::{SimEvent, What};
+use crate::event::{Arrival, SimEvent, What};
 use crate::script::{Script, broadcast_id};
 use crate::tally::Tally;
 use crate::truth::BroadcastTruth;
-use crate::{Arrival, Ms, Options};
+use crate::{Ms, Options};
 
 /// One broadcast under way.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! A crowd: the people of one broadcast, as they really come and go, in order of time. What clients then tell of it, and when it
-//! arrives, is another matter (`broadcast.rs`).
+//! A crowd: the people of one broadcast, as they really come and go, in order of time. What clients then tell of it,
+//! and when it arrives, is another matter (`broadcast.rs`).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -221,7 +221,8 @@ impl Crowd {
         }
     }
 
-    /// Foresees the organic joins of the next second: a Poisson process whose rate is the plan's, with a slow correction towards it.
+    /// Foresees the organic joins of the next second: a Poisson process whose rate is the plan's, with a slow
+    /// correction towards it.
     fn begin_second(&mut self) {
         let second = self.second;
         if self.script.crash() == Some(second) {

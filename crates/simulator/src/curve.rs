@@ -1,11 +1,11 @@
-//! A curve: levels between knots, interpolated so that it overshoots none of them and has no kinks (Fritsch and Butland's monotone
-//! cubic), because a kink in an audience would be a jump in its joins that nobody published.
+//! A curve: levels between knots, interpolated so that it overshoots none of them and has no kinks (Fritsch and
+//! Butland's monotone cubic), because a kink in an audience would be a jump in its joins that nobody published.
 
 /// A time in seconds, and a level.
 pub(crate) type Knot = (f64, f64);
 
-/// The curve's level at each whole second from the first knot's time to the last one's, both included. Times are whole and rise;
-/// fewer than two knots make no curve.
+/// The curve's level at each whole second from the first knot's time to the last one's, both included. Times are whole
+/// and rise; fewer than two knots make no curve.
 pub(crate) fn levels(knots: &[Knot]) -> Vec<f64> {
     let slopes: Vec<f64> = knots.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)).collect();
     let mut levels = Vec::new();

@@ -1,5 +1,5 @@
-//! Dice: seeded chance that falls the same way on every machine. Each concern of each broadcast has dice of its own, so that a flag
-//! of one concern (disorder, say) leaves the others' throws as they were.
+//! Dice: seeded chance that falls the same way on every machine. Each concern of each broadcast has dice of its own, so
+//! that a flag of one concern (disorder, say) leaves the others' throws as they were.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -47,7 +47,8 @@ impl Dice {
         (self.word() >> 11) as f64 * STEP
     }
 
-    /// True with probability `share`. Throws nothing where the answer is certain, so that a flag that is off costs nothing.
+    /// True with probability `share`. Throws nothing where the answer is certain, so that a flag that is off costs
+    /// nothing.
     pub(crate) fn chance(&mut self, share: f64) -> bool {
         share > 0.0 && self.unit() < share
     }
@@ -94,8 +95,8 @@ impl Dice {
     }
 }
 
-/// A one-to-one map of `u64` onto itself that leaves no visible order (the finaliser of SplitMix64, Steele et al. 2014): numbers in
-/// a row become ids that look drawn and never collide.
+/// A one-to-one map of `u64` onto itself that leaves no visible order (the finaliser of SplitMix64, Steele et al.
+/// 2014): numbers in a row become ids that look drawn and never collide.
 pub(crate) const fn scramble(number: u64) -> u64 {
     let z = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

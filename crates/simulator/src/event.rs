@@ -23,8 +23,17 @@ pub struct SimEvent {
     pub what: What,
 }
 
-/// What happened. Ids are numbers here: a viewer or session is written as a letter and 16 hexadecimal digits, a tweet or account as
-/// its decimal digits, and account 0 as [`RELAY_ID`].
+/// One event, and when it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it arrives, ms since the Unix epoch, at `event.ts` or after.
+    pub at: Ms,
+    /// The event.
+    pub event: SimEvent,
+}
+
+/// What happened. Ids are numbers here: a viewer or session is written as a letter and 16 hexadecimal digits, a tweet
+/// or account as its decimal digits, and account 0 as [`RELAY_ID`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// A viewer came; the session is new with each connection.
@@ -68,8 +77,9 @@ pub enum What {
 impl SimEvent {
     /// Appends the event as one compact JSON object of the contract, without an LF.
     ///
-    /// Field order: `type`, `broadcast_id`, `viewer_id`, `session_id`, `ts`, `via`; or `type`, `broadcast_id`, `tweet_id`,
-    /// `user_id`, `followers`, `retweet_of`, `ts`; or `type`, `broadcast_id`, `ts`. What is unknown is left out.
+    /// Field order: `type`, `broadcast_id`, `viewer_id`, `session_id`, `ts`, `via`; or `type`, `broadcast_id`,
+    /// `tweet_id`, `user_id`, `followers`, `retweet_of`, `ts`; or `type`, `broadcast_id`, `ts`. What is unknown is left
+    /// out.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self.what {
             What::Join { viewer, session, via } => {

@@ -1,8 +1,10 @@
-//! A simulator: a seed in; the events of any number of broadcasts out, in arrival order, with the truth about them beside.
+//! A simulator: a seed in; the events of any number of broadcasts out, in arrival order, with the truth about them
+//! beside.
 //!
-//! The first broadcast is the night of 3 to 4 April 2016 as far as it was published (see [`PUBLISHED`]); the others are drawn shows.
-//! A seed means the same events for ever, on any machine: chance is ChaCha, and every function beyond + − × ÷ √ is `libm`'s, never
-//! the platform's. Nothing here does I/O, reads a clock, or uses the counting that its truth is meant to check.
+//! The first broadcast is the night of 3 to 4 April 2016 as far as it was published (see [`PUBLISHED`]); the others are
+//! drawn shows. A seed means the same events for ever, on any machine: chance is ChaCha, and every function beyond + −
+//! × ÷ √ is `libm`'s, never the platform's. Nothing here does I/O, reads a clock, or uses the counting that its truth
+//! is meant to check.
 //!
 //! ```
 //! let options = simulator::Options { scale: 0.001, ..simulator::Options::default() };
@@ -33,8 +35,8 @@ mod tally;
 mod tests;
 mod truth;
 
-pub use event::{RELAY_ID, SimEvent, What};
-pub use night::{Arrival, Night, generate};
+pub use event::{Arrival, RELAY_ID, SimEvent, What};
+pub use night::{Night, generate};
 pub use options::{NIGHT_AT, Options};
 pub use script::{NIGHT_ID, PUBLISHED, broadcast_id};
 pub use truth::{BroadcastTruth, MinuteTruth, RetweetTruth, Truth};

@@ -1,24 +1,15 @@
-//! A night: all broadcasts of a simulation, merged by arrival. A broadcast takes memory only while it is under way, and its truth
-//! only is kept after.
+//! A night: all broadcasts of a simulation, merged by arrival. A broadcast takes memory only while it is under way, and
+//! its truth only is kept after.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use crate::broadcast::Broadcast;
-use crate::event::SimEvent;
+use crate::event::Arrival;
 use crate::script::Script;
 use crate::truth::{BroadcastTruth, Truth};
 use crate::{Ms, Options};
-
-/// One event, and when it arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// When it arrives, ms since the Unix epoch, at `event.ts` or after.
-    pub at: Ms,
-    /// The event.
-    pub event: SimEvent,
-}
 
 /// The events of a simulation, in order of arrival. Its length is not known beforehand: chance decides it.
 #[derive(Debug)]
@@ -26,7 +17,7 @@ pub struct Night {
     options: Options,
     /// The next arrival of each broadcast under way, or the start of one that is not: time and number.
     next: BinaryHeap<Reverse<(Ms, u32)>>,
-    /// In the order of their numbers.
+    /// The broadcasts, in the order of their numbers.
     broadcasts: Vec<Stage>,
 }
 

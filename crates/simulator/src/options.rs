@@ -11,9 +11,9 @@ const DAY_MS: Ms = 86_400_000;
 
 /// What to simulate. The same options make the same bytes, for ever and everywhere.
 ///
-/// `seed`, `broadcasts`, `scale`, `zipf`, `start`, `spread_ms`, `retweets`, `via`, `word_of_mouth` and `end` decide what happens,
-/// `lost_leaves` and `heartbeat_ms` what clients tell of it. The others only decide when and how often an event arrives, and change
-/// nothing in the truth.
+/// `seed`, `broadcasts`, `scale`, `zipf`, `start`, `spread_ms`, `retweets`, `via`, `word_of_mouth` and `end` decide
+/// what happens, `lost_leaves` and `heartbeat_ms` what clients tell of it. The others only decide when and how often an
+/// event arrives, and change nothing in the truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Where all chance comes from.

@@ -1,6 +1,6 @@
-//! A plan: how many viewers must come of their own accord, second by second, so that together with those whom retweets bring, and
-//! those who reconnect after a crash, the audience follows its script *on average*. The organic flow stays smooth, so a retweet's
-//! joins stand out of it, as they would in a real audience; nothing takes them back afterwards.
+//! A plan: how many viewers must come of their own accord, second by second, so that together with those whom retweets
+//! bring, and those who reconnect after a crash, the audience follows its script *on average*. The organic flow stays
+//! smooth, so a retweet's joins stand out of it, as they would in a real audience; nothing takes them back afterwards.
 
 use crate::curve::{Knot, levels};
 use crate::retweets::{DELAYS, Retweet};
@@ -13,13 +13,14 @@ pub(crate) const CRASH_SHARE: f64 = 0.95;
 pub(crate) const OUTAGE_S: u32 = 20;
 /// Share of the viewers so lost who try again at once.
 pub(crate) const RECONNECT_SHARE: f64 = 0.3;
-/// Mean delay of those after the outage, ms.
+/// Mean delay after the outage of the viewers who try again, ms.
 pub(crate) const RECONNECT_MS: f64 = 40_000.0;
 /// Mean delay of a join by word of mouth after the join that brought it, ms.
 pub(crate) const MOUTH_MS: f64 = 60_000.0;
 
-/// Stays are drawn from a mixture of exponentials: share and mean, s, for a show of the night's length. Some look in, some watch for
-/// a while, some stay until the crash or the end; the last mean is set so that the night has 385,000 sessions.
+/// Stays are drawn from a mixture of exponentials: share and mean, s, for a show of the night's length. Some look in,
+/// some watch for a while, some stay until the crash or the end; the last mean is set so that the night has 385,000
+/// sessions.
 const STAYS: [(f64, f64); 3] = [(0.3, 90.0), (0.35, 900.0), (0.35, 11_650.0)];
 
 /// How long viewers stay.
@@ -105,7 +106,8 @@ impl Pending {
 }
 
 impl Plan {
-    /// Plans a broadcast and says how long its viewers stay. `target` is the script's, `word_of_mouth` the joins that a join brings.
+    /// Plans a broadcast and says how long its viewers stay. `target` is the script's, `word_of_mouth` the joins that a
+    /// join brings.
     pub(crate) fn new(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth: f64) -> (Plan, Stays) {
         let stays = Stays::new(script.stretch);
         let brought = brought(script, target, retweets, word_of_mouth, &stays);
@@ -130,8 +132,8 @@ impl Plan {
     }
 }
 
-/// Viewers to expect at the start of each second, and at the end, whom retweets brought, with the word of mouth that they started,
-/// or who reconnected.
+/// Viewers to expect at the start of each second, and at the end, whom retweets brought, with the word of mouth that
+/// they started, or who reconnected.
 fn brought(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth: f64, stays: &Stays) -> Vec<f64> {
     let mut direct = DELAYS.map(|(_, mean)| Pending::new(mean));
     let (mut by_mouth, mut reconnects) = (Pending::new(MOUTH_MS), Pending::new(RECONNECT_MS));
@@ -160,10 +162,11 @@ fn brought(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth:
     viewers
 }
 
-/// The organic audience that is aimed at, at the start of each second and at the end: the script less what is brought. It is smooth
-/// between the script's knots.
+/// The organic audience that is aimed at, at the start of each second and at the end: the script less what is brought.
+/// It is smooth between the script's knots.
 fn organic_target(script: &Script, brought: &[f64]) -> Vec<f64> {
-    // Where chance brings too many at once, the curve lies above its script for a while rather than without an organic audience.
+    // Where chance brings too many at once, the curve lies above its script for a while rather than without an organic
+    // audience.
     let organic = |&(at, level): &Knot| (at, (level - brought[whole(at) as usize]).max(0.25 * level));
     let before: Vec<Knot> = script.before.iter().map(organic).collect();
     let mut wanted = levels(&before);

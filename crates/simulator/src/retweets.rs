@@ -1,5 +1,6 @@
-//! Retweets: who passes a broadcast on, when, and how many joins that brings. Followers are heavy-tailed, and a retweet's effect is
-//! a power of them, as in the cascade models of the literature, so that one large account stands out of hundreds of small ones.
+//! Retweets: who passes a broadcast on, when, and how many joins that brings. Followers are heavy-tailed, and a
+//! retweet's effect is a power of them, as in the cascade models of the literature, so that one large account stands
+//! out of hundreds of small ones.
 
 use std::num::NonZeroU64;
 
@@ -107,7 +108,8 @@ fn draw_account(script: &Script, seed: u64, place: u64, earlier: &[Retweet], dic
     (user, whole(followers.clamp(1.0, FOLLOWERS_MAX)))
 }
 
-/// What is passed on: most often the announcement, else the larger of two earlier retweets; untold where the client is too simple.
+/// What is passed on: most often the announcement, else the larger of two earlier retweets; untold where the client is
+/// too simple.
 fn draw_source(announcement: NonZeroU64, earlier: &[Retweet], dice: &mut Dice) -> Option<NonZeroU64> {
     if dice.chance(0.03) {
         return None;

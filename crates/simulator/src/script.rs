@@ -1,5 +1,5 @@
-//! A script: what is to happen in one broadcast before chance fills it with people. The night's is written here by hand, from what
-//! was published; the other shows' are drawn.
+//! A script: what is to happen in one broadcast before chance fills it with people. The night's is written here by
+//! hand, from what was published; the other shows' are drawn.
 
 use crate::curve::{Knot, levels};
 use crate::dice::{Concern, Dice};
@@ -9,9 +9,9 @@ use crate::{Ms, Options, whole};
 /// `broadcast_id` of the night.
 pub const NIGHT_ID: &str = "nuit-debout";
 
-/// What was published of the night: ms after its start, and concurrent viewers. In Paris time: 21:30, 22:30, 22:50, 23:00, 23:35
-/// (the peak) and, half an hour after the crash, 00:28. An eye-witness's notes of the app's counter and the press: six points, not
-/// a measurement. All the rest of the curve is this simulator's.
+/// What was published of the night: ms after its start, and concurrent viewers. In Paris time: 21:30, 22:30, 22:50,
+/// 23:00, 23:35 (the peak) and, half an hour after the crash, 00:28. An eye-witness's notes of the app's counter and
+/// the press: six points, not a measurement. All the rest of the curve is this simulator's.
 pub const PUBLISHED: [(Ms, u32); 6] = [
     (119 * 60_000, 22_000),
     (179 * 60_000, 41_000),
@@ -45,7 +45,7 @@ const BEFORE_CRASH: [Knot; 17] = [
     (266.5, 76_500.0),
 ];
 
-/// The same from three minutes after the crash to the end.
+/// Second and level of the night from three minutes after the crash to the end.
 const AFTER_CRASH: [Knot; 7] = [
     (269.5, 27_500.0),
     (280.0, 31_000.0),
@@ -123,14 +123,15 @@ impl Script {
         self.before.last().filter(|_| !self.after.is_empty()).map(|knot| whole(knot.0))
     }
 
-    /// The audience that is aimed at, at each whole second from the first to the last, before its fall at the crash is drawn.
+    /// The audience that is aimed at, at each whole second from the first to the last, before its fall at the crash is
+    /// drawn.
     pub(crate) fn target(&self) -> Vec<f64> {
         levels(&[self.before.as_slice(), &self.after].concat())
     }
 }
 
-/// Seconds and knots, in the night's viewers, of a show that never was: it fills up, has its best moment, and loses some of its
-/// audience; one in ten breaks down on the way.
+/// Seconds and knots, in the night's viewers, of a show that never was: it fills up, has its best moment, and loses
+/// some of its audience; one in ten breaks down on the way.
 fn draw_show(dice: &mut Dice) -> (f64, Vec<Knot>, Vec<Knot>) {
     let minutes = libm::exp(libm::log(75.0) + 0.6 * dice.normal()).clamp(15.0, 300.0);
     let seconds = libm::floor(minutes * 60.0);

@@ -1,5 +1,5 @@
-//! A tally: the simulator's own bookkeeping of what it decided, deed by deed in order of time. It knows who stays how long before
-//! the fact, and shares no code with the product, whose count it is there to check.
+//! A tally: the simulator's own bookkeeping of what it decided, deed by deed in order of time. It knows who stays how
+//! long before the fact, and shares no code with the product, whose count it is there to check.
 
 use crate::Ms;
 use crate::crowd::{Root, Session};
@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     fresh: bool,
     /// The instant whose changes are being gathered.
     now: Ms,
-    /// Their sum: all that happens in one ms happens at once.
+    /// Sum of the changes of that instant: all that happens in one ms happens at once.
     change: i64,
     /// Concurrent viewers before that instant.
     viewers: i64,

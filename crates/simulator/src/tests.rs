@@ -1,4 +1,5 @@
-//! Whole simulations: that they are the night, that a seed means the same for ever, and that the truth is what the events say.
+//! Whole simulations: that they are the night, that a seed means the same for ever, and that the truth is what the
+//! events say.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -93,7 +94,8 @@ fn fingerprint(options: &Options) -> (usize, u64, u64) {
 
 #[test]
 fn a_seed_means_the_same_events_for_ever() {
-    // Whoever changes these numbers changes what every seed means: a new version of the simulator, to be told to its users.
+    // Whoever changes these numbers changes what every seed means: a new version of the simulator, to be told to its
+    // users.
     assert_eq!(fingerprint(&troubled()), (14_578, 1_646_888_008_767_837_500, 12_690_752_889_992_485_349));
     let lines: Vec<String> = night_of(&troubled())
         .take(3)

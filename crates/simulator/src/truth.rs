@@ -1,8 +1,9 @@
 //! The truth: what a simulation decided, in the contract's terms, to hold any count of its events against.
 //!
-//! It is the settled truth with session time-outs off. A leave that was lost is one that nobody can count, so its session is open
-//! until the broadcast's end (or, without an `end`, its last event) and lapses there. Duplicates, disorder and lateness change
-//! nothing. Effects of retweets are those that the simulator caused, not what a model could find.
+//! It is the settled truth with session time-outs off. A leave that was lost is one that nobody can count, so its
+//! session is open until the broadcast's end (or, without an `end`, its last event) and lapses there. Duplicates,
+//! disorder and lateness change nothing. Effects of retweets are those that the simulator caused, not what a model
+//! could find.
 
 use crate::Ms;
 use crate::json::Object;
@@ -45,7 +46,7 @@ pub struct BroadcastTruth {
     pub retweet_followers: i64,
     /// Events sent, each once.
     pub applied: i64,
-    /// Second copies of them.
+    /// Second copies of events that were sent.
     pub repeated: i64,
     /// When it broke down.
     pub crash_at: Option<Ms>,
@@ -72,11 +73,11 @@ pub struct MinuteTruth {
     pub viewers_start: i64,
     /// Concurrent viewers at its last ms.
     pub viewers_end: i64,
-    /// The most at any ms.
+    /// The most concurrent viewers at any ms.
     pub viewers_max: i64,
-    /// The first ms of these.
+    /// The first ms with the most concurrent viewers.
     pub viewers_max_at: Ms,
-    /// The least at any ms.
+    /// The least concurrent viewers at any ms.
     pub viewers_min: i64,
     /// Integral of concurrent viewers over the minute.
     pub viewer_ms: i64,
@@ -86,8 +87,8 @@ pub struct MinuteTruth {
     pub retweets: i64,
     /// Sum of their known followers.
     pub retweet_followers: i64,
-    /// Viewers who were really there at the minute's last ms: `viewers_end` without those whose leave was lost. No column of the
-    /// contract: no event tells it.
+    /// Viewers who were really there at the minute's last ms: `viewers_end` without those whose leave was lost. No
+    /// column of the contract: no event tells it.
     pub present_end: i64,
 }
 
@@ -104,23 +105,24 @@ pub struct RetweetTruth {
     pub retweeted_at: Ms,
     /// What it passes on, where its event tells that.
     pub retweet_of: Option<String>,
-    /// Joins that it caused: directly, or by word of mouth from such a join on. Reconnects after a crash are caused by the crash.
+    /// Joins that it caused: directly, or by word of mouth from such a join on. Reconnects after a crash are caused by
+    /// the crash.
     pub joins: i64,
-    /// Those of them that it caused directly.
+    /// Joins that it caused directly.
     pub joins_direct: i64,
-    /// Those of the direct ones that name it in `via`.
+    /// Joins that it caused directly, and that name it in `via`.
     pub joins_via: i64,
-    /// Sum of the stays of all of them, ms.
+    /// Sum of the stays of all joins that it caused, ms.
     pub viewer_ms: i64,
 }
 
 impl Truth {
     /// Appends the truth as NDJSON, each line with its LF.
     ///
-    /// Each broadcast is one line of type `broadcast`, then its lines of type `minute`, then those of type `retweet`. Every line
-    /// has `type` and `broadcast_id`; the other fields are those of [`BroadcastTruth`] (without its lists, and with `joins`, which
-    /// is `sessions`, and `orphaned`, which is 0), [`MinuteTruth`] and [`RetweetTruth`], by their names and in their order.
-    /// Instants are ms since the Unix epoch, what is unknown or none is null.
+    /// Each broadcast is one line of type `broadcast`, then its lines of type `minute`, then those of type `retweet`.
+    /// Every line has `type` and `broadcast_id`; the other fields are those of [`BroadcastTruth`] (without its lists,
+    /// and with `joins`, which is `sessions`, and `orphaned`, which is 0), [`MinuteTruth`] and [`RetweetTruth`], by
+    /// their names and in their order. Instants are ms since the Unix epoch, what is unknown or none is null.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         for broadcast in &self.broadcasts {
             broadcast.write_json(out);

@@ -1,4 +1,5 @@
-//! The live curve in one thread: lanes and their owner driven together: to bring a state forward over the log, and for tests.
+//! The live curve in one thread: lanes and their owner driven together: to bring a state forward over the log, and for
+//! tests.
 
 use super::{Changes, END_OF_DATA, Gathered, Lane, Live};
 use crate::Rules;
@@ -9,7 +10,7 @@ use audience::{MinuteRow, Ms};
 pub struct LiveAlone {
     /// The lanes.
     pub lanes: Vec<Lane>,
-    /// Their owner.
+    /// The owner of the lanes.
     pub live: Live,
 }
 

@@ -1,5 +1,5 @@
-//! A crowd: the open sessions of one broadcast in one lane. It takes the events of a round session by session, stops at the ends and silences
-//! that close everything, and writes down each change.
+//! A crowd: the open sessions of one broadcast in one lane. It takes the events of a round session by session, stops at
+//! the ends and silences that close everything, and writes down each change.
 
 use super::gaps::Ended;
 use super::round::Boundary;
@@ -18,8 +18,8 @@ pub(crate) struct Crowd {
     pub(crate) viewers: Viewers,
 }
 
-/// When sessions are looked at for their time-out, by second. A session has one entry from when it opens, set on when it turns out that a
-/// sign of life came since.
+/// When sessions are looked at for their time-out, by second. A session has one entry from when it opens, set on when
+/// it turns out that a sign of life came since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wakes {
     seconds: BTreeMap<i64, Vec<Wake>>,
@@ -164,7 +164,8 @@ impl Crowd {
     /// Closes what is open at an end or a silence.
     fn close_all(&mut self, boundary: &Boundary, pass: &mut Pass<'_>) {
         let at = boundary.at;
-        // A silence and a time-out at one ms: the broadcast gave no sign any more when the time-out came, so the silence it is, as when settled.
+        // A silence and a time-out at one ms: the broadcast gave no sign any more when the time-out came, so the
+        // silence it is, as when settled.
         let (what, until) = if boundary.end.is_some() { (What::Lapse, at) } else { (What::Silence, at - 1) };
         for (_, open) in std::mem::take(&mut self.seats).iter() {
             if !pass.timed_out(&open, until) {

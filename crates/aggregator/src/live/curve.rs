@@ -23,7 +23,8 @@ pub struct Live {
     /// The minute that held the watermark when all stages were last looked at.
     rolled: Ms,
     stages: BTreeMap<u32, Arc<Stage>>,
-    /// When to look whether a broadcast has been silent for `broadcast_idle`: one entry a stage with a last sign, no later than that.
+    /// When to look whether a broadcast has been silent for `broadcast_idle`: one entry a stage with a last sign, no
+    /// later than that.
     silences: BTreeSet<(Ms, u32)>,
     /// Between `advance` and `close`.
     rounds: BTreeMap<u32, Round>,
@@ -107,8 +108,8 @@ impl Live {
         Live { rules, watermark, rolled, stages, silences, rounds, before: Ms::MIN, gaps: LiveGaps::default() }
     }
 
-    /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and new ones behind them.
-    /// Minutes that close from now on are complete, or not, by it.
+    /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and
+    /// new ones behind them. Minutes that close from now on are complete, or not, by it.
     pub fn set_gaps(&mut self, gaps: &[Gap]) {
         for gap in self.gaps.set(gaps, self.watermark) {
             for stage in self.stages.values_mut() {
@@ -118,7 +119,8 @@ impl Live {
         }
     }
 
-    /// Adds up what all lanes gathered for the watermark, and finds the ends and silences that it has passed. [`Live::close`] comes next.
+    /// Adds up what all lanes gathered for the watermark, and finds the ends and silences that it has passed.
+    /// [`Live::close`] comes next.
     pub fn advance(&mut self, watermark: Ms, gathered: Vec<Gathered>) -> Directives {
         self.before = self.watermark;
         self.watermark = self.watermark.max(watermark);
@@ -184,7 +186,8 @@ impl Live {
         directive
     }
 
-    /// Adds up the changes of all lanes, and gives the minutes that closed: by broadcast, each airing's in order and without gaps.
+    /// Adds up the changes of all lanes, and gives the minutes that closed: by broadcast, each airing's in order and
+    /// without gaps.
     pub fn close(&mut self, changes: Vec<Changes>) -> Vec<MinuteRow> {
         let mut rows = Vec::new();
         let mut by_broadcast = BTreeMap::<u32, Vec<u64>>::new();
@@ -252,7 +255,8 @@ impl Live {
         on_air.collect()
     }
 
-    /// The broadcasts that have something to settle at the watermark, each with the frontier up to which it may be, ascending.
+    /// The broadcasts that have something to settle at the watermark, each with the frontier up to which it may be,
+    /// ascending.
     pub fn due(&self) -> Vec<Due> {
         let idle = self.rules.broadcast_idle;
         let due = self.stages.iter().filter_map(|(broadcast, stage)| {
@@ -263,7 +267,8 @@ impl Live {
         due.collect()
     }
 
-    /// Says that what lies before `frontier` is settled. The lanes are told, too: [`Lane::set_frontier`](super::Lane::set_frontier).
+    /// Says that what lies before `frontier` is settled. The lanes are told, too:
+    /// [`Lane::set_frontier`](super::Lane::set_frontier).
     pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
         if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
@@ -397,8 +402,8 @@ impl Stage {
         }
     }
 
-    /// Closes the last minutes of the airings that are over. Where two airings meet in a minute, the late events of that minute are counted with
-    /// the first: so it comes first, however many rounds there are.
+    /// Closes the last minutes of the airings that are over. Where two airings meet in a minute, the late events of
+    /// that minute are counted with the first: so it comes first, however many rounds there are.
     fn roll_over(&mut self, watermark: Ms, rows: &mut Vec<MinuteRow>) {
         for airing in self.airings.iter_mut().filter(|airing| airing.over) {
             airing.roll(watermark, &mut self.late, rows);

@@ -1,5 +1,6 @@
-//! A frozen lane: its open sessions and known viewers as they were at one instant, while the lane goes on. Both share their tables until the lane
-//! writes to one; the lane then copies that leaf. What the lane held is not in it: the log has it.
+//! A frozen lane: its open sessions and known viewers as they were at one instant, while the lane goes on. Both share
+//! their tables until the lane writes to one; the lane then copies that leaf. What the lane held is not in it: the log
+//! has it.
 
 use super::crowd::Crowd;
 use super::lane::{Lane, place_of};
@@ -37,8 +38,8 @@ impl FrozenLane {
         })
     }
 
-    /// The open sessions and the known viewers, each sorted by broadcast and key. What was handed out is let go of at once, so that the lane
-    /// need not copy it any more.
+    /// The open sessions and the known viewers, each sorted by broadcast and key. What was handed out is let go of at
+    /// once, so that the lane need not copy it any more.
     pub fn thaw(self) -> (impl Iterator<Item = OpenSession>, impl Iterator<Item = ViewerState>) {
         let parted = |(broadcast, crowd): (u32, Arc<Crowd>)| {
             let Crowd { seats, viewers } = Arc::unwrap_or_clone(crowd);
@@ -62,8 +63,9 @@ impl FrozenLane {
 }
 
 impl Lane {
-    /// The lane as it is, between two rounds, in time that grows with the number of broadcasts only. `None` while it holds a late event from
-    /// behind a frontier: the log does not tell it from one that came after the frontier was set. The watermark's next move takes it.
+    /// The lane as it is, between two rounds, in time that grows with the number of broadcasts only. `None` while it
+    /// holds a late event from behind a frontier: the log does not tell it from one that came after the frontier was
+    /// set. The watermark's next move takes it.
     pub fn freeze(&self) -> Option<FrozenLane> {
         if self.held.late().any(|event| event.ts() < self.frontier(event.broadcast)) {
             return None;

@@ -1,5 +1,5 @@
-//! The gaps of the input as the live curve knows them, and what they leave open: of each broadcast the sessions that were open when a gap ended.
-//! Their ends are told by the lanes; that they opened is told by the ±1.
+//! The gaps of the input as the live curve knows them, and what they leave open: of each broadcast the sessions that
+//! were open when a gap ended. Their ends are told by the lanes; that they opened is told by the ±1.
 
 use super::state::{ExposedState, GapState};
 use crate::complete::{Gap, Span};
@@ -25,15 +25,15 @@ pub(crate) struct Exposed(Vec<Left>);
 /// The sessions that were open when one gap ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Left {
-    /// Those that still are.
+    /// How many of these sessions still are open.
     open: i64,
-    /// The latest end of the others.
+    /// The latest end of those that are open no more.
     until: Option<Ms>,
 }
 
 impl LiveGaps {
-    /// Takes the gaps as they are known now: those known before, in their order, and new ones behind them. Gives the numbers of those whose
-    /// end is known only now: what is open at the watermark was open then.
+    /// Takes the gaps as they are known now: those known before, in their order, and new ones behind them. Gives the
+    /// numbers of those whose end is known only now: what is open at the watermark was open then.
     pub(crate) fn set(&mut self, gaps: &[Gap], watermark: Ms) -> Vec<usize> {
         let mut ended = Vec::new();
         for (number, gap) in gaps.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! What is held: accepted events that the watermark has not passed. They are only appended, by the second in which they take effect, and put in
-//! order when they are due.
+//! What is held: accepted events that the watermark has not passed. They are only appended, by the second in which they
+//! take effect, and put in order when they are due.
 
 use audience::{Details, Event, Kind, Ms, NO_DETAIL};
 use std::collections::BTreeMap;
@@ -49,7 +49,8 @@ impl Held {
         self.seconds.entry(event.ts().div_euclid(1_000)).or_default().push(event, details);
     }
 
-    /// Takes out what takes effect before `watermark`: hands each event, with its instant of effect and where its strings are, to `due`.
+    /// Takes out what takes effect before `watermark`: hands each event, with its instant of effect and where its
+    /// strings are, to `due`.
     pub(crate) fn take(&mut self, watermark: Ms, mut due: impl FnMut(Ms, Event, &Details)) {
         while let Some(entry) = self.seconds.first_entry().filter(|entry| *entry.key() * 1_000 < watermark) {
             let (second, batch) = entry.remove_entry();

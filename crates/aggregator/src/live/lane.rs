@@ -1,4 +1,5 @@
-//! A lane: what one thread owns. It holds the events of its partitions until the watermark has passed them, and keeps their open sessions.
+//! A lane: what one thread owns. It holds the events of its partitions until the watermark has passed them, and keeps
+//! their open sessions.
 
 use super::crowd::{Crowd, Pass, Wakes};
 use super::gaps::Ended;
@@ -37,7 +38,7 @@ pub(super) struct Place {
     /// ±1 of what is held.
     pub(super) waiting: i64,
     is_touched: bool,
-    /// Since the last round.
+    /// What came since the last round.
     pub(super) news: Option<Box<News>>,
     /// Shared with whoever froze it, until one of the two changes it.
     pub(super) crowd: Option<Arc<Crowd>>,
@@ -74,15 +75,16 @@ impl Lane {
         }
     }
 
-    /// Takes an accepted event whose strings are in `details`. Where the watermark has passed it, it is late: gives the instant at which it
-    /// takes effect, to be kept in the log.
+    /// Takes an accepted event whose strings are in `details`. Where the watermark has passed it, it is late: gives the
+    /// instant at which it takes effect, to be kept in the log.
     pub fn push(&mut self, event: Event, details: &Details) -> Option<Ms> {
         let late_at = (event.ts() < self.watermark).then_some(self.watermark);
         self.push_logged(event, details, late_at);
         late_at
     }
 
-    /// Takes an event of the log, with the `late_at` it was given when it came. The order does not matter; frontiers are set before.
+    /// Takes an event of the log, with the `late_at` it was given when it came. The order does not matter; frontiers
+    /// are set before.
     pub fn push_logged(&mut self, event: Event, details: &Details, late_at: Option<Ms>) {
         let place = touch(&mut self.places, &mut self.touched, event.broadcast);
         if let Some(at) = late_at {
@@ -114,8 +116,8 @@ impl Lane {
         self.note_late(broadcast, minute_of(late_at), 1);
     }
 
-    /// Says that what lies before `frontier` is settled: events of the broadcast with a smaller `ts` that come from now on change nothing here
-    /// but the number of late ones.
+    /// Says that what lies before `frontier` is settled: events of the broadcast with a smaller `ts` that come from now
+    /// on change nothing here but the number of late ones.
     pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
         let place = place_of(&mut self.places, broadcast);
         place.frontier = place.frontier.max(frontier);

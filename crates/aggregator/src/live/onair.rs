@@ -1,4 +1,5 @@
-//! An airing on air: its open minute, the minutes without an audience that are kept back until it goes on, and what it has had so far.
+//! An airing on air: its open minute, the minutes without an audience that are kept back until it goes on, and what it
+//! has had so far.
 
 use super::state::{AiringState, MinuteState, SoFar};
 use crate::curve::{Level, OpenMinute, packed_at};
@@ -20,9 +21,9 @@ pub(crate) struct OnAir {
     applied: bool,
     retweets: i64,
     retweet_followers: i64,
-    /// Of the stays that ended in the open minute.
+    /// The buckets of the stays that ended in the open minute.
     buckets: Vec<u16>,
-    /// Those of them that a snapshot told, counted: it may tell of millions in one line.
+    /// Stays that ended in the open minute and that a snapshot told, counted: it may tell of millions in one line.
     told: Vec<Stay>,
     /// First of the minutes kept back.
     kept_from: Option<Ms>,

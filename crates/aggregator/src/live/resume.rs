@@ -1,5 +1,6 @@
-//! Resuming: a frozen state is brought forward over the log to where another process left it. The log's tail is the list of changes: events of
-//! later commits, those that had still been held, and what settled in between, each where it happened.
+//! Resuming: a frozen state is brought forward over the log to where another process left it. The log's tail is the
+//! list of changes: events of later commits, those that had still been held, and what settled in between, each where it
+//! happened.
 
 use super::{Lane, Live, LiveAlone};
 use audience::{Details, Event, Ms};
@@ -43,7 +44,8 @@ impl Resume {
         of_commit > commit || watermark.is_none_or(|watermark| late_at.unwrap_or(ts) >= watermark)
     }
 
-    /// Takes an event of the log, in any order; what is not needed is passed over. Tells whether it came after the freeze.
+    /// Takes an event of the log, in any order; what is not needed is passed over. Tells whether it came after the
+    /// freeze.
     pub fn push(&mut self, lane: usize, of_commit: i64, event: Event, details: &Details, late_at: Option<Ms>) -> bool {
         let lane = &mut self.alone.lanes[lane];
         if !Resume::needs(self.commit, lane.watermark(), of_commit, event.ts(), late_at) {
@@ -68,7 +70,8 @@ impl Resume {
     /// The state at the last commit's watermark. Minutes that close on the way have been written.
     pub fn finish(mut self, watermark: Option<Ms>) -> (Vec<Lane>, Live) {
         for Settled { watermark, frontiers, .. } in self.settled {
-            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held already.
+            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held
+            // already.
             watermark.into_iter().for_each(|watermark| drop(self.alone.advance(watermark)));
             frontiers.iter().for_each(|(broadcast, frontier)| self.alone.set_frontier(*broadcast, *frontier));
         }

@@ -1,5 +1,5 @@
-//! What lanes and their owner hand each other in one round of the watermark. Everything is about instants of effect: an event's `ts`, or the
-//! watermark it came behind. Lanes hand back ±1, never maxima: a peak does not add up.
+//! What lanes and their owner hand each other in one round of the watermark. Everything is about instants of effect: an
+//! event's `ts`, or the watermark it came behind. Lanes hand back ±1, never maxima: a peak does not add up.
 
 use super::gaps::Ended;
 use crate::settle::Said;
@@ -18,7 +18,8 @@ pub struct Gathered {
 pub(crate) struct Heard {
     /// Signs that took effect in this round, without `late_joins`.
     pub(crate) signs: Timeline,
-    /// By instant of effect, the greatest `ts` of the late joins and heartbeats. They are signs unless an end was applied in between.
+    /// By instant of effect, the greatest `ts` of the late joins and heartbeats. They are signs unless an end was
+    /// applied in between.
     pub(crate) late_joins: BTreeMap<Ms, Ms>,
     /// Ends: instant of effect, `ts`.
     pub(crate) ends: Vec<(Ms, Ms)>,
@@ -54,9 +55,10 @@ impl Heard {
 #[derive(Clone, Debug)]
 pub struct Directives {
     pub(crate) watermark: Ms,
-    /// Of sessions that opened before it, the ends are told: a gap of the input ended there. `Ms::MIN` where there is none.
+    /// Sessions that opened before it tell their ends, for a gap of the input ended there. `Ms::MIN` where there is
+    /// none.
     pub(crate) gaps_to: Ms,
-    /// By broadcast, ascending.
+    /// What concerns one broadcast each, ascending by broadcast.
     pub(crate) broadcasts: BTreeMap<u32, Directive>,
 }
 
@@ -72,7 +74,8 @@ pub(crate) struct Directive {
 }
 
 impl Directive {
-    /// From what earlier rounds know, the ends of this one (instant of effect, `ts`), and its silences.
+    /// The directive that follows from what earlier rounds know, the ends of this one (instant of effect, `ts`), and
+    /// its silences.
     pub(crate) fn new(before: Ms, ends: &[(Ms, Ms)], silences: &[Ms]) -> Directive {
         let ends = ends.iter().map(|(at, ts)| Boundary { at: *at, end: Some(*ts) });
         let silences = silences.iter().map(|at| Boundary { at: *at, end: None });
@@ -93,7 +96,8 @@ impl Directive {
         self.ended.last().copied().unwrap_or(self.before)
     }
 
-    /// Whether an end that was applied before the instant `at` came after `ts`, or with it: the end is the last of its ms.
+    /// Whether an end that was applied before the instant `at` came after `ts`, or with it: the end is the last of its
+    /// ms.
     pub(crate) fn had_ended(&self, ts: Ms, at: Ms) -> bool {
         let applied = self.boundaries.partition_point(|one| one.at < at);
         applied.checked_sub(1).map_or(self.before, |last| self.ended[last]) >= ts

@@ -1,12 +1,14 @@
-//! Seats: the open sessions, and the viewers known, of one broadcast in one lane, packed for audiences of tens of millions. A seat is 20 bytes,
-//! a viewer 9, in leaves that are filled to three fifths at least and lie in the order of their keys, so that nothing depends on chance. A copy shares
-//! the leaves; only those that are written to afterwards are copied.
+//! Seats: the open sessions, and the viewers known, of one broadcast in one lane, packed for audiences of tens of
+//! millions. A seat is 20 bytes, a viewer 9, in leaves that are filled to three fifths at least and lie in the order of
+//! their keys, so that nothing depends on chance. A copy shares the leaves; only those that are written to afterwards
+//! are copied.
 
 use crate::machine::Open;
 use audience::Ms;
 use std::sync::Arc;
 
-/// 72 bits of a pseudonym, or of two. Pseudonyms are pseudorandom: among 65 million, two are equal with a chance of 1 in 2 million.
+/// 72 bits of a pseudonym, or of two. Pseudonyms are pseudorandom: among 65 million, two are equal with a chance of 1
+/// in 2 million.
 pub(crate) const KEY: usize = 9;
 pub(crate) type Key = [u8; KEY];
 
@@ -16,7 +18,8 @@ const TIME_BITS: u32 = 42;
 
 /// The key of a session.
 pub(crate) fn key_of_session(viewer: u128, session: u128) -> Key {
-    // Most sessions are named like their viewer. An even factor keeps those apart: 1 + K is odd, so v → v (1 + K) is one to one.
+    // Most sessions are named like their viewer. An even factor keeps those apart: 1 + K is odd, so v → v (1 + K) is
+    // one to one.
     const K: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834;
     key_of(viewer.wrapping_add(session.wrapping_mul(K)))
 }
@@ -35,8 +38,8 @@ pub(crate) fn key_of(viewer: u128) -> Key {
 
 const EMPTY: Key = [0; KEY];
 
-/// A leaf: entries of `N` bytes whose keys begin with the same bits. Linear probing in the order of the keys. Its slots are shared with whoever
-/// froze them, until one of the two writes: then these few are copied.
+/// A leaf: entries of `N` bytes whose keys begin with the same bits. Linear probing in the order of the keys. Its slots
+/// are shared with whoever froze them, until one of the two writes: then these few are copied.
 #[derive(Clone, Debug)]
 struct Leaf<const N: usize> {
     slots: Arc<[[u8; N]]>,
@@ -141,8 +144,8 @@ fn head_of(key: &[u8]) -> u64 {
     key.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
 }
 
-/// Beyond so many entries a leaf is split in two. So neither growing nor copying what is frozen ever takes the lane more than some µs at an event,
-/// whatever the number of sessions.
+/// Beyond so many entries a leaf is split in two. So neither growing nor copying what is frozen ever takes the lane
+/// more than some µs at an event, whatever the number of sessions.
 const LEAF: usize = 900;
 /// Bits by which leaves are told apart, at most: that is for a billion entries.
 const DEPTH: u32 = 20;
@@ -257,7 +260,7 @@ impl<const N: usize> Tables<N> {
             .map(|entry| (key_in(entry), entry))
     }
 
-    /// The same, letting go of each leaf behind it.
+    /// Entries in the order of their keys, each leaf let go of once it was read.
     fn into_entries(mut self) -> impl Iterator<Item = (Key, [u8; N])> {
         let order = self.order();
         order.into_iter().flat_map(move |number| {
@@ -322,7 +325,7 @@ impl Seats {
         self.0.entries().map(|(key, entry)| (key, open_of(entry)))
     }
 
-    /// The same, letting go of what is behind.
+    /// The open sessions in the order of their keys, what was read let go of.
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (Key, Open)> {
         self.0.into_entries().map(|(key, entry)| (key, open_of(&entry)))
     }

@@ -1,5 +1,6 @@
-//! The live state as plain records, sorted, so that equal states are equal records: what a snapshot is written from and read back to.
-//! Broadcasts are numbers of the registry. Events that wait for the watermark are no part of it: they are in the log.
+//! The live state as plain records, sorted, so that equal states are equal records: what a snapshot is written from and
+//! read back to. Broadcasts are numbers of the registry. Events that wait for the watermark are no part of it: they are
+//! in the log.
 
 use audience::{Ms, Stay};
 
@@ -10,11 +11,11 @@ pub struct LateMinute {
     pub broadcast: u32,
     /// Start of the minute in which they came.
     pub minute_at: Ms,
-    /// How many.
+    /// How many late events the minute has.
     pub late: i64,
 }
 
-/// How many a broadcast has in one lane.
+/// How many open sessions and known viewers a broadcast has in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrowdState {
     /// Number of the broadcast.
@@ -84,9 +85,9 @@ pub struct ExposedState {
     pub broadcast: u32,
     /// Number of the gap.
     pub gap: u32,
-    /// How many still are.
+    /// How many of the sessions that the gap left open still are.
     pub open: i64,
-    /// The latest end of the others.
+    /// The latest end of those that are open no more.
     pub until: Option<Ms>,
 }
 

@@ -1,5 +1,5 @@
-//! The live curve, drawn and by chance: against the settled curve where nothing was late and nothing lapsed, against the identities for any
-//! disorder, and against itself for any split into lanes, rounds, snapshots and rebuilds.
+//! The live curve, drawn and by chance: against the settled curve where nothing was late and nothing lapsed, against
+//! the identities for any disorder, and against itself for any split into lanes, rounds, snapshots and rebuilds.
 
 mod chance;
 mod drawn;
@@ -38,7 +38,7 @@ impl Script {
         self.settled_with(rules, &[])
     }
 
-    /// The same of an input with gaps.
+    /// The settled minutes of an input with gaps, by broadcast and airing.
     fn settled_with(&self, rules: &Rules, gaps: &[Gap]) -> Vec<MinuteRow> {
         let gaps: Gaps = gaps.iter().copied().collect();
         let mut timelines = BTreeMap::<u32, Timeline>::new();

@@ -1,5 +1,5 @@
-//! The watermark: the instant before which no event is awaited. Each partition has its own, which only grows; the live curve stands at the
-//! least of them.
+//! The watermark: the instant before which no event is awaited. Each partition has its own, which only grows; the live
+//! curve stands at the least of them.
 
 use audience::Ms;
 use audience::time::{TS_END, TS_MIN};
@@ -63,7 +63,8 @@ impl Watermarks {
         Watermarks { lateness, partitions: Vec::new(), stands: None }
     }
 
-    /// Adds a partition, unread, and gives its number: 0, 1, 2, … `watermark` is its own of an earlier process, if it had one.
+    /// Adds a partition, unread, and gives its number: 0, 1, 2, … `watermark` is its own of an earlier process, if it
+    /// had one.
     pub fn add(&mut self, watermark: Option<Ms>) -> usize {
         let heard = watermark.map(|at| at + self.lateness);
         self.partitions.push(Partition { heard, began: heard, state: PartitionState::Unread });
@@ -75,7 +76,8 @@ impl Watermarks {
         self.stands = self.stands.max(Some(watermark));
     }
 
-    /// An accepted event of `partition`: its `ts`, its record's time, and our clock. An unread or idle partition is being read from now on.
+    /// An accepted event of `partition`: its `ts`, its record's time, and our clock. An unread or idle partition is
+    /// being read from now on.
     pub fn heard(&mut self, partition: usize, ts: Ms, record_time: Option<Ms>, now: Ms) {
         let record_time = record_time.filter(|at| (TS_MIN..TS_END).contains(at));
         let at = ts.min(record_time.unwrap_or(ts)).min(now);
@@ -87,7 +89,8 @@ impl Watermarks {
         }
     }
 
-    /// Says what a partition is doing. Idle: its end has been reported, no transaction is open there, and nothing came for `idle_after`.
+    /// Says what a partition is doing. Idle: its end has been reported, no transaction is open there, and nothing came
+    /// for `idle_after`.
     pub fn set(&mut self, partition: usize, state: PartitionState) {
         self.partitions[partition].state = state;
     }
@@ -104,8 +107,9 @@ impl Watermarks {
 
     /// The watermark of the live curve, brought up to date; `None` where there is none yet.
     ///
-    /// It is the least over the partitions that are not idle. Where all are idle nothing is awaited from any: it stands at the greatest of
-    /// their own, as it would had that one gone idle last, so that a start on finished partitions does not depend on their order.
+    /// It is the least over the partitions that are not idle. Where all are idle nothing is awaited from any: it stands
+    /// at the greatest of their own, as it would had that one gone idle last, so that a start on finished partitions
+    /// does not depend on their order.
     pub fn least(&mut self) -> Option<Ms> {
         let mut awaited = self.partitions.iter().filter(|one| one.state != PartitionState::Idle).peekable();
         let least = if awaited.peek().is_none() {
@@ -118,7 +122,8 @@ impl Watermarks {
         self.stands
     }
 
-    /// Lets event time run on by `elapsed` ms of the caller's monotonic clock. It does so only while all partitions are idle.
+    /// Lets event time run on by `elapsed` ms of the caller's monotonic clock. It does so only while all partitions are
+    /// idle.
     pub fn run_on(&mut self, elapsed: Ms) {
         if self.all_idle()
             && let Some(at) = self.least()
@@ -132,12 +137,12 @@ impl Watermarks {
         self.partitions.iter().all(|one| one.state == PartitionState::Idle)
     }
 
-    /// The partitions that are more than `max_drift` ms ahead, to be read no further for now: what they bring waits for the watermark, and takes
-    /// memory until then.
+    /// The partitions that are more than `max_drift` ms ahead, to be read no further for now: what they bring waits for
+    /// the watermark, and takes memory until then.
     ///
-    /// Ahead of what: of where the live curve stands, or of the least partition where that is further; before the curve stands anywhere, of the
-    /// least instant at which any partition began. A partition of which nothing was heard holds the watermark, and so all others, too. Where
-    /// none is awaited nobody is ahead of anybody.
+    /// Ahead of what: of where the live curve stands, or of the least partition where that is further; before the curve
+    /// stands anywhere, of the least instant at which any partition began. A partition of which nothing was heard holds
+    /// the watermark, and so all others, too. Where none is awaited nobody is ahead of anybody.
     pub fn far_ahead(&self, max_drift: Ms) -> Vec<usize> {
         let ahead = self.ahead().into_iter();
         ahead.filter(|(_, ahead)| *ahead > max_drift).map(|(partition, _)| partition).collect()
@@ -164,7 +169,8 @@ impl Watermarks {
         heard.map(|(partition, heard)| (partition, heard.saturating_sub(from))).collect()
     }
 
-    /// Who holds the watermark where it stands: partitions without an event, else those whose own is the least. Empty where all are idle.
+    /// Who holds the watermark where it stands: partitions without an event, else those whose own is the least. Empty
+    /// where all are idle.
     pub fn holders(&self) -> Vec<Holder> {
         let awaited = || self.partitions.iter().enumerate().filter(|(_, one)| one.state != PartitionState::Idle);
         let least = awaited().map(|(_, one)| one.heard).min();
@@ -238,8 +244,8 @@ mod tests {
         assert_eq!(marks.holders(), [Holder { partition: 1, why: Why::Least }]);
     }
 
-    /// One line a partition: its state (`?` unread, `.` reading, `t` transaction, `-` idle), what was heard first and last, in s, and whether it
-    /// is held back at a drift of 60 s. Above them where the live curve stands, if it does.
+    /// One line a partition: its state (`?` unread, `.` reading, `t` transaction, `-` idle), what was heard first and
+    /// last, in s, and whether it is held back at a drift of 60 s. Above them where the live curve stands, if it does.
     fn drift(stands: Option<Ms>, drawing: &str) {
         let mut marks = Watermarks::new(10_000);
         let mut expected = Vec::new();
@@ -272,7 +278,8 @@ mod tests {
         // Of the least that is awaited.
         drift(None, ". 0 10\n . 0 70\n . 0 71 held");
         drift(None, "- 0 10\n . 0 70\n . 0 71");
-        // An unread partition, or one that hides a transaction, holds all: they may go on from where they began, and no further.
+        // An unread partition, or one that hides a transaction, holds all: they may go on from where they began, and no
+        // further.
         drift(None, "?\n . 0 60\n . 5 61 held");
         drift(None, "t\n . 0 60\n - 5 61 held");
         drift(None, ".\n . 0 61 held");
@@ -302,7 +309,8 @@ mod tests {
                 state = u64::wrapping_mul(state, 6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 ((state >> 33) % below).cast_signed()
             };
-            // Each has events up to its end, second by second from its own start; the first is not heard for some looks.
+            // Each has events up to its end, second by second from its own start; the first is not heard for some
+            // looks.
             let mut marks = Watermarks::new(10_000);
             let mut at: Vec<Ms> = (0..3).map(|_| T + random(100) * 1_000).collect();
             let ends: Vec<Ms> = at.iter().map(|at| at + 1_000 * random(900)).collect();

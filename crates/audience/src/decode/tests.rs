@@ -176,8 +176,8 @@ proptest! {
             bytes[at] = byte;
         }
         let free = format!("{{{}}}", pieces.join(" , "));
-        // Without the fixed beginning, too: the order of keys is free. Each comes before and after the other and itself, since the quick path
-        // tries the order of the event before.
+        // Without the fixed beginning, too: the order of keys is free. Each comes before and after the other and
+        // itself, since the quick path tries the order of the event before.
         agree(&[&bytes, &bytes, free.as_bytes(), free.as_bytes(), &bytes])?;
     }
 }

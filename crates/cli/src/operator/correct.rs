@@ -10,7 +10,7 @@ use crate::replay::settlement;
 use crate::settings::Settings;
 use crate::settlements::{Line, Settlements};
 use crate::settling::{Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle_all, write_file};
-use crate::stored::open_table;
+use crate::stored::{ReadError, Stored, open_table};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
@@ -96,8 +96,8 @@ pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> R
 }
 
 /// A sentence where settling the broadcast `id` again would change nothing.
-pub(super) fn nothing_to_do(store: &Store, chain: &Chain, id: &str, rules: Rules) -> Result<Option<String>, Problem> {
-    Ok(Scope::find(&Log::of(store, chain)?, id, rules)?.is_settled())
+pub(super) fn nothing_to_do(stored: &Stored, id: &str, rules: Rules) -> Result<Option<String>, ReadError> {
+    Ok(Scope::find(&Log::of(stored.store(), stored.chain())?, id, rules)?.is_settled())
 }
 
 /// A directory that keeps a log, as its newest commit left it.
@@ -127,7 +127,7 @@ impl<'a> Log<'a> {
         self,
         id: &str,
         mut take: impl FnMut(&LoggedEvent, &Details) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ReadError> {
         let files: Vec<&FileEntry> = self.chain.files_of(Table::Events.name()).collect();
         for file in files {
             let table = open_table(self.store, Table::Events, file)?.of_broadcast(id);
@@ -178,7 +178,7 @@ struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn find(log: &Log<'_>, id: &'a str, rules: Rules) -> Result<Scope<'a>, Problem> {
+    fn find(log: &Log<'_>, id: &'a str, rules: Rules) -> Result<Scope<'a>, ReadError> {
         let settled = Settlements::of(log.store, log.chain, [id.to_owned()].into())?;
         let line = settled.line(id).cloned().unwrap_or_default();
         let (floor, frontier) = (settled.whole_from(id), line.frontier());
@@ -205,7 +205,7 @@ impl<'a> Scope<'a> {
             Ok(())
         })?;
         if timeline.events() == 0 {
-            return Err(scope.without_events(log.store));
+            return Err(scope.without_events(log.store).into());
         }
         let airings = timeline.airings(&rules).airings;
         // What lies before the frontier was over by then.
@@ -220,7 +220,8 @@ impl<'a> Scope<'a> {
                  on. Nothing is changed. Settle it again once event time has passed {}, if nothing comes until then.",
                 rfc3339(next.first_sign),
                 rfc3339(next.last_sign + rules.broadcast_idle)
-            )));
+            ))
+            .into());
         }
         scope.last = airings[..over].last().map_or(Ms::MIN, |airing| airing.last_sign);
         scope.fresh = unsettled.iter().filter(|ts| **ts <= scope.last).count() as u64;

@@ -41,9 +41,8 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
     };
     // Where nothing is to be done nobody need be asked, and no commit made.
     let nothing = Stored::read(&args.dir, |stored| {
-        let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
-        let rules = rules(newest, &request.rules)?;
-        correct::nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)
+        let rules = rules(stored.newest()?, &request.rules)?;
+        correct::nothing_to_do(&stored, &args.broadcast, rules)
     })?;
     if let Some(said) = nothing {
         return tell(args.json, None, &said);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
-use super::BlockKind;
+use super::block::BlockKind;
 
 /// How much is held at once. Tests make them tiny, so that every boundary is met.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// 4 MiB keep two threads busy without a lock being felt; the other two are the contract's (`too_large`, cut payloads).
+    /// 4 MiB keep two threads busy without a lock being felt; the other two are the contract's (`too_large`, cut
+    /// payloads).
     pub(super) const REAL: Limits = Limits { block_bytes: 4 << 20, line_bytes_max: 1 << 20, head_bytes: 64 << 10 };
 }
 
@@ -46,8 +47,8 @@ impl Pieces {
     }
 }
 
-/// Cuts `bytes[range]`, which begins at the start of a line and holds whole lines (the last may lack its LF), where a line is
-/// longer than the limit. Nearly always that is one piece, found by looking at one byte in a MiB.
+/// Cuts `bytes[range]`, which begins at the start of a line and holds whole lines (the last may lack its LF), where a
+/// line is longer than the limit. Nearly always that is one piece, found by looking at one byte in a MiB.
 pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(1);
     let (mut piece_start, mut line_start) = (range.start, range.start);

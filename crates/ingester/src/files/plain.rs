@@ -1,6 +1,7 @@
 //! A plain file is a regular file of lines, read by several threads at once in ranges of one block each.
 //!
-//! A range gives the lines that *start* in it. So each line comes once, whatever thread reads which range, and no thread waits.
+//! A range gives the lines that *start* in it. So each line comes once, whatever thread reads which range, and no
+//! thread waits.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use memchr::{memchr, memrchr};
 
-use super::InputError;
+use super::error::InputError;
 use super::lines::{Limits, Piece, Pieces, cut, grow, is_blank, oversized};
 
 /// First step of the search for the end of a range's last line; each next one is twice as long, up to [`STEP_MAX`].
@@ -61,7 +62,8 @@ impl Plain {
         self.next.load(Ordering::Relaxed) >= self.sums.len() as u64
     }
 
-    /// Reads ranges until one gives lines, into `buffer`; `None` when all were given out. `progress` grows by the bytes read.
+    /// Reads ranges until one gives lines, into `buffer`; `None` when all were given out. `progress` grows by the bytes
+    /// read.
     pub(super) fn next(&self, buffer: &mut Vec<u8>, progress: &AtomicU64) -> Result<Option<Pieces>, InputError> {
         while !self.finished() {
             let range = self.next.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +131,8 @@ impl Plain {
         Ok(Pieces::new(base, list))
     }
 
-    /// Reads on from `at` of the file until the line that begins at `last` of the buffer, which holds `len` bytes, has ended.
+    /// Reads on from `at` of the file until the line that begins at `last` of the buffer, which holds `len` bytes, has
+    /// ended.
     fn tail(
         &self,
         file: &File,

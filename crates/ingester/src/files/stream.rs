@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
-use super::InputError;
+use super::error::InputError;
 use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
 use super::raw::{Raw, Tally};
 
@@ -27,7 +27,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// How many bytes tell.
+    /// How many of the first bytes tell the format.
     pub(super) const MAGIC_BYTES: usize = 4;
 
     pub(super) fn of(magic: &[u8]) -> Format {
@@ -184,8 +184,8 @@ impl Stream {
         Ok(Pieces::new(base, cut(buffer, 0..line_end, &self.limits)))
     }
 
-    /// The line that begins at the buffer's first byte and fills `len` of it, all blank or not, is too long to be held: counts it to its
-    /// end.
+    /// The line that begins at the buffer's first byte and fills `len` of it, all blank or not, is too long to be held:
+    /// counts it to its end.
     fn skip_line(
         &self,
         reader: &mut dyn Read,
@@ -261,7 +261,7 @@ impl Stream {
     }
 }
 
-/// Its window is at most 128 MiB (the decoder's own limit), whatever a frame asks for.
+/// A reader of zstd; its window is at most 128 MiB (the decoder's own limit), whatever a frame asks for.
 fn zstd_reader<R: BufRead>(reader: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {
     zstd::stream::read::Decoder::with_buffer(reader)
 }

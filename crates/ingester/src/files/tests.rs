@@ -173,7 +173,8 @@ fn the_real_limit_is_one_mib_before_the_lf() {
     assert!(read(&files, 2).expect("they are whole") == expected, "lines differ");
 }
 
-/// Each cut of `stored` at a byte that is no boundary of its members must be an error that names the file and the place.
+/// Each cut of `stored` at a byte that is no boundary of its members must be an error that names the file and the
+/// place.
 fn check_cuts(name: &str, stored: &[u8], boundary: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     for end in 0..stored.len() {

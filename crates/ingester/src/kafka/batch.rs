@@ -8,8 +8,8 @@ use super::notice::Notice;
 /// The place of a message that is no item.
 pub(super) const NO_PARTITION: u32 = u32::MAX;
 
-/// Records and ends in the order of their arrival; of one partition, in the order of their offsets. It can be decoded on another
-/// thread, and must be dropped for its memory to be given back.
+/// Records and ends in the order of their arrival; of one partition, in the order of their offsets. It can be decoded
+/// on another thread, and must be dropped for its memory to be given back.
 pub struct Batch {
     messages: Messages,
     /// Index of each message's partition.
@@ -32,7 +32,8 @@ pub enum Item<'a> {
         partition: usize,
         /// Its offset, ≥ 0.
         offset: i64,
-        /// Its time, of its creation or of its arrival at the broker, ms since the Unix epoch; `None` where it has none.
+        /// Its time, of its creation or of its arrival at the broker, ms since the Unix epoch; `None` where it has
+        /// none.
         time_ms: Option<i64>,
         /// Its key; `None` for null.
         key: Option<&'a [u8]>,

@@ -50,7 +50,8 @@ struct Owned {
 #[derive(Debug)]
 struct Damage {
     since: Instant,
-    /// When they are fetched again; until then nothing that comes of the partition is believed. `None` while that is under way.
+    /// When the damaged records are fetched again; until then nothing that comes of the partition is believed. `None`
+    /// while that is under way.
     again_at: Option<Instant>,
 }
 
@@ -81,13 +82,13 @@ impl Lane {
         Ok(lane)
     }
 
-    /// What has arrived: at most `records_max` (≥ 1) records and ends. Returns at once where there is something, else as soon as
-    /// there is, and after `wait_max` with an empty batch.
+    /// What has arrived: at most `records_max` (≥ 1) records and ends. Returns at once where there is something, else
+    /// as soon as there is, and after `wait_max` with an empty batch.
     ///
     /// # Errors
-    /// [`KafkaError::OffsetGone`], [`KafkaError::Corrupt`] or [`KafkaError::Fatal`], after everything before it was handed on.
-    /// The lane is at its end then, and gives the same error again and again. A broker that is away is no error but a notice, and
-    /// so are damaged records, which are fetched again for 5 s: most are damaged on their way.
+    /// [`KafkaError::OffsetGone`], [`KafkaError::Corrupt`] or [`KafkaError::Fatal`], after everything before it was
+    /// handed on. The lane is at its end then, and gives the same error again and again. A broker that is away is no
+    /// error but a notice, and so are damaged records, which are fetched again for 5 s: most are damaged on their way.
     pub fn next_batch(&mut self, wait_max: Duration, records_max: usize) -> Result<Batch, KafkaError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -97,7 +98,8 @@ impl Lane {
         let mut messages = Messages::new(&self.consumer);
         messages.drain(Duration::ZERO, records_max);
         if messages.len() == 0 && !wait_max.is_zero() {
-            // The batch call waits for the last place to be filled, so it is asked for one, and then for what came with it.
+            // The batch call waits for the last place to be filled, so it is asked for one, and then for what came with
+            // it.
             messages.drain(wait_max, 1);
             if messages.len() == 1 {
                 messages.drain(Duration::ZERO, records_max - 1);
@@ -120,7 +122,8 @@ impl Lane {
         }
     }
 
-    /// Stops reading partitions of this lane. What was fetched of them ahead is thrown away and comes again after `resume`.
+    /// Stops reading partitions of this lane. What was fetched of them ahead is thrown away and comes again after
+    /// `resume`.
     pub fn pause(&mut self, indices: &[usize]) -> Result<(), KafkaError> {
         let list = self.list(indices, |_| true)?;
         self.consumer.pause(&list).map_err(|code| unanswered("pausing partitions", code))?;
@@ -130,8 +133,8 @@ impl Lane {
 
     /// Reads paused partitions on, from the first record that was not handed on.
     pub fn resume(&mut self, indices: &[usize]) -> Result<(), KafkaError> {
-        // librdkafka takes the end of a partition for a record and would go on one offset too far (its app position), so that
-        // the next record would be lost. Our own offset puts it right.
+        // librdkafka takes the end of a partition for a record and would go on one offset too far (its app position),
+        // so that the next record would be lost. Our own offset puts it right.
         let begun = self.list(indices, |owned| owned.begun)?;
         if begun.count() > 0 {
             let refused = |reason| KafkaError::Unanswered { asked: "resuming partitions".to_owned(), reason };
@@ -213,7 +216,8 @@ impl Lane {
         Ok(None)
     }
 
-    /// The partition that a message belongs to, [`NO_PARTITION`] for one that is no item, or the error that ends the lane.
+    /// The partition that a message belongs to, [`NO_PARTITION`] for one that is no item, or the error that ends the
+    /// lane.
     fn place(&mut self, message: Message<'_>) -> Result<u32, KafkaError> {
         let code = message.code();
         let next = match code {
@@ -247,7 +251,8 @@ impl Lane {
         numbers.get(number).copied().flatten()
     }
 
-    /// Whether an error is about an offset that librdkafka only took from damage. It may come when fetching again has begun.
+    /// Whether an error is about an offset that librdkafka only took from damage. It may come when fetching again has
+    /// begun.
     fn went_astray(&mut self, message: Message<'_>) -> bool {
         let Some(at) = self.find(message) else { return false };
         let owned = &self.owned[at];

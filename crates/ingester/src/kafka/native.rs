@@ -1,7 +1,7 @@
 //! The native consumer is librdkafka's, driven by its batch call, which the safe wrapper does not offer.
 //!
-//! The batch call costs a third of a poll a record. That, and the ids of topics, of which the wrapper knows nothing either, are the only reasons
-//! for raw pointers here; they do not leave this file.
+//! The batch call costs a third of a poll a record. That, and the ids of topics, of which the wrapper knows nothing
+//! either, are the only reasons for raw pointers here; they do not leave this file.
 #![expect(unsafe_code, reason = "the wrapper has neither call; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -54,7 +54,8 @@ unsafe impl Sync for Consumer {}
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        // SAFETY: the reference is ours and is given back once; the client, which the queue belongs to, is dropped after this.
+        // SAFETY: the reference is ours and is given back once; the client, which the queue belongs to, is dropped
+        // after this.
         unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
 }
@@ -63,8 +64,8 @@ impl Consumer {
     /// A consumer of these settings. With a `group.id` among them it can be assigned partitions.
     pub(super) fn new(config: &ClientConfig, notices: Notices) -> KafkaResult<Arc<Consumer>> {
         let native = config.create_native_config()?;
-        // SAFETY: the settings are alive, and the callbacks have the signatures that librdkafka declares. Without them it would
-        // write to standard error.
+        // SAFETY: the settings are alive, and the callbacks have the signatures that librdkafka declares. Without them
+        // it would write to standard error.
         unsafe {
             rd_kafka_conf_set_error_cb(native.ptr(), Some(on_error));
             rd_kafka_conf_set_log_cb(native.ptr(), Some(on_log));
@@ -100,8 +101,8 @@ impl Consumer {
         without_error(unsafe { rd_kafka_incremental_assign(self.client.native_ptr(), partitions.ptr()) })
     }
 
-    /// Begins partitions anew, each from its offset in the list, whatever has become of them. What was fetched of them and not handed out
-    /// is thrown away.
+    /// Begins partitions anew, each from its offset in the list, whatever has become of them. What was fetched of them
+    /// and not handed out is thrown away.
     pub(super) fn assign_anew(&self, partitions: &TopicPartitionList) -> Result<(), String> {
         // SAFETY: as in `assign`.
         without_error(unsafe { rd_kafka_incremental_unassign(self.client.native_ptr(), partitions.ptr()) })?;
@@ -149,8 +150,9 @@ impl Consumer {
         let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
         let rk = self.client.native_ptr();
-        // SAFETY: client, names and queue are alive during the calls; librdkafka copies names and options, and takes null for options. What
-        // is made here is given back here, once; an answer that comes after the queue is gone is librdkafka's to drop.
+        // SAFETY: client, names and queue are alive during the calls; librdkafka copies names and options, and takes
+        // null for options. What is made here is given back here, once; an answer that comes after the queue is gone is
+        // librdkafka's to drop.
         unsafe {
             let queue = rd_kafka_queue_new(rk);
             let options = rd_kafka_AdminOptions_new(rk, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
@@ -275,8 +277,8 @@ impl Messages {
     }
 }
 
-/// One message: a record, the end of a partition, or an error. It is borrowed from its [`Messages`], which keep it alive, and
-/// nobody writes to it.
+/// One message: a record, the end of a partition, or an error. It is borrowed from its [`Messages`], which keep it
+/// alive, and nobody writes to it.
 #[derive(Clone, Copy)]
 pub(super) struct Message<'a> {
     native: NonNull<rd_kafka_message_t>,
@@ -286,8 +288,8 @@ pub(super) struct Message<'a> {
 impl<'a> Message<'a> {
     /// `NoError` for a record.
     pub(super) fn code(self) -> RDKafkaErrorCode {
-        // SAFETY: the message is alive. The code is read as the number that it is in C: a broker newer than the bindings may
-        // send one that their enum does not know.
+        // SAFETY: the message is alive. The code is read as the number that it is in C: a broker newer than the
+        // bindings may send one that their enum does not know.
         code_of(unsafe { addr_of!((*self.native.as_ptr()).err).cast::<c_int>().read() })
     }
 

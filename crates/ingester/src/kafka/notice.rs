@@ -56,7 +56,8 @@ impl Notices {
         self.push(Notice { waiting, text: text.to_owned() });
     }
 
-    /// A line of the client's log. Broken connections come as errors, too; that a broker does not answer comes as a line alone.
+    /// A line of the client's log. Broken connections come as errors, too; that a broker does not answer comes as a
+    /// line alone.
     pub(crate) fn log(&self, level: i32, facility: &str, text: &str) {
         if facility == "REQTMOUT" {
             self.push(Notice { waiting: true, text: text.to_owned() });

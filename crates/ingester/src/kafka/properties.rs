@@ -1,4 +1,5 @@
-//! A property is one of librdkafka's settings: ours, tuned and measured, then the user's, save those that would break a promise.
+//! A property is one of librdkafka's settings: ours, tuned and measured, then the user's, save those that would break a
+//! promise.
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -36,8 +37,9 @@ const PROTECTED: [(&str, &str); 21] = [
     ("log.queue", "logs of the client become notices"),
 ];
 
-/// The defaults idle in back-off, 4 to 7 times slower. What is fetched ahead is bounded by the KiB of values and by the bytes of
-/// each partition in one answer; a record costs some 500 bytes beside its value, so a lane that stands still holds some 50 MB.
+/// The defaults idle in back-off, 4 to 7 times slower. What is fetched ahead is bounded by the KiB of values and by the
+/// bytes of each partition in one answer; a record costs some 500 bytes beside its value, so a lane that stands still
+/// holds some 50 MB.
 const TUNED: [(&str, &str); 12] = [
     ("fetch.queue.backoff.ms", "5"),
     ("queued.min.messages", "1000000"),
@@ -96,7 +98,8 @@ pub(super) fn consumer_config(
     config.set("isolation.level", level);
     if let Some(group) = group {
         config.set("group.id", group);
-        // It is no member of the group and has no session; this is how long its end waits for a coordinator that is away.
+        // It is no member of the group and has no session; this is how long its end waits for a coordinator that is
+        // away.
         config.set("session.timeout.ms", "1000");
     }
     Ok(config)

@@ -1,4 +1,5 @@
-//! Reading from the embedded broker: every record once, in order, with ends, through pauses and a broker that goes away.
+//! Reading from the embedded broker: every record once, in order, with ends, through pauses and a broker that goes
+//! away.
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 proptest! {
-    /// Runs of keys from so few that they collide, of like heads, and so many that leaves are split; a copy taken on the way stays as it was.
+    /// Runs of keys from so few that they collide, of like heads, and so many that leaves are split; a copy taken on
+    /// the way stays as it was.
     #[test]
     fn seats_are_a_map(
         steps in proptest::collection::vec((0..4u8, 0..6u8, 0..200u8, 0..1i64 << 42, any::<bool>(), 0..9u8), 0..120)

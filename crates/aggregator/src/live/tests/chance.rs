@@ -239,8 +239,8 @@ fn backdated(mut rules: Rules, grace: bool) -> Rules {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// Where nothing was late and nothing lapsed but by a time-out with its whole grace, live and settled are equal, for any order within the
-    /// lateness, any split over lanes, any rounds.
+    /// Where nothing was late and nothing lapsed but by a time-out with its whole grace, live and settled are equal,
+    /// for any order within the lateness, any split over lanes, any rounds.
     #[test]
     fn live_equals_settled(rules in rules(), draws in draws(40), lanes in 1..4usize) {
         let mut draws = ended(draws, &rules);
@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(live, script.settled(&rules));
     }
 
-    /// The same of an input with gaps: which minutes are complete, too.
+    /// Live and settled are equal where the input has gaps, in which minutes are complete, too.
     #[test]
     fn live_equals_settled_where_the_input_has_gaps(
         rules in rules(), draws in draws(40), lanes in 1..4usize, gaps in gaps(), at in 0..40usize
@@ -301,8 +301,8 @@ proptest! {
         prop_assert_eq!(sorted(play.rows), plain::rows(&rules, &log, &script.details));
     }
 
-    /// A state frozen at any cut, written down while the lanes go on, and brought forward over the log, in any order, is the state that was
-    /// never left: with late events, time-outs, ends, and airings that settle before and after.
+    /// A state frozen at any cut, written down while the lanes go on, and brought forward over the log, in any order,
+    /// is the state that was never left: with late events, time-outs, ends, and airings that settle before and after.
     #[test]
     fn a_frozen_state_and_the_log_give_the_state_that_went_on(
         rules in rules(), grace in any::<bool>(), draws in draws(60), lanes in 1..4usize, order in any::<u64>(), is_orderly in any::<bool>()

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// Joins, heartbeats, leaves, retweets and ends happen at these seconds of their minute: `J` joins, `h` gives a sign of life, `L` leaves, `R`
-/// passes the broadcast on, `E` ends it. An event comes at the end of its minute; written small, `j`, `l`, `e`, it comes two minutes later.
-/// The watermark follows minute by minute, without lateness.
+/// Joins, heartbeats, leaves, retweets and ends happen at these seconds of their minute: `J` joins, `h` gives a sign of
+/// life, `L` leaves, `R` passes the broadcast on, `E` ends it. An event comes at the end of its minute; written small,
+/// `j`, `l`, `e`, it comes two minutes later. The watermark follows minute by minute, without lateness.
 fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
     Some(match letter {
         'J' => (Kind::Join, 0, 0),
@@ -19,7 +19,8 @@ fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
     })
 }
 
-/// Plays a drawing, and draws the rows below it: the airing of each minute, the greatest number of viewers, and what else is asked for.
+/// Plays a drawing, and draws the rows below it: the airing of each minute, the greatest number of viewers, and what
+/// else is asked for.
 fn check(rules: Rules, drawing: &str, below: &str) {
     let mut coming = BTreeMap::<usize, Script>::new();
     for (viewer, line) in (1..).zip(drawing.lines().map(str::trim).filter(|line| !line.is_empty())) {

@@ -1,5 +1,5 @@
-//! The live curve in the plainest way: one ms after the other, everything in one place, the contract's sentences in their order. It shares no
-//! code with what it checks but the buckets of stays.
+//! The live curve in the plainest way: one ms after the other, everything in one place, the contract's sentences in
+//! their order. It shares no code with what it checks but the buckets of stays.
 
 use super::*;
 use crate::stays::{bucket_of, listed};

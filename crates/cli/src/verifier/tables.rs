@@ -1,9 +1,10 @@
 //! The settled tables against each other: what is stored, airing by airing, and what the stored sessions say again.
 
+use super::airing::{Airing, named};
 use super::digest::Digest;
-use super::line::{BROKEN, Line};
+use super::line::{BROKEN, MinuteLine};
 use crate::problem::Problem;
-use crate::settling::{Gather, Receiver, settle_all};
+use crate::settling::{Gather, Receiver, lock, settle_all};
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::time::{TS_END, TS_MIN, minute_of, rfc3339};
@@ -13,10 +14,7 @@ use audience::{
 };
 use exporter::Table;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-
-/// (number of the broadcast, airing_at).
-pub(super) type Airing = (u32, Ms);
+use std::sync::{Mutex, PoisonError};
 
 /// The digests of one airing's rows, by table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +41,7 @@ pub(super) struct Known {
     pub(super) row: Option<AiringRow>,
     pub(super) digests: Digests,
     curve: Digest,
-    line: Line,
+    line: MinuteLine,
     sums: Sums,
     /// What happened in which minute, by the table `minutes` and by the tables `sessions` and `retweets`.
     said: Happened,
@@ -112,11 +110,6 @@ impl Known {
             self.happened.followers.add_times(minute, said.followers.unwrap_or(0));
         }
     }
-}
-
-/// An airing by its name.
-pub(super) fn named(stored: &Stored, airing: &Airing) -> String {
-    format!("broadcast {:?}, airing {}", stored.broadcast_ids()[airing.0 as usize], rfc3339(airing.1))
 }
 
 /// What is stored of all airings.
@@ -213,14 +206,14 @@ fn check_sessions(stored: &Stored, tables: &Tables, gather: Gather, threads: usi
     let Tables { known, airings, timelines } = tables;
     // No silence parts these sessions: their airing is given.
     let rules = Rules { broadcast_idle: Ms::MAX, ..Rules::default() };
-    let again = Again::default();
-    settle_all(&gather.finish()?, timelines, &rules, &Gaps::default(), threads, || AgainOne {
-        all: &again,
-        minutes: Vec::new(),
+    let curves = Mutex::new(Vec::new());
+    settle_all(&gather.finish()?, timelines, &rules, &Gaps::default(), threads, || CurveDigester {
+        all: &curves,
+        minutes: None,
     })?;
-    let again = again.curves.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let curves = curves.into_inner().unwrap_or_else(PoisonError::into_inner);
     let by_airing: BTreeMap<Airing, &(AiringRow, Digest)> =
-        again.iter().map(|one| (airings[one.0.broadcast as usize], one)).collect();
+        curves.iter().map(|one| (airings[one.0.broadcast as usize], one)).collect();
     for (airing, known) in known {
         let broken = |what: &str| Problem::data(format!("{}: {what}.", named(stored, airing)));
         let (row, curve) = by_airing.get(airing).map_or((None, Digest::default()), |one| (Some(&one.0), one.1));
@@ -339,33 +332,26 @@ fn check_row(stored: &AiringRow, again: Option<&AiringRow>) -> Result<(), &'stat
     }
 }
 
-/// The curves that sessions give, each with the digest of its minutes.
-#[derive(Debug, Default)]
-struct Again {
-    curves: Mutex<Vec<(AiringRow, Digest)>>,
+/// Keeps the row of each airing that sessions give, with the digest of its curve.
+struct CurveDigester<'a> {
+    all: &'a Mutex<Vec<(AiringRow, Digest)>>,
+    /// The digest of the minutes of the airing that comes next, where it has any.
+    minutes: Option<Digest>,
 }
 
-struct AgainOne<'a> {
-    all: &'a Again,
-    minutes: Vec<Digest>,
-}
-
-impl aggregator::Rows for AgainOne<'_> {
+impl aggregator::Rows for CurveDigester<'_> {
     fn session(&mut self, _: SessionRow, _: Option<&str>) {}
     fn retweet(&mut self, _: RetweetRow, _: RetweetDetail<'_>) {}
 }
 
-impl Receiver for AgainOne<'_> {
+impl Receiver for CurveDigester<'_> {
     fn minute(&mut self, row: MinuteRow) {
-        if self.minutes.is_empty() {
-            self.minutes.push(Digest::default());
-        }
-        self.minutes[0].add_curve(&row);
+        self.minutes.get_or_insert_default().add_curve(&row);
     }
 
     fn airing(&mut self, row: AiringRow) {
-        let curve = self.minutes.pop().unwrap_or_default();
-        crate::settling::lock(&self.all.curves).push((row, curve));
+        let curve = self.minutes.take().unwrap_or_default();
+        lock(self.all).push((row, curve));
     }
 
     fn settle_down(&mut self) -> Result<(), Problem> {

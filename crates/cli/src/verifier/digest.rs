@@ -1,5 +1,6 @@
-//! The digest of rows: a sum of hashes that does not depend on their order, so that two tables can be compared airing by airing in one pass
-//! over each and little memory. Equal rows give equal digests; other rows, but for chance of 2^-128, do not.
+//! The digest of rows: a sum of hashes that does not depend on their order, so that two tables can be compared airing
+//! by airing in one pass over each and little memory. Equal rows give equal digests; other rows, but for chance of
+//! 2^-128, do not.
 
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, Stay};
 use siphasher::sip128::{Hasher128, SipHasher24};

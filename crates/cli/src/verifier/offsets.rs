@@ -1,5 +1,5 @@
-//! Offsets: which records of each partition stand in the tables. Each that the commits have read must stand there once, and in the name of the
-//! commit that read it.
+//! Offsets: which records of each partition stand in the tables. Each that the commits have read must stand there once,
+//! and in the name of the commit that read it.
 
 use super::history::History;
 use crate::problem::Problem;
@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 /// What was seen of all partitions.
 #[derive(Debug)]
-pub(super) struct Offsets<'a> {
+pub(super) struct OffsetsSeen<'a> {
     history: &'a History,
     seen: BTreeMap<(u32, i32), Seen>,
 }
 
 /// The place of one row in the input.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct RowPlace<'a> {
     /// Its table.
     pub(super) table: &'static str,
     /// Number of the source.
@@ -27,15 +27,15 @@ pub(super) struct Place<'a> {
     pub(super) commit: Option<i64>,
 }
 
-impl<'a> Offsets<'a> {
+impl<'a> OffsetsSeen<'a> {
     /// Nothing was seen yet of what the commits of `history` have read.
-    pub(super) fn of(history: &'a History) -> Offsets<'a> {
-        Offsets { history, seen: BTreeMap::new() }
+    pub(super) fn of(history: &'a History) -> OffsetsSeen<'a> {
+        OffsetsSeen { history, seen: BTreeMap::new() }
     }
 
     /// Takes note of one row.
-    pub(super) fn see(&mut self, place: Place<'_>) -> Result<(), Problem> {
-        let Place { table, source, topic, partition, offset, commit } = place;
+    pub(super) fn see(&mut self, place: RowPlace<'_>) -> Result<(), Problem> {
+        let RowPlace { table, source, topic, partition, offset, commit } = place;
         let wrong = |what: String| {
             Problem::data(format!("{table}: offset {offset} of partition {partition} of {topic} {what}."))
         };
@@ -85,7 +85,7 @@ enum Page {
 
 const WORDS: usize = 1 << 10;
 const BITS: usize = WORDS * 64;
-/// The same as a number of offsets.
+/// `BITS` as a number of offsets.
 const OFFSETS: i64 = 1 << 16;
 const _: () = assert!(1 << 16 == BITS, "a page has a bit for each of its offsets");
 

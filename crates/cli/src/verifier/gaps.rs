@@ -1,22 +1,14 @@
-//! Gaps against everything else: the event times that the commits tell of both sides of a gap are those of its neighbours in `events`, told by the
-//! commits that read them; and the live minutes within a gap, and no others before it, are not complete.
+//! Gaps against everything else: the event times that the commits tell of both sides of a gap are those of its
+//! neighbours in `events`, told by the commits that read them; and the live minutes within a gap, and no others before
+//! it, are not complete.
 
-use super::history::History;
+use super::history::{History, Since};
 use crate::problem::Problem;
 use crate::stored::Stored;
 use audience::time::{minute_of, rfc3339};
 use audience::{MinuteRow, Ms};
 use exporter::{FileEntry, LoggedEvent, Lost};
 use std::collections::BTreeMap;
-
-/// When the commits told of a gap.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Since {
-    /// The commit that has it.
-    pub(super) commit: i64,
-    /// The one that read the event after it.
-    pub(super) after: Option<i64>,
-}
 
 /// The events beside one gap, in order of their offsets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,27 +84,31 @@ fn wrong(lost: &Lost, what: &str) -> Problem {
     Problem::data(format!("The gap [{}, {}) in {topic}/{partition}: {what}.", gap.from, gap.to))
 }
 
-impl History {
-    /// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not kept, so
-    /// for how long after it minutes are not complete is not known here.
-    pub(super) fn wrong_complete(&self, file: &FileEntry, row: &MinuteRow) -> Option<&'static str> {
-        let commit = i64::try_from(file.begun_in()).unwrap_or(i64::MAX);
-        let known = || self.lost.iter().zip(&self.lost_since).filter(|(_, since)| since.commit <= commit);
-        if row.complete {
-            // A minute that was written anew may have closed before the gap was known, and so may one before the event that went before it.
-            let holds = |lost: &Lost| {
-                let (before, after) = (lost.gap.event_at_before, lost.gap.event_at_after);
-                before.is_none_or(|before| minute_of(before) <= row.minute_at)
-                    && after.is_none_or(|after| row.minute_at <= before.unwrap_or(after).max(after))
-            };
-            let is_in_one = !file.rewritten && known().any(|(lost, _)| holds(lost));
-            return is_in_one.then_some("is complete, though a gap lies in it");
-        }
-        let reaches = |lost: &Lost| {
-            let from = lost.gap.event_at_before.map(|before| lost.gap.event_at_after.unwrap_or(before).min(before));
-            from.is_none_or(|from| minute_of(from) <= row.minute_at)
+/// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not
+/// kept, so for how long after it minutes are not complete is not known here.
+pub(super) fn wrong_complete(
+    lost: &[Lost],
+    since: &[Since],
+    file: &FileEntry,
+    row: &MinuteRow,
+) -> Option<&'static str> {
+    let commit = i64::try_from(file.begun_in()).unwrap_or(i64::MAX);
+    let known = || lost.iter().zip(since).filter(|(_, since)| since.commit <= commit);
+    if row.complete {
+        // A minute that was written anew may have closed before the gap was known, and so may one before the event that
+        // went before it.
+        let holds = |lost: &Lost| {
+            let (before, after) = (lost.gap.event_at_before, lost.gap.event_at_after);
+            before.is_none_or(|before| minute_of(before) <= row.minute_at)
+                && after.is_none_or(|after| row.minute_at <= before.unwrap_or(after).max(after))
         };
-        let is_behind_one = known().any(|(lost, _)| reaches(lost));
-        (!is_behind_one).then_some("is not complete, though no gap lies in it or before it")
+        let is_in_one = !file.rewritten && known().any(|(lost, _)| holds(lost));
+        return is_in_one.then_some("is complete, though a gap lies in it");
     }
+    let reaches = |lost: &Lost| {
+        let from = lost.gap.event_at_before.map(|before| lost.gap.event_at_after.unwrap_or(before).min(before));
+        from.is_none_or(|from| minute_of(from) <= row.minute_at)
+    };
+    let is_behind_one = known().any(|(lost, _)| reaches(lost));
+    (!is_behind_one).then_some("is not complete, though no gap lies in it or before it")
 }

@@ -1,36 +1,27 @@
-//! `jauge verify`: a data directory against itself, offline. The chain and its files, the identities of the settled tables, and, where the log is
-//! kept, every offset once and every settlement computed again from it.
+//! The verifier holds a data directory against itself, offline: the chain and its files, the identities of the settled
+//! tables, and, where the log is kept, every offset once and every settlement computed again from it.
 
+mod airing;
 mod corrections;
 mod digest;
 mod gaps;
 mod history;
 mod line;
+mod live;
 mod log;
 mod offsets;
 mod tables;
+mod tallies;
 
-use crate::args::VerifyArgs;
 use crate::draw;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::Gather;
 use crate::stored::Stored;
-use crate::terminal::{self, Look};
 use exporter::{ChainReport, Ledger, Table, audit_chain};
 use history::History;
 use log::{Logged, Means};
 use std::path::Path;
-
-/// `jauge verify`
-pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
-    let verified = verify(&args.dir, &args.settings.load()?)?;
-    if args.json {
-        terminal::print_json(&verified.as_json())
-    } else {
-        terminal::print(&verified.told(Look::of_stdout()))
-    }
-}
 
 /// What was checked, all of it in order.
 #[derive(Clone, Debug)]
@@ -47,78 +38,10 @@ pub(crate) struct Verified {
     pub(crate) notes: Vec<String>,
 }
 
-impl Verified {
-    fn as_json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "ok": true,
-            "commits": self.chain.commits,
-            "files": self.chain.files,
-            "bytes": self.chain.bytes,
-            "rows": self.chain.rows,
-            "ledger": self.ledger,
-            "airings": self.airings,
-            "corrections": self.corrections,
-            "live_minutes": self.live_minutes,
-            "events_settled_again": self.events,
-            "notes": self.notes,
-        })
-    }
-
-    /// For people: a paragraph a subject.
-    pub(crate) fn told(&self, look: Look) -> String {
-        let n = draw::count;
-        let Ledger { read, rejected, applied, repeated, orphaned, after_settle, not_yet_settled, .. } = self.ledger;
-        let rows: Vec<String> = self.chain.rows.iter().map(|(table, rows)| format!("{table} {}", n(*rows))).collect();
-        let again = match self.events {
-            Some(events) => {
-                format!("equal to what the {} events of the log give, and every offset is there once", n(events))
-            }
-            None => "equal to each other".to_owned(),
-        };
-        let chain = format!(
-            "{} commits, {} files, {} bytes: every checksum holds",
-            n(self.chain.commits),
-            n(self.chain.files),
-            n(self.chain.bytes)
-        );
-        let ledger = format!(
-            "{} read = {} rejected + {} applied + {} repeated + {} orphaned + {} after settle + {} not yet settled",
-            n(read),
-            n(rejected),
-            n(applied),
-            n(repeated),
-            n(orphaned),
-            n(after_settle),
-            n(not_yet_settled)
-        );
-        let mut subjects = vec![
-            ("chain", chain),
-            ("rows", rows.join(" · ")),
-            ("ledger", ledger),
-            ("settled", format!("{} airings, {again}", n(self.airings))),
-        ];
-        if self.corrections > 0 {
-            let text = format!("{} minutes moved, each from what it was to what it is", n(self.corrections));
-            subjects.push(("corrected", text));
-        }
-        if self.live_minutes > 0 {
-            subjects.push(("live", format!("{} minutes, none at odds with its neighbours", n(self.live_minutes))));
-        }
-        subjects.extend(self.notes.iter().map(|note| ("note", note.clone())));
-        subjects.push(("verified", "all of it holds".to_owned()));
-        let paragraph = |(subject, text): (&str, String)| {
-            let lines = draw::wrap(&text, look.width.saturating_sub(10));
-            let heads = std::iter::once(subject).chain(std::iter::repeat(""));
-            heads.zip(lines).map(|(head, line)| format!("{head:<9} {line}\n")).collect::<String>()
-        };
-        subjects.into_iter().map(paragraph).collect()
-    }
-}
-
 /// Verifies the directory `dir`.
 pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Problem> {
     let stored = Stored::open(dir)?;
-    let chain = audit_chain(&stored.store)?;
+    let chain = audit_chain(stored.store())?;
     let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
     let spill = std::env::temp_dir();
     let means = Means { budget: memory / 2, spill: &spill, threads: settings.lanes };
@@ -128,13 +51,13 @@ pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Proble
     let tables = tables::read(&stored, &gather)?;
     tables::check(&stored, &tables, gather, settings.lanes)?;
     let known = &tables.known;
-    history::check_tallies(&history, &stored, known)?;
-    history::check_rejected(&history, &stored)?;
+    tallies::check_tallies(&history, &stored, known)?;
+    tallies::check_rejected(&history, &stored)?;
     let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
     let corrections = corrections::check(&stored, &history.corrections)?;
     let late = logged.as_ref().map(|logged| &logged.late).filter(|_| history.events_dropped == 0);
-    let live_minutes = line::check_live(&stored, &history, late)?;
-    let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    let live_minutes = live::check_live(&stored, &history, late)?;
+    let ledger = stored.ledger();
     let mut notes = notes(&stored, &chain, logged.as_ref());
     if !history.lost.is_empty() {
         let ranges = history.lost.iter();

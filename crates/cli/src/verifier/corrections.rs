@@ -1,5 +1,5 @@
-//! The correction ledger against the settled minutes: each correction of a minute begins where the one before ended, and the last ends at the
-//! row that the table `minutes` has.
+//! The correction ledger against the settled minutes: each correction of a minute begins where the one before ended,
+//! and the last ends at the row that the table `minutes` has.
 
 use crate::problem::Problem;
 use crate::stored::Stored;

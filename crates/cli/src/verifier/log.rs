@@ -1,11 +1,12 @@
 //! The log against everything else: every offset once, and every settlement computed again from `events`.
 
+use super::airing::{Airing, named};
 use super::digest::Digest;
 use super::gaps::Neighbours;
-use super::history::{History, Settlement};
-use super::line::{Late, LateMinutes};
-use super::offsets::{Offsets, Place};
-use super::tables::{Airing, Digests, Known, named};
+use super::history::{Again, History};
+use super::live::{Late, LateMinutes};
+use super::offsets::{OffsetsSeen, RowPlace};
+use super::tables::{Digests, Known};
 use crate::problem::Problem;
 use crate::settlements::{Settling, Told};
 use crate::settling::{Gather, Receiver, lock, settle_all};
@@ -54,7 +55,7 @@ pub(super) fn check(
     let lines = history.lines(stored);
     let gather = Gather::new(means.budget, means.spill.to_path_buf());
     let mut feeder = gather.feeder();
-    let (mut offsets, mut neighbours) = (Offsets::of(history), Neighbours::of(stored, history));
+    let (mut offsets, mut neighbours) = (OffsetsSeen::of(history), Neighbours::of(stored, history));
     let mut logged = Logged::default();
     stored.events(|rows, details| {
         let sources = stored.sources();
@@ -62,7 +63,7 @@ pub(super) fn check(
             logged.events += 1;
             let (source, partition, offset) = (row.source, row.partition, row.offset);
             let topic = &*sources[source as usize];
-            offsets.see(Place { table: "events", source, topic, partition, offset, commit: Some(row.commit) })?;
+            offsets.see(RowPlace { table: "events", source, topic, partition, offset, commit: Some(row.commit) })?;
             neighbours.see(row);
             let mut event = row.event;
             // Settlements of a broadcast come in the order of their frontiers.
@@ -120,19 +121,20 @@ impl Logged {
     }
 }
 
-fn see_rejected(stored: &Stored, offsets: &mut Offsets<'_>) -> Result<(), Problem> {
+fn see_rejected(stored: &Stored, offsets: &mut OffsetsSeen<'_>) -> Result<(), Problem> {
     stored.rejected(|rows| {
         rows.iter().try_for_each(|row| {
             let source = stored.source_of(&row.source);
             let (partition, offset) = (row.partition, row.offset);
-            offsets.see(Place { table: "rejected", source, topic: &row.source, partition, offset, commit: None })
+            offsets.see(RowPlace { table: "rejected", source, topic: &row.source, partition, offset, commit: None })
         })
-    })
+    })?;
+    Ok(())
 }
 
 /// Events that were dropped may have come after settling; none that waits is dropped.
 fn check_ledger(stored: &Stored, logged: &Logged, dropped: u64) -> Result<(), Problem> {
-    let ledger = stored.chain.newest().map(|newest| newest.ledger).unwrap_or_default();
+    let ledger = stored.ledger();
     for (what, log, ledger, dropped) in [
         ("events that came after their airing had settled", logged.after_settle, ledger.after_settle, dropped),
         ("events not yet settled", logged.not_yet_settled(), ledger.not_yet_settled, 0),
@@ -147,7 +149,7 @@ fn check_ledger(stored: &Stored, logged: &Logged, dropped: u64) -> Result<(), Pr
 }
 
 /// What the log gives.
-struct Again {
+struct FromLog {
     /// The rows by airing.
     digests: BTreeMap<Airing, Digests>,
     /// By settlement: its airings, and what became of their events.
@@ -155,15 +157,16 @@ struct Again {
 }
 
 fn settle_again(
-    settlements: &[Settlement],
+    settlements: &[Again],
     gather: Gather,
     timelines: &[Timeline],
     threads: usize,
-) -> Result<Again, Problem> {
+) -> Result<FromLog, Problem> {
     let gathered = gather.finish()?;
     let digests = Mutex::new(BTreeMap::<Airing, Digests>::new());
     let mut told = vec![Vec::new(); settlements.len()];
-    // Consecutive settlements by the same rules, of an input with the same gaps, go together; the shards are read in that order, too.
+    // Consecutive settlements by the same rules, of an input with the same gaps, go together; the shards are read in
+    // that order, too.
     let mut first = 0;
     for group in settlements.chunk_by(|a, b| (a.rules, &a.gaps) == (b.rules, &b.gaps)) {
         let (begin, end) = (first, first + group.len());
@@ -180,11 +183,11 @@ fn settle_again(
             });
         }
     }
-    Ok(Again { digests: digests.into_inner().unwrap_or_else(PoisonError::into_inner), told })
+    Ok(FromLog { digests: digests.into_inner().unwrap_or_else(PoisonError::into_inner), told })
 }
 
 /// The settled airings, and what became of their events, against what the commits say.
-fn compare_told(stored: &Stored, settlements: &[Settlement], told: Vec<Vec<Told>>) -> Result<(), Problem> {
+fn compare_told(stored: &Stored, settlements: &[Again], told: Vec<Vec<Told>>) -> Result<(), Problem> {
     for (one, mut again) in settlements.iter().zip(told) {
         again.sort_unstable();
         if one.airings != again {
@@ -233,7 +236,7 @@ fn compare(
 /// Turns rows into digests. Rows carry the number of their settlement as broadcast.
 struct Digester<'a> {
     all: &'a Mutex<BTreeMap<Airing, Digests>>,
-    settlements: &'a [Settlement],
+    settlements: &'a [Again],
     waiting: HashMap<Airing, Digests>,
 }
 
