@@ -8,6 +8,8 @@ use clap::FromArgMatches;
 use crate::args::{Arguments, Command};
 use crate::problem::Problem;
 
+pub(crate) use audience::duration;
+
 mod airings;
 mod args;
 mod config;
@@ -16,7 +18,6 @@ mod curve;
 mod demo;
 mod directory;
 mod draw;
-mod duration;
 mod flags;
 mod form;
 mod layers;

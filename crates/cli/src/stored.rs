@@ -2,10 +2,9 @@
 
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
-use audience::fingerprint;
+use audience::{Names, fingerprint};
 use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,32 +17,6 @@ pub(crate) struct Stored {
     only: Option<String>,
     broadcasts: RefCell<Names>,
     sources: RefCell<Names>,
-}
-
-/// Numbers for names, in the order in which they are met.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    numbers: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
-}
-
-impl Names {
-    /// The number of a name; a new one where it has none.
-    pub(crate) fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let name: Arc<str> = Arc::from(name);
-        self.numbers.insert(Arc::clone(&name), number);
-        self.names.push(name);
-        number
-    }
-
-    /// The names, by number.
-    pub(crate) fn list(&self) -> &[Arc<str>] {
-        &self.names
-    }
 }
 
 /// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its name yet.
@@ -206,12 +179,12 @@ impl Stored {
 
     /// The names of the sources met so far, by number.
     pub(crate) fn sources(&self) -> Vec<Arc<str>> {
-        self.sources.borrow().names.clone()
+        self.sources.borrow().list().to_vec()
     }
 
     /// The ids of the broadcasts met so far, by number.
     pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
-        self.broadcasts.borrow().names.clone()
+        self.broadcasts.borrow().list().to_vec()
     }
 }
 
