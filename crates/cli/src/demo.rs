@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::run::{self, View};
 use crate::settings::{LogFormat, Settings};
 use crate::settling::lock;
-use crate::terminal::{self, Look};
+use crate::terminal;
 use crate::{show, verify};
 use aggregator::Live;
 use audience::Ms;
@@ -84,7 +84,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     )?;
     let verified = verify::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID)?;
-    terminal::print(&format!("\n{}", verified.told(Look::of_stdout())))?;
+    terminal::print(&format!("\n{}", verified.told(terminal::look())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(
         "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \
@@ -229,7 +229,7 @@ struct Ticker {
 
 impl Ticker {
     fn new() -> Ticker {
-        let (is_terminal, width) = (std::io::stderr().is_terminal(), Look::of_stdout().width);
+        let (is_terminal, width) = (std::io::stderr().is_terminal(), terminal::look().width);
         Ticker { is_terminal, width, seen: Vec::new(), shown_at: Instant::now(), told: 0 }
     }
 

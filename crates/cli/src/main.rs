@@ -9,15 +9,17 @@ use crate::args::{Arguments, Command};
 use crate::problem::Problem;
 
 pub(crate) use audience::duration;
+/// Numbers and texts as people read them.
+pub(crate) mod draw {
+    pub(crate) use audience::text::*;
+    pub(crate) use report::text::draw::*;
+}
 
-mod airings;
 mod args;
 mod config;
 mod corrections;
-mod curve;
 mod demo;
 mod directory;
-mod draw;
 mod flags;
 mod form;
 mod layers;

@@ -28,7 +28,7 @@ pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
     if args.json {
         terminal::print_json(&verified.as_json())
     } else {
-        terminal::print(&verified.told(Look::of_stdout()))
+        terminal::print(&verified.told(terminal::look()))
     }
 }
 

@@ -1,20 +1,19 @@
 //! Small drawings: texts that fit, and the sparkline.
 
-pub(crate) use audience::text::*;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Eighths of a cell, from none to all.
-pub(crate) const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub(super) const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// An id that is safe to print: producers choose ids, and a terminal obeys what is in them. Control characters, and those that
 /// turn the direction of text, become a replacement character.
-pub(crate) fn printable(id: &str) -> String {
+pub fn printable(id: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
     id.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// `text` in at most `width` columns, cut with an ellipsis. `width >= 1`.
-pub(crate) fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -32,7 +31,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 }
 
 /// `text` broken at spaces into lines of at most `width` columns; a longer word has a line of its own.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is a line from the start");
@@ -49,12 +48,12 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Which of `columns` columns shows the `at`-th of `values` values, `at < values`, where there are at least as many values.
-pub(crate) fn column_of(at: usize, values: usize, columns: usize) -> usize {
+pub(super) fn column_of(at: usize, values: usize, columns: usize) -> usize {
     ((at + 1) * columns - 1) / values
 }
 
 /// `values` in at most `columns` columns, `columns >= 1`: each shows the greatest of its values, so that no peak is lost.
-pub(crate) fn squeeze(values: &[i64], columns: usize) -> Vec<i64> {
+pub(super) fn squeeze(values: &[i64], columns: usize) -> Vec<i64> {
     if values.len() <= columns {
         return values.to_vec();
     }
@@ -67,14 +66,14 @@ pub(crate) fn squeeze(values: &[i64], columns: usize) -> Vec<i64> {
 }
 
 /// How many of `steps` steps a column of `value` fills, where `full` fills all. Rounded up: one viewer is not nobody.
-pub(crate) fn filled(value: i64, full: i64, steps: usize) -> usize {
+pub(super) fn filled(value: i64, full: i64, steps: usize) -> usize {
     let (value, full) = (i128::from(value.max(0)), i128::from(full.max(1)));
     let steps = i128::try_from(steps).unwrap_or(0);
     usize::try_from(((value * steps + full - 1) / full).min(steps)).unwrap_or(0)
 }
 
 /// A curve in one line of at most `width` characters, from nothing to its own greatest value.
-pub(crate) fn sparkline(values: &[i64], width: usize) -> String {
+pub fn sparkline(values: &[i64], width: usize) -> String {
     let columns = squeeze(values, width.max(1));
     let full = columns.iter().copied().max().unwrap_or(0);
     columns.iter().map(|value| EIGHTHS[filled(*value, full, 8)]).collect()
