@@ -1,4 +1,5 @@
-//! A duration as people write it: a whole number and its unit, `250ms`, `30s`, `10min`, `6h`, `30d`. Inside it is milliseconds.
+//! A duration as people write it: a whole number and its unit, `250ms`, `30s`, `10min`, `6h`, `30d`. Inside it is
+//! milliseconds.
 
 use crate::Ms;
 

@@ -1,4 +1,5 @@
-//! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why, when and by which commit.
+//! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why,
+//! when and by which commit.
 
 use crate::problem::Problem;
 use crate::stored::Stored;

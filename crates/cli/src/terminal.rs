@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use crate::problem::Problem;
 pub(crate) use report::text::Look;
 
-/// Of stdout: its width on a terminal, else 80; colour on a terminal only, and not against NO_COLOR (no-color.org).
+/// The look of stdout: its width on a terminal, else 80; colour on a terminal only, and not against NO_COLOR
+/// (no-color.org).
 pub(crate) fn look() -> Look {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

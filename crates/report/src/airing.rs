@@ -6,21 +6,21 @@ use serde_json::{Value as Json, json};
 /// One airing, as people ask for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AiringLine {
-    /// As the producer gave it.
+    /// The broadcast's id, as the producer gave it.
     pub broadcast_id: String,
-    /// The first applied thing.
+    /// The instant of the first thing that was applied.
     pub airing_at: Ms,
-    /// From the first join to the last applied thing; `None` where nobody came.
+    /// The airtime: from the first join to the last thing that was applied; `None` where nobody came.
     pub airtime_ms: Option<Ms>,
     /// Sessions, `>= 0`.
     pub sessions: i64,
     /// Distinct viewers, `>= 0`.
     pub reach: i64,
-    /// Peak, `>= 0`.
+    /// The peak: the most concurrent viewers, `>= 0`.
     pub viewers_max: i64,
-    /// Its first instant; `None` for a peak of 0.
+    /// The first instant of the peak; `None` for a peak of 0.
     pub viewers_max_at: Option<Ms>,
-    /// AMA; `None` where the airtime is zero or none.
+    /// AMA, viewers; `None` where the airtime is zero or none.
     pub viewers_mean: Option<f64>,
     /// Watch time, viewer-milliseconds.
     pub viewer_ms: i64,
@@ -30,7 +30,7 @@ pub struct AiringLine {
     pub minutes: Vec<i64>,
     /// Places in `minutes` of those that are not complete, ascending.
     pub incomplete: Vec<usize>,
-    /// Not settled yet.
+    /// Whether it has not settled yet, so that its numbers may change.
     pub provisional: bool,
 }
 

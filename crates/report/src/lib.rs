@@ -1,5 +1,5 @@
-//! An airing as a document: the one renderer for the terminal, the page and the report. Whoever calls has loaded what is
-//! shown; the same input gives the same bytes.
+//! An airing as a document: the one renderer for the terminal, the page and the report. Whoever calls has loaded what
+//! is shown; the same input gives the same bytes.
 //!
 //! Nothing here does I/O, reads a clock, or finds out by itself how wide a terminal is.
 

@@ -7,8 +7,10 @@ use super::draw;
 use super::{Look, Paint};
 use crate::airing::{AiringLine, PROVISIONAL, TERMS, Term};
 
-/// From this width on, what is in `minutes` is worth a column, and the lesser numbers, too.
+/// From this width on, what is in `minutes` is worth a column.
 const WIDTH_OF_CURVE: usize = 72;
+
+/// From this width on, the lesser numbers have their columns, too.
 const WIDTH_OF_ALL: usize = 110;
 
 /// One column: its title, its cells, and what it is.
@@ -104,7 +106,7 @@ fn draw_table(columns: &[Column], rows: usize, look: Look) -> String {
     text
 }
 
-/// As many lines as the highest of `cells` has; each line ends where its text does.
+/// One row of the table: as many lines as the highest of `cells` has; each line ends where its text does.
 fn draw_row(columns: &[Column], widths: &[usize], cells: &[(&str, Option<Paint>)], look: Look) -> String {
     let height = cells.iter().map(|(cell, _)| cell.split('\n').count()).max().unwrap_or(0);
     let mut text = String::new();

@@ -1,5 +1,5 @@
-//! The curve of one airing, drawn with blocks: concurrent viewers upwards, time to the right, the peak marked where it was
-//! first reached, and the retweets as ticks on the axis of time.
+//! The curve of one airing, drawn with blocks: concurrent viewers upwards, time to the right, the peak marked where it
+//! was first reached, and the retweets as ticks on the axis of time.
 
 use audience::text as words;
 use audience::{MINUTE_MS, Ms, time};
@@ -22,7 +22,8 @@ const INCOMPLETE: char = '░';
 /// Times are written at these distances, minutes.
 const DISTANCES: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 40_320];
 
-/// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed. `retweeted_at` in any order.
+/// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed.
+/// `retweeted_at` in any order.
 pub fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
     let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(48).max(16));
     let at = words::day_and_minute(line.airing_at);
@@ -56,7 +57,7 @@ struct Plot {
     columns: Vec<i64>,
     /// Minutes drawn, `>= 1`.
     minutes: usize,
-    /// Start of the first one.
+    /// Start of the first minute.
     start: Ms,
     /// Value of one step of the vertical axis, `>= 1`.
     step: i64,

@@ -5,8 +5,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Eighths of a cell, from none to all.
 pub(super) const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// An id that is safe to print: producers choose ids, and a terminal obeys what is in them. Control characters, and those that
-/// turn the direction of text, become a replacement character.
+/// An id that is safe to print: producers choose ids, and a terminal obeys what is in them. Control characters, and
+/// those that turn the direction of text, become a replacement character.
 pub fn printable(id: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
     id.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
@@ -47,12 +47,14 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Which of `columns` columns shows the `at`-th of `values` values, `at < values`, where there are at least as many values.
+/// Which of `columns` columns shows the `at`-th of `values` values, `at < values`, where there are
+/// at least as many values.
 pub(super) fn column_of(at: usize, values: usize, columns: usize) -> usize {
     ((at + 1) * columns - 1) / values
 }
 
-/// `values` in at most `columns` columns, `columns >= 1`: each shows the greatest of its values, so that no peak is lost.
+/// `values` in at most `columns` columns, `columns >= 1`: each shows the greatest of its values, so
+/// that no peak is lost.
 pub(super) fn squeeze(values: &[i64], columns: usize) -> Vec<i64> {
     if values.len() <= columns {
         return values.to_vec();

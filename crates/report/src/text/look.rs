@@ -1,6 +1,6 @@
 //! What is known of the place where text goes, and the colours that text may have there.
 
-/// How wide, and whether in colour.
+/// How a text is to look: how wide, and whether in colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Columns, `>= 40`.
@@ -10,7 +10,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Without colour.
+    /// A look without colour, `width` columns wide but at least 40.
     pub fn plain(width: usize) -> Look {
         Look { width: width.max(40), colour: false }
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::airing::PROVISIONAL;
 
-/// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its greatest minutes, 5.678 s in.
+/// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its
+/// greatest minutes, 5.678 s in.
 fn line(minutes: &[i64]) -> AiringLine {
     let airing_at = 1_773_516_660_000;
     let viewers_max = minutes.iter().copied().max().unwrap_or(0);
