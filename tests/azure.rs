@@ -1,4 +1,5 @@
-//! An Azure Blob Storage for tests: Azurite, which others wrote, in JavaScript, one for all tests of a run; gone with the run however that ends.
+//! An Azure Blob Storage for tests: Azurite, which others wrote, in JavaScript, one for all tests of a run; gone with
+//! the run however that ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

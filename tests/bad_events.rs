@@ -1,5 +1,5 @@
-//! Lines that are no events, each with its reason and field, and lines that are events against all appearances; written by hand
-//! from the contract, section 1.
+//! Lines that are no events, each with its reason and field, and lines that are events against all appearances; written
+//! by hand from the contract, section 1.
 
 use std::fs;
 
@@ -288,8 +288,8 @@ fn times() -> Vec<Line> {
     lines
 }
 
-/// All lines one after the other, blank ones and ends of line of every sort between them, the last one without an end; and the
-/// table `rejected` that follows, with `payload` and `payload_bytes`.
+/// All lines one after the other, blank ones and ends of line of every sort between them, the last one without an end;
+/// and the table `rejected` that follows, with `payload` and `payload_bytes`.
 fn bad_file(name: &str) -> (Vec<u8>, Table) {
     let mut bytes = Vec::new();
     let mut expected = Table::of("file offset reason field payload payload_bytes");

@@ -1,5 +1,5 @@
-//! The tables of a data directory, as a stranger with the parquet crate finds them: by a plain glob, with every promise about
-//! types, order and folders looked at on the way.
+//! The tables of a data directory, as a stranger with the parquet crate finds them: by a plain glob, with every promise
+//! about types, order and folders looked at on the way.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -35,7 +35,8 @@ impl Row {
     }
 }
 
-/// A test's name as one says it: `run::kills::killed_at_random_moments`, or with the crate in front, and without `tests`.
+/// A test's name as one says it: `run::kills::killed_at_random_moments`, or with the crate in
+/// front, and without `tests`.
 fn path_of(file: &Path, name: &str) -> String {
     let relative = file.strip_prefix(root()).unwrap().with_extension("");
     let parts = relative.components().map(|part| part.as_os_str().to_str().unwrap());

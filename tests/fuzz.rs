@@ -1,4 +1,5 @@
-//! The fuzz targets as plain tests: the committed corpus, and mutations of it by a seed. What fails is kept as a file and named.
+//! The fuzz targets as plain tests: the committed corpus, and mutations of it by a seed. What fails is
+//! kept as a file and named.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,7 +48,8 @@ const WORDS: [&[u8]; 16] = [
 /// Numbers at which readers of bytes stumble.
 const NUMBERS: [i64; 8] = [0, 1, -1, i64::MIN, i64::MAX, 1 << 31, 1 << 40, u32::MAX as i64];
 
-/// Bytes changed in one to four ways: flipped, cut, doubled, joined with others, or with a word or a number in their middle.
+/// Bytes changed in one to four ways: flipped, cut, doubled, joined with others, or with a word or a
+/// number in their middle.
 fn mutated(seeds: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     let mut bytes = chance.pick(seeds).clone();
     // Half of them keep their length, which formats with places and lengths inside need to be read on.
@@ -79,8 +81,8 @@ fn mutated(seeds: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     bytes
 }
 
-/// Gives a target what it begins with, and mutations of it: so many in `make test`, so many times as many in `make soak`. Some are used, or
-/// the target would only ever be at the door.
+/// Gives a target what it begins with, and mutations of it: so many in `make test`, so many times as many in
+/// `make soak`. Some are used, or the target would only ever be at the door.
 #[track_caller]
 fn feed(target: &str, seeds: &[Vec<u8>], few: u64, take: impl Fn(&[u8]) -> bool) {
     let (count, began) = (few * knob("JAUGE_FUZZ", 1), Instant::now());
@@ -141,7 +143,8 @@ fn any_bytes_are_a_snapshot_or_none() {
     feed("snapshot", &[&made[..], &corpus("snapshot")].concat(), 5_000, targets::snapshot);
 }
 
-/// A snapshot after so many events in two lanes: open sessions and known viewers, airings, ends, retweets, late events, a frontier, gaps.
+/// A snapshot after so many events in two lanes: open sessions and known viewers, airings, ends, retweets, late
+/// events, a frontier, gaps.
 fn snapshot(events: u32) -> Vec<u8> {
     const NOW: Ms = 1_459_711_860_000;
     let mut alone = LiveAlone::new(targets::RULES, 2);

@@ -1,6 +1,6 @@
-//! A real Apache Kafka: one broker for most tests of a run, and one of its own for a test that stops or kills it; each on ports of
-//! its own, gone with the run however that ends. It has side doors, too: listeners whose advertised address is another's, so that
-//! all that a client says to it goes by way of a proxy.
+//! A real Apache Kafka: one broker for most tests of a run, and one of its own for a test that stops or kills it; each
+//! on ports of its own, gone with the run however that ends. It has side doors, too: listeners whose advertised address
+//! is another's, so that all that a client says to it goes by way of a proxy.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -25,8 +25,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 /// How many tests of a run may have a proxy before the broker.
 const SIDE_DOORS: usize = 8;
 
-/// A broker that listens on `address`. The process ends, and its folder goes, when this is dropped or when the test process
-/// ends, even by a signal.
+/// A broker that listens on `address`. The process ends, and its folder goes, when this is dropped or when the test
+/// process ends, even by a signal.
 #[derive(Debug)]
 pub(crate) struct RealKafka {
     /// `127.0.0.1:PORT`.
@@ -55,8 +55,8 @@ impl RealKafka {
         SHARED.get_or_init(RealKafka::start).as_ref().map_err(String::clone)
     }
 
-    /// Formats a log folder and starts a broker on it. `Err` where Java or the jars are lacking; panics where they are there
-    /// and the broker does not come up.
+    /// Formats a log folder and starts a broker on it. `Err` where Java or the jars are lacking; panics where they are
+    /// there and the broker does not come up.
     pub(crate) fn start() -> Need<RealKafka> {
         let (java, jars) = (program("java")?, jars()?);
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
@@ -244,8 +244,9 @@ fn start_broker(java: &Path, jars: &Path, folder: &Path) -> Child {
     broker
 }
 
-/// A shell that waits for the end of its input, which comes when this process ends, however it does; then it ends the broker,
-/// waits until it is gone, and removes its folder. A static is never dropped, and a killed process drops nothing.
+/// A shell that waits for the end of its input, which comes when this process ends, however it does; then
+/// it ends the broker, waits until it is gone, and removes its folder. A static is never dropped, and a
+/// killed process drops nothing.
 fn watchdog(folder: &Path) -> Child {
     let script = r#"cat >/dev/null; pid=$(cat "$1/pid"); kill -9 "$pid" 2>/dev/null
         for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$pid" 2>/dev/null && sleep 0.1; done

@@ -1,4 +1,5 @@
-//! The tests of the whole: one binary, so that the workspace is linked once for all of them, and the real `jauge` beside it.
+//! The tests of the whole: one binary, so that the workspace is linked once for all of them, and the
+//! real `jauge` beside it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 // What tests share: running the binary, temporary folders, and what a test lacks.

@@ -1,4 +1,5 @@
-//! Simulated nights for the tests of the commands: as lines of a file, as records of a broker within this process, and counted from either.
+//! Simulated nights for the tests of the commands: as lines of a file, as records of a broker within this process,
+//! and counted from either.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -98,7 +99,8 @@ impl Topic {
         finish(command, &[]).exits(0)
     }
 
-    /// Counts until so many records are committed, over all runs into `out`, and stops by SIGTERM. No partition is idle, so no time passes.
+    /// Counts until so many records are committed, over all runs into `out`, and stops by SIGTERM. No partition is
+    /// idle, so no time passes.
     pub(crate) fn until_stopped(&self, out: &Path, records: usize, flags: &[&str]) {
         let mut command = self.command(out, flags);
         command.args(["--log-format=json", "--commit-interval=20ms", "--idle-after=1h"]);

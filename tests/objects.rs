@@ -1,5 +1,6 @@
-//! A data directory in an object store: the same tables as on a disk, whatever goes wrong with its requests, and a sentence where it cannot be
-//! used. Without the feature `object-stores` these tests hold only that a URL is refused by name.
+//! A data directory in an object store: the same tables as on a disk, whatever goes wrong with its requests,
+//! and a sentence where it cannot be used. Without the feature `object-stores` these tests hold only that a
+//! URL is refused by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ fn replay(endpoint: &Endpoint, scene: &Scene, folder: &Path, prefix: &str) -> cr
     endpoint.jauge(args)
 }
 
-/// What lies under a prefix is what the reference says, `verify` finds nothing wrong, and `show` shows what it shows of a copy on the disk.
+/// What lies under a prefix is what the reference says, `verify` finds nothing wrong, and `show` shows what it
+/// shows of a copy on the disk.
 #[track_caller]
 fn expect(endpoint: &Endpoint, scene: &Scene, folder: &Path, prefix: &str, context: &str) {
     let (url, copy) = (format!("s3://{BUCKET}/{prefix}"), folder.join(format!("copy-{}", prefix.replace('/', "-"))));
@@ -94,7 +96,8 @@ fn requests_may_go_wrong_in_every_way() {
     ];
     let (scene, folder) = (Scene::new(7), folder());
     for (at, fault) in faults.into_iter().enumerate() {
-        // The manifest is refused twice, or its reply lost; and so is every fifth request of another kind that S3 may refuse so.
+        // The manifest is refused twice, or its reply lost; and so is every fifth request of another
+        // kind that S3 may refuse so.
         let (mut manifests, mut others) = (0, 0);
         let only_creates = matches!(fault, Fault::Refused(409 | 412, _));
         stub.turns(move |method, target| {
@@ -192,7 +195,8 @@ fn a_long_chain_opens_soon_though_the_store_is_far() {
     stub.endpoint.jauge(["show", &format!("s3://{BUCKET}/long"), "--files", "events"]).exits(0);
     let (took, asked) = (began.elapsed(), stub.requests());
     say(&format!("a chain of {last} commits, {latency:?} a request: opened in {took:?}, with {asked} requests"));
-    // One after the other they would take 20 s. Some are for the bucket, the list, and the search for the last that restates.
+    // One after the other they would take 20 s. Some are for the bucket, the list, and the search for
+    // the last that restates.
     assert!(asked <= 1_010 && took < Duration::from_secs(10), "{asked} requests in {took:?}");
 }
 

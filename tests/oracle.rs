@@ -1,5 +1,6 @@
-//! The oracle: the contract computed by another program, in another language, which is no part of this repository. Where a
-//! folder with it is at hand, the reference of these tests is held against it, and so is the product on real data.
+//! The oracle: the contract computed by another program, in another language, which is no part of this
+//! repository. Where a folder with it is at hand, the reference of these tests is held against it, and so is
+//! the product on real data.
 
 use std::fs;
 use std::path::{Path, PathBuf};

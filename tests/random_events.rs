@@ -179,8 +179,8 @@ impl World {
     }
 }
 
-/// One event as a JSON object without a line end: keys in any order, ids as integers where they look like one, times as numbers
-/// or text, escapes, unknown fields, fields of other kinds.
+/// One event as a JSON object without a line end: keys in any order, ids as integers where they look like one, times as
+/// numbers or text, escapes, unknown fields, fields of other kinds.
 pub(crate) fn json(event: &NaiveEvent, chance: &mut Chance) -> String {
     let word = match event.kind {
         Kind::Join => "join",

@@ -1,8 +1,8 @@
-//! The reference: the settled tables computed straight from their definitions, slowly, with everything in memory. It shares no
-//! code and no structure with the product, so that the two agree only where both follow the contract.
+//! The reference: the settled tables computed straight from their definitions, slowly, with everything in memory. It
+//! shares no code and no structure with the product, so that the two agree only where both follow the contract.
 //!
-//! An airing is cut out first and then computed by itself; the curve is never walked: each number of a minute is counted over
-//! all sessions anew, as its definition says.
+//! An airing is cut out first and then computed by itself; the curve is never walked: each number of a minute is
+//! counted over all sessions anew, as its definition says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,8 +63,8 @@ impl Session {
     }
 }
 
-/// What a finished replay of `events` must equal, whatever the order in which they arrived. `rejected` stays empty: every event
-/// here is one that was accepted.
+/// What a finished replay of `events` must equal, whatever the order in which they arrived. `rejected` stays empty:
+/// every event here is one that was accepted.
 pub(crate) fn settled(events: &[NaiveEvent], rules: Rules) -> Tables {
     let mut tables = Tables::empty();
     let mut broadcasts: BTreeMap<&str, Vec<&NaiveEvent>> = BTreeMap::new();
@@ -118,7 +118,8 @@ fn ends(events: &[&NaiveEvent], ledger: &mut Ledger) -> BTreeSet<i64> {
     distinct
 }
 
-/// The retweets that count: of each tweet the earliest, of those the smallest (user, followers, retweet_of), unknown last.
+/// The retweets that count: of each tweet the earliest, of those the smallest (user, followers,
+/// retweet_of), unknown last.
 fn retweets<'a>(events: &[&'a NaiveEvent], ledger: &mut Ledger) -> Vec<&'a NaiveEvent> {
     let mut of_tweet: BTreeMap<&str, Vec<&NaiveEvent>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.kind == Kind::Retweet) {

@@ -1,4 +1,5 @@
-//! `jauge replay` refuses: each refusal has its exit code, one sentence that names the culprit, and leaves nothing half written.
+//! `jauge replay` refuses: each refusal has its exit code, one sentence that names the culprit, and
+//! leaves nothing half written.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! `jauge rejected`: the reasons with an example each, the bytes to correct, the way back into a topic; and the topic that `run` sends
-//! rejected records to.
+//! `jauge rejected`: the reasons with an example each, the bytes to correct, the way back into a topic; and the topic
+//! that `run` sends rejected records to.
 
 use std::fs;
 use std::process::Command;

@@ -103,8 +103,8 @@ fn no_events_give_no_rows() {
     Tables::assert_equal(&Tables::empty(), &data_directory::read(&folder.path().join("out")), "blank lines alone");
 }
 
-/// Many viewers of few broadcasts over some hours; far more events than a small memory holds, and quick to count for the
-/// reference.
+/// Many viewers of few broadcasts over some hours; far more events than a small memory holds, and quick to
+/// count for the reference.
 fn crowd(events: usize) -> Scene {
     let mut chance = Chance::new(11);
     let few = Scene::new(11);
@@ -232,8 +232,8 @@ fn real_data_give_what_the_oracle_says() {
     }
 }
 
-/// `tests/compare DIR EVENTS…` has this test compare a directory of yours with what the oracle says of your events, under the
-/// rules in the directory's passport; by itself it compares one that it makes.
+/// `tests/compare DIR EVENTS…` has this test compare a directory of yours with what the oracle says of your events,
+/// under the rules in the directory's passport; by itself it compares one that it makes.
 #[test]
 fn a_directory_equals_the_oracle() {
     let Some(oracle) = have(oracle()) else { return };

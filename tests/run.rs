@@ -1,5 +1,6 @@
-//! `jauge run`: the path through Kafka, with the real binary. What it settles equals the reference, the oracle and the replay of the
-//! same events, whatever happens on the way. Here is what these tests share: topics, a process that runs, and a look at its directory.
+//! `jauge run`: the path through Kafka, with the real binary. What it settles equals the reference, the oracle and the
+//! replay of the same events, whatever happens on the way. Here is what these tests share: topics, a process that runs,
+//! and a look at its directory.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -189,8 +190,8 @@ fn verified(out: &Path) {
     run(["verify".into(), out.into()]).exits(0);
 }
 
-/// A `jauge run` that goes on until it is told to stop; killed when dropped. It says in JSON what happens, which is how a test knows
-/// how far it is.
+/// A `jauge run` that goes on until it is told to stop; killed when dropped. It says in JSON what happens, which is how
+/// a test knows how far it is.
 struct Running {
     child: Child,
     heard: Arc<Heard>,

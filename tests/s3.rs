@@ -1,4 +1,5 @@
-//! An S3 for tests: moto, which others wrote, and one of our own whose requests go wrong as a test asks. Both speak plain HTTP on this machine.
+//! An S3 for tests: moto, which others wrote, and one of our own whose requests go wrong as a test asks. Both speak
+//! plain HTTP on this machine.
 
 use std::fs;
 use std::io::{Read, Write};

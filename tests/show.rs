@@ -1,4 +1,5 @@
-//! `jauge show`: the numbers of the tables, as text and as JSON; and, before an airing settles, the numbers that it will settle with.
+//! `jauge show`: the numbers of the tables, as text and as JSON; and, before an airing settles, the numbers
+//! that it will settle with.
 
 use std::ffi::OsString;
 use std::fs;

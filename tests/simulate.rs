@@ -1,4 +1,5 @@
-//! `jauge simulate`: the same seed gives the same bytes, and the truth beside them is what counting them gives, whatever the network did.
+//! `jauge simulate`: the same seed gives the same bytes, and the truth beside them is what counting them gives,
+//! whatever the network did.
 
 use std::ffi::OsString;
 use std::fs;

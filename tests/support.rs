@@ -93,7 +93,8 @@ pub(crate) fn replay(
     run(args.chain(["--out".into(), out.into()]).chain(flags.into_iter().map(Into::into)))
 }
 
-/// Runs a command to its end, with these bytes as its standard input; past the deadline it is killed and the test panics.
+/// Runs a command to its end, with these bytes as its standard input; past the deadline it is
+/// killed and the test panics.
 #[track_caller]
 pub(crate) fn finish(command: Command, stdin: &[u8]) -> Ran {
     finish_within(command, stdin, DEADLINE)
@@ -142,8 +143,8 @@ pub(crate) fn kill(child: &mut Child) {
 /// What a test needs, or, where it is not at hand, a sentence about what is lacking.
 pub(crate) type Need<T> = Result<T, String>;
 
-/// What is needed; or `None`, after noting which test did not run and what it lacks. `make test` prints these notes at its
-/// end. With `JAUGE_REQUIRE_ALL=1` a lack is a failure.
+/// What is needed; or `None`, after noting which test did not run and what it lacks. `make test` prints these notes at
+/// its end. With `JAUGE_REQUIRE_ALL=1` a lack is a failure.
 #[track_caller]
 pub(crate) fn have<T>(need: Need<T>) -> Option<T> {
     let lack = match need {

@@ -159,8 +159,8 @@ pub(crate) fn difference(name: &str, expected: &Table, found: &Table) -> Option<
     Some(format!("{name}: {} rows expected, {} found; first difference: {what}", left.len(), right.len()))
 }
 
-/// The first difference between two tables of sessions up to a renaming of ids: pseudonyms are as good as names if no person
-/// was split in two and no two were made one.
+/// The first difference between two tables of sessions up to a renaming of ids: pseudonyms are as good as names if no
+/// person was split in two and no two were made one.
 pub(crate) fn sessions_difference(expected: &Table, found: &Table) -> Option<String> {
     let (expected, found) = (own_sessions_marked(expected), own_sessions_marked(found));
     let times: Vec<String> = expected.columns.iter().filter(|c| *c != "viewer" && *c != "session").cloned().collect();

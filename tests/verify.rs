@@ -1,5 +1,5 @@
-//! `jauge verify`: what `replay` and `run` make passes; what was damaged is found by its file, and what was changed with all its checksums made
-//! right again is found by computing it anew.
+//! `jauge verify`: what `replay` and `run` make passes; what was damaged is found by its file, and what was changed
+//! with all its checksums made right again is found by computing it anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,8 @@ fn words(ran: Ran) -> String {
 struct Directories {
     /// Made by `replay`, from one file.
     replayed: PathBuf,
-    /// Made by `run`, stopped and started again, twice `--until-end`: late events, two settlements, events that came after the first one.
+    /// Made by `run`, stopped and started again, twice `--until-end`: late events, two settlements, events that
+    /// came after the first one.
     ran: PathBuf,
     _folder: TempDir,
 }

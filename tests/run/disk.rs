@@ -1,5 +1,5 @@
-//! A disk that fails, and too little of everything: room, inodes, open files, rights. Each time the run waits or says what is wrong, and
-//! what is there is whole.
+//! A disk that fails, and too little of everything: room, inodes, open files, rights. Each time the run waits or says
+//! what is wrong, and what is there is whole.
 
 use std::fs;
 use std::io::Write;
@@ -37,7 +37,8 @@ fn failing(strace: &Path, topic: &Topic, out: &Path, calls: &str, error: &str, n
     finish(command, &[])
 }
 
-/// Fails each of these calls in turn, until a run has fewer. Whatever a run says of it, what it leaves can be gone on with.
+/// Fails each of these calls in turn, until a run has fewer. Whatever a run says of it, what it
+/// leaves can be gone on with.
 fn each_fails(calls: &str, at_least: u32) {
     let Some(strace) = have(strace()) else { return };
     let (_broker, topic) = Topic::embedded(1);
@@ -124,8 +125,8 @@ fn what_cannot_be_read_is_named() {
     settled(&topic, &out, &crowd(), "files that could not be read for a while");
 }
 
-/// A run on a small file system that it alone sees, mounted with these options; `script` runs before it, and may use `$out` and wait
-/// for a line on descriptor 3. `Err` where no file system can be mounted.
+/// A run on a small file system that it alone sees, mounted with these options; `script` runs before it, and may use
+/// `$out` and wait for a line on descriptor 3. `Err` where no file system can be mounted.
 fn mounted(topic: &Topic, out: &Path, options: &str, script: &str) -> Need<Running> {
     let unshare = program("unshare")?;
     fs::create_dir(out).unwrap();

@@ -1,5 +1,5 @@
-//! Where the data end: `--until-end` reads what was there when it began, of empty partitions, of transactions committed, aborted and
-//! open, and of topics to which others go on writing.
+//! Where the data end: `--until-end` reads what was there when it began, of empty partitions, of transactions
+//! committed, aborted and open, and of topics to which others go on writing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -189,8 +189,8 @@ fn a_directory_may_be_fed_from_other_topics_later() {
     }
 }
 
-/// Late events hold an airing on air in the live curve when it has settled by its own events: the end of the data closes its minutes then, and
-/// settles nothing. What an end has closed stays closed.
+/// Late events hold an airing on air in the live curve when it has settled by its own events: the end of the data
+/// closes its minutes then, and settles nothing. What an end has closed stays closed.
 #[test]
 fn an_end_that_settles_nothing_closes_the_live_minutes_once() {
     let (_broker, topic) = Topic::embedded(1);

@@ -1,5 +1,5 @@
-//! Offsets that the broker has no more before they were read: refused with the range that is missing, or accepted, recorded, and told by every
-//! minute that they may have changed.
+//! Offsets that the broker has no more before they were read: refused with the range that is missing, or accepted,
+//! recorded, and told by every minute that they may have changed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,7 +87,8 @@ impl Scene {
 const EXPECTED: [&str; 11] =
     ["true", "false", "false", "false", "false", "false", "false", "true", "true", "true", "true"];
 
-/// What settled is what the reference says of the events that were kept, in minutes that are complete as they should be.
+/// What settled is what the reference says of the events that were kept, in minutes that are
+/// complete as they should be.
 #[track_caller]
 fn is_settled_but_for_complete(out: &Path, kept: &[NaiveEvent], context: &str) {
     let expected = Tables { ledger: Ledger::default(), ..reference::settled(kept, RULES) };

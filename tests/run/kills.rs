@@ -1,6 +1,7 @@
-//! Killed again and again: the real binary against a real Kafka, SIGKILL at random moments while events come in, at its start and while
-//! it settles. After each round nothing is lost, nothing is there twice, and the settled tables are the oracle's. A seed names the
-//! events and the moments. `make test` runs a share of it; `make soak` the long run, which leaves a record.
+//! Killed again and again: the real binary against a real Kafka, SIGKILL at random moments while events come in, at
+//! its start and while it settles. After each round nothing is lost, nothing is there twice, and the settled tables
+//! are the oracle's. A seed names the events and the moments. `make test` runs a share of it; `make soak` the long
+//! run, which leaves a record.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -128,7 +129,8 @@ struct Round {
 }
 
 impl Round {
-    /// By turns: broadcasts that settle while others are on air, and a rough night with time-outs that settles at its end.
+    /// By turns: broadcasts that settle while others are on air, and a rough night with time-outs
+    /// that settles at its end.
     fn scene(&self) -> (simulator::Options, Rules) {
         #[expect(clippy::cast_precision_loss, reason = "some events more or fewer are cut off")]
         let size = self.events as f64 / 1_000_000.0;

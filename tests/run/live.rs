@@ -1,4 +1,5 @@
-//! The live curve and what settles by itself: partitions that are silent, events that are late, a broadcast after which nothing comes.
+//! The live curve and what settles by itself: partitions that are silent, events that are late, a broadcast
+//! after which nothing comes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -115,7 +116,8 @@ fn a_partition_without_records_holds_nobody() {
     verified(&out);
 }
 
-/// A partition far ahead is held back while another is awaited. When that one falls silent, too, nobody is held back any more.
+/// A partition far ahead is held back while another is awaited. When that one falls silent, too,
+/// nobody is held back any more.
 #[test]
 fn a_partition_held_back_is_read_again_when_the_others_are_silent() {
     let (_broker, topic) = Topic::embedded(2);
@@ -141,8 +143,8 @@ fn a_partition_held_back_is_read_again_when_the_others_are_silent() {
     verified(&out);
 }
 
-/// Airings settle all the time while events come that are later than a silence is long, in the very commits in which airings settle,
-/// too. What settled is what the log said when it did; `verify` computes it again.
+/// Airings settle all the time while events come that are later than a silence is long, in the very commits in which
+/// airings settle, too. What settled is what the log said when it did; `verify` computes it again.
 #[test]
 fn airings_that_settle_amid_late_events_are_what_the_log_said_then() {
     for seed in seeds(2) {
@@ -213,7 +215,8 @@ fn a_broadcast_after_which_nothing_comes_settles_by_itself() {
     verified(&out);
 }
 
-/// A late event of an airing that has settled meanwhile is still in the live curve, where it took effect: before a stop and after it.
+/// A late event of an airing that has settled meanwhile is still in the live curve, where it took effect:
+/// before a stop and after it.
 #[test]
 fn a_late_event_of_a_settled_airing_stays_in_the_live_curve_over_a_stop() {
     let (_broker, topic) = Topic::embedded(1);

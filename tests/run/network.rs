@@ -40,7 +40,8 @@ impl Scene {
 
     fn run(proxy: &Proxy, name: &str, out: &Path) -> Running {
         let through = Topic::at(&proxy.address, name, 2);
-        // A request is given up after 2 s instead of a minute, so that nobody has to wait so long for what is to be seen.
+        // A request is given up after 2 s instead of a minute, so that nobody has to wait so long
+        // for what is to be seen.
         Running::of(&through, out, &["--idle-after=1h", "--kafka", "socket.timeout.ms=2000"])
     }
 

@@ -1,5 +1,5 @@
-//! What an operator asks for: a broadcast settled again with the events that came too late, and a broadcast forgotten; of a directory
-//! that nobody owns, and of a run that goes on.
+//! What an operator asks for: a broadcast settled again with the events that came too late, and a broadcast forgotten;
+//! of a directory that nobody owns, and of a run that goes on.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -42,7 +42,8 @@ fn corrections(out: &Path) -> Vec<Value> {
     serde_json::from_str(&shown.stdout).unwrap()
 }
 
-/// The settled tables and the ledger are those of all events, though some came late; and the directory agrees with itself.
+/// The settled tables and the ledger are those of all events, though some came late; and the
+/// directory agrees with itself.
 #[track_caller]
 fn is_as_if_on_time(events: &[NaiveEvent], rules: Rules, out: &Path, context: &str) {
     Tables::assert_equal(&reference::settled(events, rules), &data_directory::read(out), context);
@@ -157,8 +158,8 @@ fn random_events_in_any_parts_settle_as_if_they_had_come_at_once() {
     }
 }
 
-/// Sends lines in three parts, each settled before the next comes, and has an operator settle what came late. Then, and again by other
-/// rules, the tables are what the oracle says of all lines.
+/// Sends lines in three parts, each settled before the next comes, and has an operator settle what came late. Then, and
+/// again by other rules, the tables are what the oracle says of all lines.
 fn as_the_oracle_says(
     oracle: &Oracle,
     lines: &[String],

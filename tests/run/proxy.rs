@@ -1,5 +1,5 @@
-//! A proxy stands between a client and a broker and makes the network bad: far, slow, stalled, cut, reset, silent, or with bits that
-//! flip. The broker tells its clients the proxy's address for its own, so nothing goes past it.
+//! A proxy stands between a client and a broker and makes the network bad: far, slow, stalled, cut, reset, silent, or
+//! with bits that flip. The broker tells its clients the proxy's address for its own, so nothing goes past it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

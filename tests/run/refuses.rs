@@ -116,8 +116,8 @@ fn a_full_disk_is_waited_for() {
     let folder = folder();
     let out = folder.path().join("run");
     fs::create_dir(&out).unwrap();
-    // The small disk is seen by this script alone: it is filled, and room is made when a line comes in; what was counted is copied
-    // out at the end.
+    // The small disk is seen by this script alone: it is filled, and room is made when a line comes in; what was
+    // counted is copied out at the end.
     let script = r#"mount -t tmpfs -o size=2m none "$1" || exit 99; out=$1; kept=$2; shift 2
         mkdir "$out/commits"; dd if=/dev/zero of="$out/commits/ballast.part" bs=1k count=1990 2>/dev/null
         { read line; rm "$out/commits/ballast.part"; } <&3 &
@@ -176,6 +176,7 @@ fn a_full_disk_does_not_hold_a_stop() {
         running.wait_for("word about the disk", |line| line.contains("Waiting for room"));
     }
     running.signal("TERM");
-    // What could not be committed is read again, so nothing is lost; but it was not committed, and the exit code says so.
+    // What could not be committed is read again, so nothing is lost; but it was not committed, and
+    // the exit code says so.
     running.exits(3, Duration::from_secs(30));
 }

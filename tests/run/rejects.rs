@@ -204,7 +204,8 @@ fn a_stop_while_the_topic_of_rejected_records_is_away_loses_nothing() {
     verified(&out);
 }
 
-/// A topic that takes less than what was rejected holds nothing up: what is too large for it goes there without its bytes.
+/// A topic that takes less than what was rejected holds nothing up: what is too large for it goes
+/// there without its bytes.
 #[test]
 fn what_is_too_large_for_the_topic_of_rejected_records_goes_without_its_bytes() {
     let Some(kafka) = have(RealKafka::shared()) else { return };

@@ -1,5 +1,5 @@
-//! What a run settles equals the reference, the oracle and the replay of the same events in every cell, however they lie in topics
-//! and partitions; and the live curve equals the settled one where nothing was late and nothing lapsed.
+//! What a run settles equals the reference, the oracle and the replay of the same events in every cell, however they
+//! lie in topics and partitions; and the live curve equals the settled one where nothing was late and nothing lapsed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -247,7 +247,8 @@ fn what_waits_for_a_partition_is_bounded_in_bytes() {
     verified(&out);
 }
 
-/// A partition that is hours ahead of another is not read far ahead: and so, though the slow one is long, nothing is late.
+/// A partition that is hours ahead of another is not read far ahead: and so, though the slow one is
+/// long, nothing is late.
 #[test]
 fn a_partition_far_ahead_waits_for_the_others() {
     let Some(kafka) = have(RealKafka::shared()) else { return };

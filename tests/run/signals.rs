@@ -1,4 +1,5 @@
-//! Signals, clocks, and two who want one directory: stopped and woken, starved, sent back and forth in time. The tables do not change.
+//! Signals, clocks, and two who want one directory: stopped and woken, starved, sent back and forth in time.
+//! The tables do not change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,8 +111,8 @@ fn a_starved_run_is_only_slow() {
     live_is_settled(&out, "starved of CPU");
 }
 
-/// Gives a process another wall clock, so many seconds off as a file says, and leaves its monotonic clock alone. The kernel's own waits
-/// go by its true clocks: setting those is for no test.
+/// Gives a process another wall clock, so many seconds off as a file says, and leaves its monotonic clock alone. The
+/// kernel's own waits go by its true clocks: setting those is for no test.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,5 @@
-//! Snapshots: a run that starts again goes on from the last one and the log after it, and shows no seam; without one it reads the log.
+//! Snapshots: a run that starts again goes on from the last one and the log after it, and shows no seam;
+//! without one it reads the log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -134,7 +135,8 @@ fn late_events_timeouts_and_silences_are_the_same_with_a_start_between_any_two()
             let mut running = Running::of(&topic, out, &flags);
             wait(&mut running, out);
             restored += u64::from(running.said().contains("from the snapshot of commit"));
-            // Of the second, every third is stopped, so that the others have a base and a tail; and the last, which settles what is due.
+            // Of the second, every third is stopped, so that the others have a base and a tail; and the last,
+            // which settles what is due.
             if is_killed && place % 3 > 0 && place < 8 {
                 running.signal("KILL");
                 running.ends(Duration::from_secs(30));
@@ -216,7 +218,8 @@ fn snapshot_of(out: &Path) -> PathBuf {
     out.join(manifest["snapshot"]["files"][0]["path"].as_str().unwrap())
 }
 
-/// A late event of a broadcast that had settled counts in the minute in which it came, also where the run stops before the minute closes.
+/// A late event of a broadcast that had settled counts in the minute in which it came, also where the run stops
+/// before the minute closes.
 #[test]
 fn a_late_event_behind_its_frontier_is_counted_over_a_stop() {
     let rules = Rules { broadcast_idle_ms: 60_000, ..RULES };

@@ -1,5 +1,5 @@
-//! A run is stopped and started again, any number of times: nothing is lost, nothing is counted twice, and even the live curve shows
-//! no seam.
+//! A run is stopped and started again, any number of times: nothing is lost, nothing is counted twice, and even the
+//! live curve shows no seam.
 
 use std::time::Duration;
 

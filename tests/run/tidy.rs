@@ -1,4 +1,5 @@
-//! Housekeeping: many small files of the log become few, what is too old goes, and nothing else changes, whenever it is killed.
+//! Housekeeping: many small files of the log become few, what is too old goes, and nothing else
+//! changes, whenever it is killed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -130,7 +131,8 @@ fn eight_small_files(topic: &Topic, base: &Path, events: &[NaiveEvent]) -> Vec<P
     olds
 }
 
-/// Killed by each call by which a merge becomes true: the merged file synced, the manifest created, the file named, each old one removed.
+/// Killed by each call by which a merge becomes true: the merged file synced, the manifest created, the file
+/// named, each old one removed.
 #[test]
 fn a_merge_that_is_killed_at_any_step_shows_no_event_twice() {
     let Some(strace) = have(strace()) else { return };

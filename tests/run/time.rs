@@ -1,4 +1,5 @@
-//! Event time that runs on by the clock, on a topic on which nothing comes any more: it goes on over a stop, and over a crash.
+//! Event time that runs on by the clock, on a topic on which nothing comes any more: it goes on over a
+//! stop, and over a crash.
 
 use super::{Running, SOON, T, Topic, join, newest_manifest, verified, wait_until};
 use crate::support::folder;

@@ -1,4 +1,5 @@
-//! Moto: an S3-compatible server that others wrote, in Python, one for all tests of a run; gone with the run however that ends.
+//! Moto: an S3-compatible server that others wrote, in Python, one for all tests of a run; gone with
+//! the run however that ends.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -89,7 +89,8 @@ fn a_cut_or_missing_file_is_found() {
                 found(&dir, &file, "removed", |path| fs::remove_file(path).unwrap());
             }
         }
-        // Without its last commit the files of that commit are nobody's; without any the directory is none that can be read.
+        // Without its last commit the files of that commit are nobody's; without any the directory
+        // is none that can be read.
         fs::remove_file(dir.join(&newest)).unwrap();
         verify(&dir, &[]).exits(4).says(&["no commit"]);
     }
@@ -128,7 +129,8 @@ fn commits_that_changed_places_are_found() {
     verify(&dir, &[]).exits(4).says(&["commits/main/00000000000000000003.json", "commit 2"]);
 }
 
-/// A crash between a commit and the renaming of its files: nothing is lost, and what reads the last commit reads all of it.
+/// A crash between a commit and the renaming of its files: nothing is lost, and what reads the last
+/// commit reads all of it.
 #[test]
 fn files_without_their_names_are_still_data() {
     let (_folder, dir) = copied(&directories().ran);

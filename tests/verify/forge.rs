@@ -1,4 +1,5 @@
-//! A forgery: a data directory in which something is not true, while every checksum, size and number of rows holds again.
+//! A forgery: a data directory in which something is not true, while every checksum, size and
+//! number of rows holds again.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Lies whose checksums hold: one cell, row or commit says what is not so, and everything that names the file by its checksum was made to agree.
-//! Computing the tables again finds them, and the sentence says where.
+//! Lies whose checksums hold: one cell, row or commit says what is not so, and everything that names the file by its
+//! checksum was made to agree. Computing the tables again finds them, and the sentence says where.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -128,7 +128,8 @@ fn only_the_log_knows() {
     .says(&["airing 2016-04-0", "events"]);
 }
 
-/// Moves one from a count of the ledger to another, from the commit on in which an airing with so many applied events settled.
+/// Moves one from a count of the ledger to another, from the commit on in which an airing with so many
+/// applied events settled.
 fn shift_ledger(forgery: &mut Forgery, from: &str, to: &str, applied: i64) {
     let mut since = false;
     for commit in &mut forgery.commits {

@@ -127,7 +127,8 @@ pub(crate) struct RunArgs {
     /// Read to where the partitions end now, settle all, and exit 0
     #[arg(long, help_heading = "Input")]
     pub(crate) until_end: bool,
-    /// Go on behind offsets that the broker has no more: the gap is recorded, and minutes that it may have changed are marked
+    /// Go on behind offsets that the broker has no more: the gap is recorded, and minutes that it may
+    /// have changed are marked
     #[arg(long, help_heading = "Input")]
     pub(crate) accept_gap: bool,
     /// Print the final ledger as JSON
@@ -337,7 +338,7 @@ pub(crate) struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    /// The same in the simulator's words; what is not asked for has the simulator's default.
+    /// The options of a simulation that these flags ask for; what none asks for has the simulator's default.
     pub(crate) fn options(&self) -> simulator::Options {
         simulator::Options {
             seed: self.seed,

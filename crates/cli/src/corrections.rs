@@ -1,11 +1,13 @@
-//! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why, when and by which commit.
+//! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why,
+//! when and by which commit.
 
-use crate::draw;
 use crate::stored::{ReadError, Stored};
-use crate::terminal::{self, Look, Paint};
+use crate::terminal;
+use audience::text as words;
 use audience::time::rfc3339;
 use audience::{MinuteRow, Ms};
 use exporter::{CorrectionRow, Table};
+use report::text::{Look, Paint, draw};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -30,7 +32,7 @@ pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(),
     if json {
         return Ok(terminal::print_json(&rows.iter().map(|row| as_json(row, &ids)).collect::<Vec<_>>())?);
     }
-    Ok(terminal::print(&told(&rows, &ids, Look::of_stdout()))?)
+    Ok(terminal::print(&told(&rows, &ids, terminal::look()))?)
 }
 
 fn as_json(row: &CorrectionRow, ids: &[Arc<str>]) -> Value {
@@ -75,9 +77,9 @@ fn told(rows: &[CorrectionRow], ids: &[Arc<str>], look: Look) -> String {
     for group in rows.chunk_by(|a, b| a.commit == b.commit) {
         let first = &group[0];
         let id = draw::cut(&draw::printable(&ids[first.broadcast as usize]), look.width.saturating_sub(36));
-        let at = draw::day_and_minute(first.corrected_at);
+        let at = words::day_and_minute(first.corrected_at);
         text += &format!("{}  corrected {at} by commit {}\n", look.paint(&id, Paint::Bold), first.commit);
-        text += &format!("{}: {} minutes moved\n", why(first), draw::count(group.len() as u64));
+        text += &format!("{}: {} minutes moved\n", why(first), words::count(group.len() as u64));
         text += &format!(
             "\n{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
             "Minute", "Peak", "Watch time", "Joins", "Gone", "Reach"
@@ -92,10 +94,10 @@ fn told(rows: &[CorrectionRow], ids: &[Arc<str>], look: Look) -> String {
 
 fn why(row: &CorrectionRow) -> String {
     let late = row.late_span.map(|(from, to)| {
-        let span = |at: Ms| format!("{} {}", draw::day(at), draw::second(at));
+        let span = |at: Ms| format!("{} {}", words::day(at), words::second(at));
         format!(
             "{} events that had come after it settled, of {} to {}",
-            draw::thousands(row.late_events),
+            words::thousands(row.late_events),
             span(from),
             span(to)
         )
@@ -112,11 +114,11 @@ fn line(row: &CorrectionRow) -> String {
     };
     let signed = |number: i64| match number {
         0 => "·".to_owned(),
-        more if more > 0 => format!("+{}", draw::thousands(more)),
-        less => format!("−{}", draw::thousands(less.saturating_neg())),
+        more if more > 0 => format!("+{}", words::thousands(more)),
+        less => format!("−{}", words::thousands(less.saturating_neg())),
     };
     let peak =
-        |side: &Option<MinuteRow>| side.as_ref().map_or("–".to_owned(), |row| draw::thousands(row.viewers_max));
+        |side: &Option<MinuteRow>| side.as_ref().map_or("–".to_owned(), |row| words::thousands(row.viewers_max));
     let watch = of(|row| row.viewer_ms);
     let seconds = match watch {
         0 => "·".to_owned(),
@@ -125,7 +127,7 @@ fn line(row: &CorrectionRow) -> String {
     };
     format!(
         "{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
-        draw::day_and_minute(row.minute_at),
+        words::day_and_minute(row.minute_at),
         format!("{} → {}", peak(&row.before), peak(&row.after)),
         seconds,
         signed(of(|row| row.joins)),

@@ -1,5 +1,6 @@
-//! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker into `run`, whose live curve is shown as
-//! it grows; then `run --until-end` settles it, `verify` checks it, and its curve is drawn.
+//! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker
+//! into `run`, whose live curve is shown as it grows; then `run --until-end` settles it, `verify` checks it,
+//! and its curve is drawn.
 
 use crate::args::{DemoArgs, OfRun};
 use crate::draw;
@@ -8,7 +9,7 @@ use crate::problem::Problem;
 use crate::run::{self, View};
 use crate::settings::{LogFormat, Settings};
 use crate::settling::lock;
-use crate::terminal::{self, Look};
+use crate::terminal;
 use crate::{show, verifier, verify};
 use aggregator::Live;
 use audience::Ms;
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 const TOPIC: &str = "audience";
 /// The embedded broker keeps 5 MiB a partition, and the night is some 100 MB.
 const PARTITIONS: usize = 32;
-/// The producer is at most so many records ahead of the reader in a partition: the embedded broker drops the oldest without a word.
+/// The producer is at most so many records ahead of the reader in a partition: the embedded broker drops
+/// the oldest without a word.
 const AHEAD: i64 = 10_000;
 /// How long the night takes here.
 const NIGHT_TAKES: Duration = Duration::from_secs(12);
@@ -41,8 +43,8 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
         )));
     }
     let done = play(args, &dir);
-    // What is left of a demo that could not be played is of no use. A reader of stdout that went away is no reason to take anything away, and
-    // what does not verify is evidence.
+    // What is left of a demo that could not be played is of no use. A reader of stdout that went away is no reason to
+    // take anything away, and what does not verify is evidence.
     if done.as_ref().is_err_and(|problem| matches!(problem.code, 2 | 3)) {
         let _ = std::fs::remove_dir_all(&dir);
     }
@@ -84,7 +86,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     )?;
     let verified = verifier::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID)?;
-    terminal::print(&format!("\n{}", verify::told(&verified, Look::of_stdout())))?;
+    terminal::print(&format!("\n{}", verify::told(&verified, terminal::look())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(
         "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \
@@ -229,7 +231,7 @@ struct Ticker {
 
 impl Ticker {
     fn new() -> Ticker {
-        let (is_terminal, width) = (std::io::stderr().is_terminal(), Look::of_stdout().width);
+        let (is_terminal, width) = (std::io::stderr().is_terminal(), terminal::look().width);
         Ticker { is_terminal, width, seen: Vec::new(), shown_at: Instant::now(), told: 0 }
     }
 

@@ -14,7 +14,7 @@ use crate::settings::{self, Settings};
 
 /// A command that takes settings.
 pub(crate) trait Taker {
-    /// Its name on the command line.
+    /// The command's name on the command line.
     const COMMAND: &'static str;
 }
 
@@ -33,7 +33,8 @@ impl<C: Taker> Flags<C> {
         settings::load(self.config.as_deref(), self.given.clone(), self.kafka.clone(), Settings::of)
     }
 
-    /// The same where the rules that nobody gives are those of a data directory, so that they cannot be checked against each other yet.
+    /// The effective settings where the rules that nobody gives are those of a data directory, so that they cannot be
+    /// checked against each other yet.
     pub(crate) fn load_unchecked(&self) -> Result<Settings, Problem> {
         settings::load(self.config.as_deref(), self.given.clone(), self.kafka.clone(), Settings::unchecked)
     }
@@ -43,7 +44,8 @@ impl<C: Taker> Flags<C> {
         Flags { config: None, given, kafka: Vec::new(), command: PhantomData }
     }
 
-    /// The effective settings of these flags over the defaults alone, whatever the environment says: a demo is the same everywhere.
+    /// The effective settings of these flags over the defaults alone, whatever the environment says: a demo
+    /// is the same everywhere.
     pub(crate) fn load_alone(&self) -> Result<Settings, Problem> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Settings::of(&Layers { flags: self.given.clone(), ..Layers::default() }, cores)
@@ -53,7 +55,7 @@ impl<C: Taker> Flags<C> {
         SETTINGS.iter().filter(|setting| setting.belongs_to(C::COMMAND))
     }
 
-    /// Only those who talk to brokers, or show what would be told to them.
+    /// Whether the command talks to brokers, or shows what would be told to them: only then it takes `--kafka`.
     fn takes_kafka() -> bool {
         matches!(C::COMMAND, "run" | "rejected" | "config")
     }

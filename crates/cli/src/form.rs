@@ -17,23 +17,23 @@ pub(crate) enum Form {
     Text,
     /// A duration in `least_ms..=most_ms`, or the word that stands for no limit.
     Duration {
-        /// ms, `>= 0`.
+        /// The shortest that is allowed, ms, `>= 0`.
         least_ms: Ms,
-        /// ms.
+        /// The longest that is allowed, ms.
         most_ms: Ms,
         /// `off` or `forever`, where the rule can be switched off.
         never: Option<&'static str>,
     },
     /// A size of `least` bytes or more.
     Size {
-        /// Bytes.
+        /// The smallest that is allowed, bytes.
         least: u64,
     },
     /// true or false.
     Bool,
     /// A number in `1..=most`, or `auto`.
     Count {
-        /// The greatest.
+        /// The greatest number that is allowed.
         most: usize,
     },
 }
@@ -41,9 +41,9 @@ pub(crate) enum Form {
 /// A setting as it was written somewhere, before its form was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
-    /// One value.
+    /// One word or text.
     Text(String),
-    /// Several.
+    /// Several words.
     List(Vec<String>),
 }
 
@@ -65,9 +65,9 @@ pub(crate) enum Value {
     Text(String),
     /// Words.
     List(Vec<String>),
-    /// ms; `None` for no limit.
+    /// A duration in ms; `None` for no limit.
     Duration(Option<Ms>),
-    /// Bytes.
+    /// A size in bytes.
     Size(u64),
     /// Yes or no.
     Bool(bool),

@@ -1,5 +1,5 @@
-//! A layer is one place that settings come from. There are four, and each goes over the one before: defaults, a file, the
-//! environment, flags. What is known of a value is where it came from.
+//! A layer is one place that settings come from. There are four, and each goes over the one before: defaults, a file,
+//! the environment, flags. What is known of a value is where it came from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,9 +17,9 @@ pub(crate) enum Origin {
     Default,
     /// A file.
     File {
-        /// As it was given.
+        /// The path of the file, as it was given.
         path: String,
-        /// From 1.
+        /// The line of the file, from 1.
         line: usize,
     },
     /// An environment variable, by its name.
@@ -55,20 +55,20 @@ pub(crate) struct Layers {
 /// A setting with its value and where that came from.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Which.
+    /// The setting that has the value.
     pub(crate) setting: &'static Setting,
-    /// Its value, in the setting's form.
+    /// The value, in the setting's form.
     pub(crate) value: Value,
-    /// Where that came from.
+    /// Where the value came from.
     pub(crate) origin: Origin,
 }
 
 /// Every setting in the table's order, and librdkafka's properties by their name.
 #[derive(Clone, Debug)]
 pub(crate) struct Merged {
-    /// As many as there are settings.
+    /// One entry a setting, in the order of the table.
     pub(crate) entries: Vec<Entry>,
-    /// Property, value, origin.
+    /// The value and the origin of each property.
     pub(crate) kafka: BTreeMap<String, (String, Origin)>,
 }
 
@@ -81,7 +81,8 @@ struct Written {
 }
 
 impl Layers {
-    /// Merges the layers and checks each value that counts. The problem is one of usage and lists all that is wrong, a line each.
+    /// Merges the layers and checks each value that counts. The problem is one of usage and lists all
+    /// that is wrong, a line each.
     pub(crate) fn merge(&self) -> Result<Merged, Problem> {
         let mut written = Written::default();
         if let Some((path, text)) = &self.file {

@@ -8,15 +8,18 @@ use clap::FromArgMatches;
 use crate::args::{Arguments, Command};
 use crate::problem::Problem;
 
-mod airings;
+pub(crate) use audience::duration;
+/// Numbers and texts as people read them.
+pub(crate) mod draw {
+    pub(crate) use audience::text::*;
+    pub(crate) use report::text::draw::*;
+}
+
 mod args;
 mod config;
 mod corrections;
-mod curve;
 mod demo;
 mod directory;
-mod draw;
-mod duration;
 mod flags;
 mod form;
 mod layers;

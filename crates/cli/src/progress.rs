@@ -31,7 +31,7 @@ impl Progress {
         Progress { bar }
     }
 
-    /// So many bytes in all are done.
+    /// Moves the bar to `bytes`, of all that there are to read.
     pub(crate) fn reach(&self, bytes: u64) {
         self.bar.set_position(bytes);
     }

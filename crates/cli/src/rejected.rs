@@ -1,5 +1,5 @@
-//! `jauge rejected`: which events could not be used, why, and an example of each; their bytes to correct; and the way back into a topic
-//! for what can be used now.
+//! `jauge rejected`: which events could not be used, why, and an example of each; their bytes to correct; and the way
+//! back into a topic for what can be used now.
 
 use crate::args::RejectedArgs;
 use crate::directory;
@@ -48,7 +48,7 @@ struct Group {
     count: u64,
     first_at: Ms,
     last_at: Ms,
-    /// The newest: what is still sent today.
+    /// The newest of these events: what is still sent today.
     example: RejectedRow,
 }
 
@@ -184,8 +184,8 @@ impl Sender<'_> {
     }
 }
 
-/// The key that the contract asks of producers: the viewer, so that all events of one lie in one partition. What has no viewer goes by its
-/// broadcast.
+/// The key that the contract asks of producers: the viewer, so that all events of one lie in one partition. What has no
+/// viewer goes by its broadcast.
 fn key_of(line: &[u8]) -> String {
     #[derive(Default, serde::Deserialize)]
     struct Ids {
@@ -223,7 +223,7 @@ fn send(args: &RejectedArgs, settings: &Settings, topic: &str) -> Result<(), Pro
     Ok(())
 }
 
-/// Each line of a file, or of stdin, that is not blank.
+/// Gives `take` each line of a file, or of stdin, that is not blank.
 fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
     let refused = |error: std::io::Error| Problem::world(format!("{} cannot be read: {error}.", path.display()));
     let mut lines: Box<dyn BufRead> = match path.to_str() {

@@ -1,5 +1,5 @@
-//! A setting: something an operator may choose. One table of them drives flags, environment, file, `jauge config`, the example
-//! files and the man pages, so that they agree.
+//! A setting: something an operator may choose. One table of them drives flags, environment, file, `jauge config`, the
+//! example files and the man pages, so that they agree.
 
 use crate::form::Form;
 
@@ -8,7 +8,7 @@ use crate::form::Form;
 pub(crate) struct Setting {
     /// The name in a file; a flag has dashes, a variable capitals and `JAUGE_` before it.
     pub(crate) name: &'static str,
-    /// As it would be written in a file without its quotes; empty where nothing is set.
+    /// The default as it would be written in a file, without quotes; empty where nothing is set.
     pub(crate) default: &'static str,
     /// What may be written.
     pub(crate) form: Form,

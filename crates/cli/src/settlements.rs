@@ -1,5 +1,5 @@
-//! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits together say. An
-//! operator's settling takes the place of those before it.
+//! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits
+//! together say. An operator's settling takes the place of those before it.
 
 use crate::problem::Problem;
 use aggregator::Rules;
@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settlement {
-    /// The commit that says so.
+    /// The commit that says what settled.
     pub(crate) commit: u64,
     pub(crate) from: Ms,
     pub(crate) frontier: Ms,
     pub(crate) read_to: i64,
     pub(crate) rules: Rules,
-    /// In the order of time.
+    /// What settled, in the order of time.
     pub(crate) airings: Vec<Told>,
 }
 
@@ -24,9 +24,9 @@ pub(crate) struct Settlement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Told {
     pub(crate) frontier: Ms,
-    /// `None` where it leaves no row.
+    /// When the airing began; `None` where it leaves no row.
     pub(crate) airing_at: Option<Ms>,
-    /// Applied, repeated, orphaned.
+    /// Events applied, repeated, orphaned.
     pub(crate) tally: [u64; 3],
 }
 
@@ -42,9 +42,9 @@ pub(crate) struct Settling {
 /// What is settled of one broadcast.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
-    /// In the order of time.
+    /// What is settled now, in the order of time.
     pub(crate) settlements: Vec<Settlement>,
-    /// Each that ever was, in the order of the commits.
+    /// Every settlement that there ever was, in the order of the commits.
     history: Vec<Settling>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Settlements {
 }
 
 impl Settlements {
-    /// Reads those of the broadcasts `ids` from all commits.
+    /// Reads the settlements of the broadcasts `ids` from all commits.
     pub(crate) fn of(store: &Store, chain: &Chain, ids: BTreeSet<String>) -> Result<Settlements, Problem> {
         let mut settlements = Settlements { only: Some(ids), ..Settlements::default() };
         for manifest in read_manifests(store, chain.writer(), 1..=chain.number()) {
@@ -91,7 +91,7 @@ impl Settlements {
         }
     }
 
-    /// Each broadcast with what is settled of it.
+    /// All broadcasts, each with what is settled of it.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &Line)> {
         self.lines.iter().map(|(id, line)| (id.as_str(), line))
     }
@@ -101,8 +101,8 @@ impl Settlements {
         self.lines.get(id)
     }
 
-    /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled before it can no longer
-    /// be computed again.
+    /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled
+    /// before it can no longer be computed again.
     pub(crate) fn whole_from(&self, id: &str) -> Ms {
         let (Some(horizon), Some(line)) = (self.horizon, self.lines.get(id)) else { return Ms::MIN };
         let dropped = line.history.iter().rfind(|one| one.commit <= horizon).map_or(Ms::MIN, |one| one.frontier);
@@ -184,7 +184,7 @@ mod tests {
         settlements
     }
 
-    /// As it is read from a file.
+    /// A manifest without a settlement, as it is read from a file.
     fn manifest(number: u64) -> Manifest {
         let draft = Draft::first(CommitKind::Run, 0);
         serde_json::from_value(serde_json::json!({

@@ -1,17 +1,17 @@
 //! `jauge show`: the airings of a data directory, those not settled yet computed from the log and marked provisional; or one curve.
 
-use crate::airings::{self, AiringLine};
 use crate::args::ShowArgs;
 use crate::corrections;
-use crate::curve;
 use crate::operator;
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
 use crate::stored::{ReadError, Stored};
-use crate::terminal::{self, Look};
+use crate::terminal;
 use audience::time::rfc3339;
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::Table;
+use report::AiringLine;
+use report::text::{airings, curve};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
 }
 
 fn print(shown: &Shown, args: &ShowArgs) -> Result<(), Problem> {
-    let look = Look::of_stdout();
+    let look = terminal::look();
     match &args.broadcast {
         None if args.json => terminal::print_json(&shown.lines().map(|one| one.line.as_json()).collect::<Vec<_>>()),
         None => {
@@ -46,7 +46,7 @@ fn print(shown: &Shown, args: &ShowArgs) -> Result<(), Problem> {
         Some(id) => {
             let one = shown.pick(id, args.airing.as_deref())?;
             if args.json {
-                terminal::print_json(&one.as_json())
+                terminal::print_json(&one.line.as_json_with(&one.minutes))
             } else {
                 terminal::print(&curve::airing(&one.line, &one.retweets, look))
             }
@@ -67,7 +67,7 @@ fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> 
 pub(crate) fn curve_of(dir: &Path, id: &str) -> Result<(), Problem> {
     let shown = Shown::load(Stored::open(dir)?, Some(id))?;
     let one = shown.pick(id, None)?;
-    terminal::print(&curve::airing(&one.line, &one.retweets, Look::of_stdout()))
+    terminal::print(&curve::airing(&one.line, &one.retweets, terminal::look()))
 }
 
 /// One airing with its curve.
@@ -76,33 +76,6 @@ struct One {
     line: AiringLine,
     minutes: Vec<MinuteRow>,
     retweets: Vec<Ms>,
-}
-
-impl One {
-    fn as_json(&self) -> serde_json::Value {
-        let minutes = self.minutes.iter().map(|row| {
-            serde_json::json!({
-                "minute_at": rfc3339(row.minute_at),
-                "viewers_start": row.viewers_start,
-                "viewers_end": row.viewers_end,
-                "viewers_max": row.viewers_max,
-                "viewers_max_at": rfc3339(row.viewers_max_at),
-                "viewers_min": row.viewers_min,
-                "viewers_mean": row.viewers_mean(),
-                "viewer_ms": row.viewer_ms,
-                "joins": row.joins,
-                "leaves": row.leaves,
-                "lapses": row.lapses,
-                "new_viewers": row.new_viewers,
-                "retweets": row.retweets,
-                "retweet_followers": row.retweet_followers,
-                "complete": row.complete,
-            })
-        });
-        let mut json = self.line.as_json();
-        json["minutes"] = minutes.collect();
-        json
-    }
 }
 
 /// What there is to show, by (broadcast_id, airing_at).
@@ -198,30 +171,11 @@ impl Found {
             let retweets =
                 self.retweets.iter().filter(|one| (one.broadcast, one.airing_at) == (row.broadcast, row.airing_at));
             let id = Arc::clone(&ids[row.broadcast as usize]);
-            let line = line(&id, &row, &minutes, provisional);
+            let line = AiringLine::of(&id, &row, &minutes, provisional);
             let one = One { line, minutes, retweets: retweets.map(|one| one.retweeted_at).collect() };
             shown.airings.insert((id, row.airing_at), one);
         }
         shown
-    }
-}
-
-fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> AiringLine {
-    AiringLine {
-        broadcast_id: id.to_owned(),
-        airing_at: row.airing_at,
-        airtime_ms: row.airtime_ms,
-        sessions: row.sessions,
-        reach: row.reach,
-        viewers_max: row.viewers_max,
-        viewers_max_at: row.viewers_max_at,
-        viewers_mean: row.viewers_mean(),
-        viewer_ms: row.viewer_ms,
-        retweets: row.retweets,
-        // There are no gaps in it; a table that is not kept leaves it empty.
-        minutes: minutes.iter().map(|minute| minute.viewers_max).collect(),
-        incomplete: (0..).zip(minutes).filter(|(_, minute)| !minute.complete).map(|(place, _)| place).collect(),
-        provisional,
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A topic that is there needs no right to make one.
+/// Makes the topic where it is missing: where it is there, no right to make one is needed.
 fn find_or_create(brokers: &str, topic: &str, partitions: i32) -> Result<(), Problem> {
     match Kafka::connect(KafkaOptions::new(brokers, &[topic])) {
         Ok(_) => Ok(()),
@@ -96,7 +96,8 @@ fn line(out: &mut impl Write, arrival: &Arrival) -> io::Result<()> {
     out.write_all(&bytes)
 }
 
-/// One record, keyed as the contract asks. Its record time is when it is sent: a broker's retention goes by that, and the night is long ago.
+/// One record, keyed as the contract asks. Its record time is when it is sent: a broker's retention goes by that,
+/// and the night is long ago.
 fn produce(producer: &Producer, topic: &str, arrival: &Arrival) -> Result<(), Problem> {
     let mut value = Vec::with_capacity(192);
     arrival.event.write_json(&mut value);
@@ -112,7 +113,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Problem {
     Problem::world(format!("{} cannot be written: {error}.", path.display()))
 }
 
-/// So many events a second, or as fast as they can be made.
+/// The pace of the simulation: `rate` events a second, or as fast as they can be made.
 struct Pace {
     rate: Option<f64>,
     began: Instant,

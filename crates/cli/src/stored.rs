@@ -3,13 +3,13 @@
 
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
-use audience::{Ms, fingerprint};
+use audience::{Ms, Names, fingerprint};
 use exporter::{
     Chain, ChainError, FileEntry, Ledger, LoggedEvent, Lost, Manifest, Store, StoreError, StoredFile, Table,
     TableError, TableFile, read_manifests, refuse_data,
 };
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,32 +24,6 @@ pub(crate) struct Stored {
     only: Option<String>,
     broadcasts: RefCell<Names>,
     sources: RefCell<Names>,
-}
-
-/// Numbers for names, in the order in which they are met.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    numbers: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
-}
-
-impl Names {
-    /// The number of a name; a new one where it has none.
-    pub(crate) fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let name: Arc<str> = Arc::from(name);
-        self.numbers.insert(Arc::clone(&name), number);
-        self.names.push(name);
-        number
-    }
-
-    /// The names, by number.
-    pub(crate) fn list(&self) -> &[Arc<str>] {
-        &self.names
-    }
 }
 
 /// Why a directory could not be read.
@@ -312,12 +286,12 @@ impl Stored {
 
     /// The names of the sources met so far, by number.
     pub(crate) fn sources(&self) -> Vec<Arc<str>> {
-        self.sources.borrow().names.clone()
+        self.sources.borrow().list().to_vec()
     }
 
     /// The ids of the broadcasts met so far, by number.
     pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
-        self.broadcasts.borrow().names.clone()
+        self.broadcasts.borrow().list().to_vec()
     }
 }
 

@@ -1,11 +1,12 @@
 //! `jauge verify`: what the verifier found in a data directory, in words or as JSON.
 
 use crate::args::VerifyArgs;
-use crate::draw;
 use crate::problem::Problem;
-use crate::terminal::{self, Look};
+use crate::terminal;
 use crate::verifier::{self, Verified};
+use audience::text as words;
 use exporter::Ledger;
+use report::text::{Look, draw};
 
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
@@ -13,7 +14,7 @@ pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
     if args.json {
         terminal::print_json(&as_json(&verified))
     } else {
-        terminal::print(&told(&verified, Look::of_stdout()))
+        terminal::print(&told(&verified, terminal::look()))
     }
 }
 
@@ -35,7 +36,7 @@ fn as_json(verified: &Verified) -> serde_json::Value {
 
 /// For people: a paragraph a subject.
 pub(crate) fn told(verified: &Verified, look: Look) -> String {
-    let n = draw::count;
+    let n = words::count;
     let Ledger { read, rejected, applied, repeated, orphaned, after_settle, not_yet_settled, .. } = verified.ledger;
     let rows: Vec<String> = verified.chain.rows.iter().map(|(table, rows)| format!("{table} {}", n(*rows))).collect();
     let again = match verified.events {

@@ -1,5 +1,5 @@
-//! Other object stores than S3: the same commands on `az://` against Azurite, and on `gs://` against the stub, which takes Google's condition, too.
-//! Two writers in each, for everything rests on a name being given once.
+//! Other object stores than S3: the same commands on `az://` against Azurite, and on `gs://` against the stub, which
+//! takes Google's condition, too. Two writers in each, for everything rests on a name being given once.
 
 use std::fs;
 use std::process::Command;

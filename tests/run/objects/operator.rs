@@ -52,7 +52,8 @@ fn tables(endpoint: &Endpoint, prefix: &str) -> (Tables, BTreeSet<String>, BTree
     (data_directory::read(copy.path()), column("sessions", "viewer"), column("rejected", "payload"))
 }
 
-/// A settled directory of two viewers' stay, with three rejected events, one of them of the broadcast `b` and one that tells of no broadcast.
+/// A settled directory of two viewers' stay, with three rejected events, one of them of the broadcast `b` and one
+/// that tells of no broadcast.
 fn settled(endpoint: &Endpoint, topic: &Topic, prefix: &str, keys: &Path) {
     topic.send_events(&[join("a", 0), leave("a", MINUTE)]);
     for value in [BAD, OTHERS, "no JSON"] {

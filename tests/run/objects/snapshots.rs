@@ -1,5 +1,5 @@
-//! Snapshots in an object store: a killed run goes on from the one that is kept there, an older one is removed, and one that is gone or damaged
-//! is said and made again.
+//! Snapshots in an object store: a killed run goes on from the one that is kept there, an older one is removed, and one
+//! that is gone or damaged is said and made again.
 
 use super::{OFTEN, command, expect, until_end, url};
 use crate::run::signals::crowd;

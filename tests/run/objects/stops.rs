@@ -1,5 +1,5 @@
-//! Stopped while a commit is undecided: the store is silent, refuses, or has done what it does not answer. A stop takes no longer than who asked
-//! for it waits, says how it is, and nothing is lost or there twice after the next start.
+//! Stopped while a commit is undecided: the store is silent, refuses, or has done what it does not answer. A stop takes
+//! no longer than who asked for it waits, says how it is, and nothing is lost or there twice after the next start.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ fn commits(method: &str, target: &str) -> bool {
     method == "PUT" && target.contains("/commits/")
 }
 
-/// Stops a run whose requests of a kind go wrong in this way, and expects this exit code; then starts again under a clear sky.
+/// Stops a run whose requests of a kind go wrong in this way, and expects this exit code; then starts
+/// again under a clear sky.
 fn stopped(fault: Fault, is_it: fn(&str, &str) -> bool, code: i32) -> String {
     let context = format!("{fault:?}");
     let stub = Stub::start();

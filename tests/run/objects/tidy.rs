@@ -1,5 +1,5 @@
-//! Housekeeping in an object store: files merged and what is too old dropped, killed in between, beside readers who never see a row twice; and
-//! what a crash leaves there.
+//! Housekeeping in an object store: files merged and what is too old dropped, killed in between, beside readers who
+//! never see a row twice; and what a crash leaves there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,8 +27,8 @@ fn manifests(endpoint: &Endpoint, prefix: &str) -> Vec<Value> {
     keys.iter().map(|key| serde_json::from_slice(&endpoint.object(key).unwrap()).unwrap()).collect()
 }
 
-/// Rows of `events` as a stranger finds them: the list of files from `show`, each of them fetched. Where one is gone, for it was merged
-/// meanwhile, the list is taken anew.
+/// Rows of `events` as a stranger finds them: the list of files from `show`, each of them fetched. Where one is gone,
+/// for it was merged meanwhile, the list is taken anew.
 fn places(endpoint: &Endpoint, prefix: &str) -> Vec<(i32, i64)> {
     let url = url(prefix);
     wait_until("a whole list of files", SOON, || {
@@ -104,13 +104,15 @@ fn what_is_too_old_goes_and_a_kill_in_between_changes_nothing() {
     let drops = |method: &str, target: &str, body: &[u8]| {
         method == "PUT" && target.contains("/commits/") && String::from_utf8_lossy(body).contains("\"dropped\":{\"")
     };
-    // Killed before what is dropped is said, when it is said and that was not heard, and before the first file is removed.
+    // Killed before what is dropped is said, when it is said and that was not heard, and before the
+    // first file is removed.
     too_old(Fault::CutBefore, &library, drops);
     too_old(Fault::SilentAfter, &library, drops);
     too_old(Fault::Silent, &library, |method, target, _| method == "DELETE" || target.contains("?delete"));
 }
 
-/// Events, live minutes and rejected events of three days ago go, though the process is killed at a request that goes wrong.
+/// Events, live minutes and rejected events of three days ago go, though the process is killed at a
+/// request that goes wrong.
 fn too_old(fault: Fault, library: &Path, is_it: fn(&str, &str, &[u8]) -> bool) {
     let context = format!("{fault:?}");
     let stub = Stub::start();
@@ -196,7 +198,8 @@ fn what_a_crash_left_goes_at_the_next_start_and_what_others_may_yet_name_stays()
     let [left] = &left[..] else { panic!("{left:?}") };
     assert!(endpoint.jauge(["verify", &url(prefix)]).exits(0).stdout.contains("No commit names"));
 
-    // What a newer owner has begun: it will have taken over, with a commit of a higher number than any that we make here.
+    // What a newer owner has begun: it will have taken over, with a commit of a higher number than
+    // any that we make here.
     let number = endpoint.newest_manifest(prefix).unwrap()["number"].as_u64().unwrap();
     let file = |number: u64| format!("left/events/writer=main/{number:020}-{:032x}-0000.parquet", 7);
     let (newer, older) = (file(number + 1_000), file(number));

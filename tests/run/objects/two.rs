@@ -1,4 +1,5 @@
-//! Two runs on one directory in an object store, where no lock keeps them apart: one stops with a sentence, and the tables are exact.
+//! Two runs on one directory in an object store, where no lock keeps them apart: one stops with a sentence,
+//! and the tables are exact.
 
 use std::fs;
 use std::path::{Path, PathBuf};

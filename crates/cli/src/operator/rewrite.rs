@@ -1,7 +1,8 @@
 //! The rewriting of settled tables: the rows of one broadcast taken out of the files that hold them, those of others written anew as they were.
 
 use crate::problem::Problem;
-use crate::stored::{Names, open_table};
+use crate::stored::open_table;
+use audience::Names;
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
 use exporter::{

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::settlements::{Line, Settlements};
 use crate::stored::open_table;
 use audience::time::minute_of;
-use audience::{Details, Ms, fingerprint};
+use audience::{Details, Ms, Names, fingerprint};
 use exporter::{FileEntry, LoggedEvent, ON_TIME, StoredFile, Table, TableFile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,20 +159,13 @@ pub(super) fn rows_of(
     file: TableFile<StoredFile>,
     mut take: impl FnMut(&LoggedEvent, &str, &Details),
 ) -> Result<(), Problem> {
-    let topics = std::cell::RefCell::new(Vec::<String>::new());
-    let source = |name: &str| {
-        let mut topics = topics.borrow_mut();
-        let place = topics.iter().position(|known| known == name).unwrap_or_else(|| {
-            topics.push(name.to_owned());
-            topics.len() - 1
-        });
-        u32::try_from(place).unwrap_or(u32::MAX)
-    };
+    let topics = std::cell::RefCell::new(Names::default());
+    let source = |name: &str| topics.borrow_mut().number(name);
     let number = |id: &str| started.registry.place(id);
     for batch in file.events(number, source, fingerprint)? {
         let (rows, details) = batch?;
         let topics = topics.borrow();
-        rows.iter().for_each(|row| take(row, &topics[row.source as usize], &details));
+        rows.iter().for_each(|row| take(row, &topics.list()[row.source as usize], &details));
     }
     Ok(())
 }

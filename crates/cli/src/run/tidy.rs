@@ -333,7 +333,7 @@ impl Job {
 
     /// Live minutes of a file that lie before their frontier; the others are written anew.
     fn old_minutes(&self, file: &FileEntry, frontiers: &BTreeMap<String, Ms>) -> Result<u64, Problem> {
-        let names = std::cell::RefCell::new(crate::stored::Names::default());
+        let names = std::cell::RefCell::new(audience::Names::default());
         let mut staying: Vec<MinuteRow> = Vec::new();
         let opened = open_table(&self.store, Table::Live, file)?;
         let passport = opened.passport().clone();

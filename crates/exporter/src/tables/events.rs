@@ -9,7 +9,7 @@ use super::read::{Batch, TableFile};
 use super::retweets::Said;
 use super::{Table, TableError};
 use audience::time::{TS_END, TS_MIN};
-use audience::{Detail, Details, Event, Kind, Ms, NO_DETAIL};
+use audience::{Detail, Details, Event, Kind, Ms, NO_DETAIL, Names};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;
 
@@ -109,19 +109,10 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     /// The events as they lie in the file, in batches of a few, each with its strings and with the ids and the sources that its rows number.
     pub(super) fn logged(self) -> Result<impl Iterator<Item = Result<Raw, TableError>>, TableError> {
         self.by(RAW_ROWS).batches(&[Table::Events], |batch| {
-            let (mut ids, mut sources) = (Vec::<Arc<str>>::new(), Vec::<Arc<str>>::new());
-            let place = |names: &mut Vec<Arc<str>>, name: &str| {
-                let known = names.iter().rposition(|known| **known == *name);
-                let place = known.unwrap_or_else(|| {
-                    names.push(Arc::from(name));
-                    names.len() - 1
-                });
-                u32::try_from(place).unwrap_or(u32::MAX)
-            };
-            let number = &mut |id: &str| place(&mut ids, id);
-            let (rows, details) =
-                decode(batch, number, &mut |name: &str| place(&mut sources, name), audience::fingerprint)?;
-            Ok((rows, details, ids, sources))
+            let (mut ids, mut sources) = (Names::default(), Names::default());
+            let number = &mut |id: &str| ids.number(id);
+            let (rows, details) = decode(batch, number, &mut |name: &str| sources.number(name), audience::fingerprint)?;
+            Ok((rows, details, ids.into_list(), sources.into_list()))
         })
     }
 

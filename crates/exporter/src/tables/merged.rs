@@ -2,35 +2,14 @@
 //! thousand events of each file at a time.
 
 use super::{LoggedEvent, Passport, Rows, Table, TableError, TableFile, TableWriter};
-use audience::Details;
+use audience::{Details, Names};
 use parquet::file::reader::ChunkReader;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
 /// Events that go into the new file at a time.
 const BATCH: usize = 4 << 10;
-
-/// Numbers for names.
-#[derive(Default)]
-struct Names {
-    numbers: HashMap<Arc<str>, u32>,
-    list: Vec<Arc<str>>,
-}
-
-impl Names {
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        let name: Arc<str> = Arc::from(name);
-        self.numbers.insert(Arc::clone(&name), number);
-        self.list.push(name);
-        number
-    }
-}
 
 /// Writes the events of `files` for which `keep` (given the broadcast's id) holds to one file. `create` is asked for its output when there is
 /// a first event. Gives the output, if any, and how many events went into it. `go_on` is asked now and then; where it does not hold, there
@@ -57,7 +36,7 @@ pub fn merge_logs<R: ChunkReader + 'static, W: Write + Send, E: From<TableError>
     let mut writer: Option<TableWriter<W>> = None;
     let (mut batch, mut strings, mut count) = (Vec::with_capacity(BATCH), Details::new(), 0);
     loop {
-        let least = least(&pieces, &broadcasts.list);
+        let least = least(&pieces, broadcasts.list());
         if batch.len() == BATCH || least.is_none() && !batch.is_empty() {
             if !go_on() {
                 return Ok(None);
@@ -67,7 +46,7 @@ pub fn merge_logs<R: ChunkReader + 'static, W: Write + Send, E: From<TableError>
                 (none, Some(create)) => none.insert(TableWriter::new(Table::Events, passport, create()?)?),
                 (None, None) => return Err(TableError::bug(Table::Events, "a merge began twice").into()),
             };
-            writer.push(Rows::Events(&batch, &strings, &sources.list), &broadcasts.list)?;
+            writer.push(Rows::Events(&batch, &strings, sources.list()), broadcasts.list())?;
             count += batch.len() as u64;
             batch.clear();
             strings.clear();
@@ -75,7 +54,7 @@ pub fn merge_logs<R: ChunkReader + 'static, W: Write + Send, E: From<TableError>
         let Some(least) = least else { break };
         let piece = &mut pieces[least];
         let row = piece.rows[piece.at];
-        if keep(&broadcasts.list[row.event.broadcast as usize], &row) {
+        if keep(&broadcasts.list()[row.event.broadcast as usize], &row) {
             batch.push(LoggedEvent { event: strings.adopt(row.event, &piece.details), ..row });
         }
         piece.at += 1;

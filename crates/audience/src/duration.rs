@@ -1,15 +1,19 @@
-//! A duration as people write it: a whole number and its unit, `250ms`, `30s`, `10min`, `6h`, `30d`. Inside it is milliseconds.
+//! A duration as people write it: a whole number and its unit, `250ms`, `30s`, `10min`, `6h`, `30d`. Inside it is
+//! milliseconds.
 
-use audience::Ms;
+use crate::Ms;
 
 /// Unit and its milliseconds, from the smallest.
 const UNITS: [(&str, Ms); 5] = [("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// What a duration may look like, for messages.
-pub(crate) const FORM: &str = "a whole number and its unit (250ms, 30s, 10min, 6h, 30d)";
+pub const FORM: &str = "a whole number and its unit (250ms, 30s, 10min, 6h, 30d)";
 
-/// Milliseconds of `text`, `>= 0`; the error says what is wrong with it, as the rest of a sentence.
-pub(crate) fn parse(text: &str) -> Result<Ms, String> {
+/// Milliseconds of `text`, `>= 0`.
+///
+/// # Errors
+/// What is wrong with `text`, as the rest of a sentence.
+pub fn parse(text: &str) -> Result<Ms, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {
@@ -30,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<Ms, String> {
 }
 
 /// The shortest way to write `ms` exactly; [`parse`] gives it back. `ms >= 0`.
-pub(crate) fn write(ms: Ms) -> String {
+pub fn write(ms: Ms) -> String {
     if ms == 0 {
         return "0s".to_owned();
     }

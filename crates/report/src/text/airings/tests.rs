@@ -1,6 +1,8 @@
 //! The table as it is printed, drawn.
 
 use super::*;
+use crate::airing::NOT_COMPLETE;
+use serde_json::{Value as Json, json};
 
 fn lines() -> [AiringLine; 3] {
     let night = AiringLine {
@@ -123,6 +125,21 @@ fn the_terms_are_defined_below() {
 fn colour_is_only_where_it_is_wanted() {
     assert!(!table(&lines(), Look::plain(80)).contains('\x1b'));
     assert!(table(&lines(), Look { width: 80, colour: true }).contains("\x1b[1m"));
+}
+
+#[test]
+fn colour_goes_over_the_whole_cell_and_not_where_there_is_none() {
+    let drawn = table(&lines()[..1], Look { width: 80, colour: true });
+    let head: Vec<&str> = drawn.lines().take(4).collect();
+    let rule = "─".repeat(69);
+    let expect = [
+        "\x1b[1mBroadcast        \x1b[0m \x1b[1mCurve   \x1b[0m \x1b[1m       Peak \x1b[0m \x1b[1m     AMA \x1b[0m \
+         \x1b[1m  Reach \x1b[0m \x1b[1mWatch time\x1b[0m",
+        &rule,
+        "gala-2026         \x1b[38;5;6m▁▂▄▆█▃▁ \x1b[39m \x1b[1m     81,220 \x1b[0m 40,612.4  310,020   212,538 h",
+        "2026-03-14 19:31           \x1b[1mat 23:13:20 \x1b[0m",
+    ];
+    assert_eq!(head, expect);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Curves as they are printed, drawn.
 
 use super::*;
+use crate::airing::PROVISIONAL;
 
-/// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its greatest minutes, 5.678 s in.
+/// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its
+/// greatest minutes, 5.678 s in.
 fn line(minutes: &[i64]) -> AiringLine {
     let airing_at = 1_773_516_660_000;
     let viewers_max = minutes.iter().copied().max().unwrap_or(0);
@@ -149,7 +151,7 @@ fn the_head_has_the_numbers_and_the_foot_their_definitions() {
         ),
         "{drawn}"
     );
-    for (term, definition) in airings::TERMS.iter().chain([&airings::PROVISIONAL]) {
+    for (term, definition) in TERMS.iter().chain([&PROVISIONAL]) {
         let words = drawn.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(&format!("{term} {definition}")), "no {term}:\n{drawn}");
     }

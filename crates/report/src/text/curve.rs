@@ -1,11 +1,12 @@
-//! The curve of one airing, drawn with blocks: concurrent viewers upwards, time to the right, the peak marked where it was first
-//! reached, and the retweets as ticks on the axis of time.
+//! The curve of one airing, drawn with blocks: concurrent viewers upwards, time to the right, the peak marked where it
+//! was first reached, and the retweets as ticks on the axis of time.
 
+use audience::text as words;
 use audience::{MINUTE_MS, Ms, time};
 
-use crate::airings::{self, AiringLine};
-use crate::draw::{self, EIGHTHS};
-use crate::terminal::{Look, Paint};
+use super::draw::{self, EIGHTHS};
+use super::{Look, Paint, airings};
+use crate::airing::{AiringLine, TERMS};
 
 /// Rows of the curve: four steps of three.
 const STEPS: usize = 4;
@@ -21,10 +22,11 @@ const INCOMPLETE: char = '░';
 /// Times are written at these distances, minutes.
 const DISTANCES: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 40_320];
 
-/// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed. `retweeted_at` in any order.
-pub(crate) fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
+/// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed.
+/// `retweeted_at` in any order.
+pub fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
     let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(48).max(16));
-    let at = draw::day_and_minute(line.airing_at);
+    let at = words::day_and_minute(line.airing_at);
     let marks = line.marks();
     let said: String = marks.iter().map(|(mark, _)| look.paint(&format!("  {mark}"), Paint::Warning)).collect();
     let mut text = format!("{}  {at}{said}\n", look.paint(&id, Paint::Bold));
@@ -32,19 +34,19 @@ pub(crate) fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> Stri
         text.push_str(&format!("{}\n", part.replace('\u{a0}', " ")));
     }
     let plot = Plot::of(line, look.width);
-    let notes = airings::footnote(airings::TERMS, &marks, look);
+    let notes = airings::footnote(TERMS, &marks, look);
     format!("{text}\n{}\n{notes}", plot.draw(line, retweeted_at, look))
 }
 
 /// The numbers in one paragraph; what belongs together is held by no-break spaces.
 fn numbers(line: &AiringLine) -> String {
-    let peak = line.viewers_max_at.map(|at| format!(" at {}", draw::second(at))).unwrap_or_default();
-    let mut parts = vec![format!("Peak {}{peak}", draw::thousands(line.viewers_max))];
-    parts.extend(line.viewers_mean.map(|mean| format!("AMA {}", draw::decimal(mean, 1))));
-    parts.extend(line.airtime_ms.map(|ms| format!("airtime {}", draw::span(ms))));
-    parts.push(format!("reach {}", draw::thousands(line.reach)));
-    parts.push(format!("sessions {}", draw::thousands(line.sessions)));
-    parts.push(format!("watch time {}", draw::hours(line.viewer_ms)));
+    let peak = line.viewers_max_at.map(|at| format!(" at {}", words::second(at))).unwrap_or_default();
+    let mut parts = vec![format!("Peak {}{peak}", words::thousands(line.viewers_max))];
+    parts.extend(line.viewers_mean.map(|mean| format!("AMA {}", words::decimal(mean, 1))));
+    parts.extend(line.airtime_ms.map(|ms| format!("airtime {}", words::span(ms))));
+    parts.push(format!("reach {}", words::thousands(line.reach)));
+    parts.push(format!("sessions {}", words::thousands(line.sessions)));
+    parts.push(format!("watch time {}", words::hours(line.viewer_ms)));
     let parts: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
     parts.join(" · ").replace(" ·", "\u{a0}·")
 }
@@ -55,7 +57,7 @@ struct Plot {
     columns: Vec<i64>,
     /// Minutes drawn, `>= 1`.
     minutes: usize,
-    /// Start of the first one.
+    /// Start of the first minute.
     start: Ms,
     /// Value of one step of the vertical axis, `>= 1`.
     step: i64,
@@ -67,7 +69,7 @@ impl Plot {
     fn of(line: &AiringLine, width: usize) -> Plot {
         let values = if line.minutes.is_empty() { &[0][..] } else { &line.minutes };
         let step = step_for(line.viewers_max.max(values.iter().copied().max().unwrap_or(0)));
-        let margin = draw::thousands(full(step)).len();
+        let margin = words::thousands(full(step)).len();
         let room = width.saturating_sub(margin + 2).max(1);
         let columns = match room / values.len() {
             0 => draw::squeeze(values, room),
@@ -124,7 +126,7 @@ impl Plot {
     fn peak_mark(&self, viewers: i64, at: Ms) -> Option<(usize, usize, String)> {
         let column = self.column_at(at)?;
         let row = draw::filled(viewers, full(self.step), ROWS * 8).div_ceil(8);
-        let words = format!("{} at {}", draw::thousands(viewers), draw::second(at));
+        let words = format!("{} at {}", words::thousands(viewers), words::second(at));
         if column + 2 + words.len() <= self.columns.len().max(column + 1) || column < words.len() + 1 {
             return Some((row, column, format!("▼ {words}")));
         }
@@ -143,7 +145,7 @@ impl Plot {
             return format!("{:>1$} │", "", self.margin);
         }
         let value = self.step.saturating_mul(i64::try_from(step).unwrap_or(0));
-        format!("{:>1$} ┤", draw::thousands(value), self.margin)
+        format!("{:>1$} ┤", words::thousands(value), self.margin)
     }
 
     /// Columns and texts of the times below the axis, as many as there is room for.
@@ -153,7 +155,7 @@ impl Plot {
         let distance =
             DISTANCES.into_iter().find(|distance| minutes / distance <= most).unwrap_or(DISTANCES[14]) * MINUTE_MS;
         let first = self.start + (-self.start).rem_euclid(distance);
-        let words = |at| if distance >= time::DAY_MS { draw::day(at) } else { draw::minute(at) };
+        let words = |at| if distance >= time::DAY_MS { words::day(at) } else { words::minute(at) };
         let mut at = first;
         let mut ticks = Vec::new();
         while let Some(column) = self.column_at(at) {
@@ -161,7 +163,7 @@ impl Plot {
             at += distance;
         }
         if ticks.is_empty() {
-            ticks.push((0, draw::minute(self.start)));
+            ticks.push((0, words::minute(self.start)));
         }
         ticks
     }
@@ -216,14 +218,14 @@ impl Plot {
         if self.columns.len() < self.minutes {
             #[expect(clippy::cast_precision_loss, reason = "both are small, and the quotient is rounded to a digit")]
             let minutes = self.minutes as f64 / self.columns.len() as f64;
-            parts.push(format!("a column is {} min, as high as its greatest instant", draw::decimal(minutes, 1)));
+            parts.push(format!("a column is {} min, as high as its greatest instant", words::decimal(minutes, 1)));
         }
         let retweets = retweeted_at.iter().filter(|at| self.column_at(**at).is_some()).count();
         if retweets > 0 {
-            parts.push(format!("┴ retweets ({})", draw::count(retweets as u64)));
+            parts.push(format!("┴ retweets ({})", words::count(retweets as u64)));
         }
         if !incomplete.is_empty() {
-            let minutes = draw::count(incomplete.len() as u64);
+            let minutes = words::count(incomplete.len() as u64);
             parts.push(format!("{INCOMPLETE} not complete ({minutes} min)"));
         }
         let one_line = parts.join(" · ");

@@ -1,0 +1,162 @@
+//! The table of airings: a line of text or two for each, with the definitions of its numbers below.
+
+use audience::text as words;
+use unicode_width::UnicodeWidthStr;
+
+use super::draw;
+use super::{Look, Paint};
+use crate::airing::{AiringLine, PROVISIONAL, TERMS, Term};
+
+/// From this width on, what is in `minutes` is worth a column.
+const WIDTH_OF_CURVE: usize = 72;
+
+/// From this width on, the lesser numbers have their columns, too.
+const WIDTH_OF_ALL: usize = 110;
+
+/// One column: its title, its cells, and what it is.
+struct Column {
+    title: &'static str,
+    cells: Vec<String>,
+    paint: Option<Paint>,
+}
+
+impl Column {
+    /// Columns of the screen that its title and all its cells need.
+    fn width(&self) -> usize {
+        let lines = self.cells.iter().flat_map(|cell| cell.lines());
+        lines.map(UnicodeWidthStr::width).chain([self.title.len()]).max().unwrap_or(0)
+    }
+
+    /// Texts begin at the left, numbers end at the right.
+    fn is_text(&self) -> bool {
+        matches!(self.title, "Broadcast" | "Curve")
+    }
+}
+
+/// The table, with the definitions below it; it ends with a line feed.
+pub fn table(lines: &[AiringLine], look: Look) -> String {
+    if lines.is_empty() {
+        return "No airing here yet.\n".to_owned();
+    }
+    let mut columns = columns(lines, look.width);
+    let used: usize = columns.iter().map(|column| column.width() + GAP).sum();
+    let name_width = look.width.saturating_sub(used).clamp(16, 48);
+    columns.insert(
+        0,
+        Column { title: "Broadcast", cells: lines.iter().map(|line| name(line, name_width)).collect(), paint: None },
+    );
+    let text = draw_table(&columns, lines.len(), look);
+    let mut marks = lines.iter().flat_map(AiringLine::marks).collect::<Vec<_>>();
+    marks.sort_unstable_by_key(|mark| *mark != PROVISIONAL);
+    marks.dedup();
+    format!("{text}\n{}", footnote(TERMS, &marks, look))
+}
+
+/// Spaces between columns.
+const GAP: usize = 2;
+
+fn name(line: &AiringLine, width: usize) -> String {
+    let id = draw::cut(&draw::printable(&line.broadcast_id), width);
+    let marks: String = line.marks().iter().map(|(mark, _)| format!("\n{mark}")).collect();
+    format!("{id}\n{}{marks}", words::day_and_minute(line.airing_at))
+}
+
+fn columns(lines: &[AiringLine], width: usize) -> Vec<Column> {
+    let column = |title, paint, cell: &dyn Fn(&AiringLine) -> String| Column {
+        title,
+        cells: lines.iter().map(cell).collect(),
+        paint,
+    };
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let mut columns = Vec::new();
+    if width >= WIDTH_OF_CURVE {
+        let spark = if width >= WIDTH_OF_ALL { 24 } else { 12 };
+        columns.push(column("Curve", Some(Paint::Curve), &|line| draw::sparkline(&line.minutes, spark)));
+    }
+    columns.push(column("Peak", Some(Paint::Bold), &|line| {
+        let at = line.viewers_max_at.map(|at| format!("\nat {}", words::second(at))).unwrap_or_default();
+        format!("{}{at}", words::thousands(line.viewers_max))
+    }));
+    columns.push(column("AMA", None, &|line| or_none(line.viewers_mean.map(|mean| words::decimal(mean, 1)))));
+    if width >= WIDTH_OF_ALL {
+        columns.push(column("Airtime", None, &|line| or_none(line.airtime_ms.map(words::span))));
+    }
+    columns.push(column("Reach", None, &|line| words::thousands(line.reach)));
+    if width >= WIDTH_OF_ALL {
+        columns.push(column("Sessions", None, &|line| words::thousands(line.sessions)));
+    }
+    columns.push(column("Watch time", None, &|line| words::hours(line.viewer_ms)));
+    if width >= WIDTH_OF_ALL {
+        columns.push(column("Retweets", None, &|line| words::thousands(line.retweets)));
+    }
+    columns
+}
+
+/// The titles, a rule and the rows.
+fn draw_table(columns: &[Column], rows: usize, look: Look) -> String {
+    let widths: Vec<usize> = columns.iter().map(Column::width).collect();
+    let titles: Vec<(&str, Option<Paint>)> = columns.iter().map(|column| (column.title, Some(Paint::Bold))).collect();
+    let rule = "─".repeat(widths.iter().sum::<usize>() + GAP * (columns.len() - 1));
+    let mut text = draw_row(columns, &widths, &titles, look) + &rule + "\n";
+    for row in 0..rows {
+        let cells: Vec<(&str, Option<Paint>)> =
+            columns.iter().map(|column| (column.cells[row].as_str(), column.paint)).collect();
+        text.push_str(&draw_row(columns, &widths, &cells, look));
+    }
+    text
+}
+
+/// One row of the table: as many lines as the highest of `cells` has; each line ends where its text does.
+fn draw_row(columns: &[Column], widths: &[usize], cells: &[(&str, Option<Paint>)], look: Look) -> String {
+    let height = cells.iter().map(|(cell, _)| cell.split('\n').count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for at in 0..height {
+        let mut line = String::new();
+        for (place, (cell, paint)) in cells.iter().enumerate() {
+            let width = widths[place];
+            // The last space of a gap belongs to no column, so it is never painted.
+            let gap = if place + 1 == cells.len() { 0 } else { GAP - 1 };
+            match cell.split('\n').nth(at) {
+                Some(part) => {
+                    let blank = " ".repeat(width.saturating_sub(part.width()));
+                    let (left, right) = if columns[place].is_text() { ("", &*blank) } else { (&*blank, "") };
+                    line.push_str(&painted(&format!("{left}{part}{right}{:gap$}", ""), *paint, look));
+                }
+                None => line.push_str(&" ".repeat(width + gap)),
+            }
+            line.push(' ');
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn painted(text: &str, paint: Option<Paint>, look: Look) -> String {
+    match paint {
+        // The same cyan as elsewhere, by its number in the palette: so it was always written in this table.
+        Some(Paint::Curve) if look.colour => format!("\x1b[38;5;6m{text}\x1b[39m"),
+        Some(paint) => look.paint(text, paint),
+        None => text.to_owned(),
+    }
+}
+
+/// Columns that the longest term needs.
+const TERM_WIDTH: usize = 18;
+
+/// The definitions, one a line or more, and what the times are.
+pub(super) fn footnote(terms: &[Term], marks: &[Term], look: Look) -> String {
+    let mut text = String::new();
+    for (term, definition) in terms.iter().chain(marks).copied().chain([("Times", "UTC")]) {
+        for (at, line) in draw::wrap(definition, look.width - TERM_WIDTH - 2).into_iter().enumerate() {
+            let line = format!("{:<TERM_WIDTH$}  {line}", if at == 0 { term } else { "" });
+            let paint = if marks.iter().any(|mark| mark.0 == term) { Paint::Warning } else { Paint::Dim };
+            text.push_str(&look.paint(&line, paint));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
