@@ -11,6 +11,7 @@ use exporter::{
     Chain, KeyFile, Passport, Restored, SnapshotError, SnapshotReader, Store, Table, TableError, TableFile, answer_to,
     audit_chain, manifest_path, merge_logs, requests as requests_of, write_snapshot,
 };
+use problem::Failure;
 
 /// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's alone.
 pub(crate) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {

@@ -8,8 +8,9 @@ use std::process::Command;
 use crate::support::{files_under, finish, have, root};
 
 /// The rooms by their storey. A room sees only the storeys below its own.
-const ROOMS: [(&str, u8); 9] = [
+const ROOMS: [(&str, u8); 10] = [
     ("audience", 0),
+    ("problem", 0),
     ("aggregator", 1),
     ("amplification", 1),
     ("report", 1),

@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(of("out = 'd'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("d/keys")));
         assert_eq!(of("out = 'file:///d'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("/d/keys")));
         let problem = of("out = 's3://b/p'").and_then(|s| s.needed_keys()).expect_err("no keys beside the data");
-        assert!(problem.code == 2 && problem.message.contains("--keys"), "{problem}");
+        assert!(problem.exit_code() == 2 && problem.message.contains("--keys"), "{problem}");
         let problem = of("").and_then(|s| s.needed_out().map(str::to_owned)).expect_err("nothing is set");
         assert_eq!(
             problem,

@@ -1,7 +1,7 @@
 //! The stored tables of a data directory: the files that the last commit names, read in batches. Broadcasts are numbered as they are met.
 
 use crate::directory::{self, WRITER};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use audience::fingerprint;
 use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
 use std::cell::RefCell;
@@ -105,7 +105,7 @@ impl Stored {
             let stored = Stored::open(dir)?;
             let number = stored.chain.number();
             match act(stored) {
-                Err(problem) if problem.code == 4 && Stored::open(dir)?.chain.number() != number => {}
+                Err(problem) if problem.kind() == Kind::Data && Stored::open(dir)?.chain.number() != number => {}
                 done => return done,
             }
         }

@@ -1,6 +1,7 @@
 //! The audit finds whatever is changed, cut, swapped, missing or too much.
 
 use crate::{sample::*, *};
+use problem::Failure;
 use std::{fs, path::Path};
 
 fn sample() -> (tempfile::TempDir, Store, Vec<String>) {

@@ -1,6 +1,7 @@
 //! Each sum of a commit, made wrong by one: the commit is refused, with its numbers, and nothing is published.
 
 use crate::{sample::*, *};
+use problem::Failure;
 
 #[test]
 fn a_commit_that_does_not_add_up_is_refused() {

@@ -8,6 +8,7 @@ use crate::{
     store_error::StoreError,
 };
 use audience::Ms;
+use problem::{Awaited, Failure};
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt, iter,
@@ -53,13 +54,21 @@ impl ChainError {
     pub(crate) fn damaged(place: &str, what: impl Into<String>) -> ChainError {
         ChainError::Damaged(Damage { place: place.to_owned(), what: what.into() })
     }
+}
 
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for ChainError {
+    fn exit_code(&self) -> u8 {
         match self {
             ChainError::Store(error) => error.exit_code(),
             ChainError::Damaged(_) => 4,
             ChainError::Newer { .. } => 3,
+        }
+    }
+
+    fn awaits(&self) -> Option<Awaited> {
+        match self {
+            ChainError::Store(error) => error.awaits(),
+            ChainError::Damaged(_) | ChainError::Newer { .. } => None,
         }
     }
 }

@@ -7,8 +7,9 @@ use crate::{
     manifest::{FileEntry, SNAPSHOT},
     owner::Identity,
     store::{Part, Store},
-    store_error::{StoreError, disk_is_full, store_is_away},
+    store_error::StoreError,
 };
+use problem::{Awaited, Failure};
 use std::{
     io::{self, Write},
     mem,
@@ -69,21 +70,30 @@ fn may_be_made(source: &StoreError) -> &'static str {
 impl CommitError {
     /// Whether there was no room on the disk: wait for room and publish again.
     pub fn is_disk_full(&self) -> bool {
-        disk_is_full(self)
+        self.awaits() == Some(Awaited::Room)
     }
 
     /// Whether it may pass: the disk is full, or the object store is away. Wait and publish the same commit again.
     pub fn may_pass(&self) -> bool {
-        disk_is_full(self) || store_is_away(self)
+        self.awaits().is_some()
     }
+}
 
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for CommitError {
+    fn exit_code(&self) -> u8 {
         match self {
             CommitError::Store { source, .. } | CommitError::Unnamed { source, .. } => source.exit_code(),
             CommitError::Chain(error) => error.exit_code(),
             CommitError::Fenced { .. } => 3,
             CommitError::Unbalanced { .. } => 1,
+        }
+    }
+
+    fn awaits(&self) -> Option<Awaited> {
+        match self {
+            CommitError::Store { source, .. } | CommitError::Unnamed { source, .. } => source.awaits(),
+            CommitError::Chain(error) => error.awaits(),
+            CommitError::Fenced { .. } | CommitError::Unbalanced { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of commits on a disk that works, fails, or is shared with a zombie.
 
 use crate::{sample::*, *};
+use problem::Failure;
 use std::{
     io::{ErrorKind, Write},
     path::Path,

@@ -1,6 +1,7 @@
 //! The key file: the keys of the pseudonyms, one JSON line each, only ever added to. Whoever holds it can try out which viewer is
 //! behind a pseudonym, and without it nobody can: its mode is 0600, and a file that others may read is refused, not mended in silence.
 
+use problem::{Awaited, Failure, awaits};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
@@ -59,11 +60,12 @@ pub enum KeyError {
 impl KeyError {
     /// Whether there was no room on the disk: nothing was written, and it can be tried again.
     pub fn is_disk_full(&self) -> bool {
-        crate::store_error::disk_is_full(self)
+        self.awaits() == Some(Awaited::Room)
     }
+}
 
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for KeyError {
+    fn exit_code(&self) -> u8 {
         if matches!(self, KeyError::Damaged { .. }) { 4 } else { 3 }
     }
 }
@@ -185,7 +187,7 @@ impl KeyFile {
             Err(source) => {
                 // A sync that failed is never repeated on the same bytes: they are written anew.
                 self.len = self.synced;
-                self.is_broken = !crate::store_error::disk_is_full(&source) || self.file.set_len(self.len).is_err();
+                self.is_broken = awaits(&source) != Some(Awaited::Room) || self.file.set_len(self.len).is_err();
                 Err(KeyError::Io { doing: "sync", path: self.path.clone(), source })
             }
         }

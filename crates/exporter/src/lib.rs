@@ -67,7 +67,7 @@ pub use snapshot::{
 };
 pub use spill::{Run, RunReader, RunWriter, Section, SpillError};
 pub use store::{Reading, Store, StoredFile, is_object_store};
-pub use store_error::{StoreError, disk_is_full, store_is_away};
+pub use store_error::StoreError;
 pub use tables::{
     CorrectionRow, LoggedEvent, ON_TIME, PAYLOAD_MAX, Passport, RejectedRow, Rows, Table, TableError, TableFile,
     TableWriter, airings_by_date, corrections_by_date, merge_logs, minutes_by_date, rejected_by_date, retweets_by_date,

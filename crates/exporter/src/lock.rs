@@ -50,6 +50,7 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use problem::Failure;
 
     #[test]
     fn one_writer_at_a_time() {

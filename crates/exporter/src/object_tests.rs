@@ -2,6 +2,7 @@
 //! reported is there as a whole, once, and the next owner goes on.
 
 use crate::{sample::*, weather::*, *};
+use problem::Failure;
 use std::sync::Arc;
 
 const FAULTS: [Fault; 9] = [

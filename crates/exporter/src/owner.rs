@@ -10,9 +10,10 @@ use crate::{
     manifest::{Manifest, RESTATE_EVERY, SNAPSHOT, manifest_path},
     recover::{self, Recovered},
     store::{Put, Store},
-    store_error::{StoreError, store_is_away},
+    store_error::StoreError,
 };
 use audience::Ms;
+use problem::{Awaited, Failure};
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::AtomicU32},
@@ -262,7 +263,9 @@ impl Owner {
             // A request that failed, or was told of a conflict, may be under way still. So the same bytes are sent again until the name is
             // taken: then it is decided, and whichever of the requests for them comes last changes nothing.
             match (absent, pauses.next()) {
-                (Some(source), _) if !store_is_away(&source) => return Err(CommitError::Store { number, source }),
+                (Some(source), _) if source.awaits() != Some(Awaited::Store) => {
+                    return Err(CommitError::Store { number, source });
+                }
                 (_, Some(pause)) if self.store.pause(*pause) => {}
                 _ => {
                     let source = StoreError::Undecided { path: self.store.path(&path) };

@@ -59,6 +59,7 @@ struct Said {
 mod tests {
     use super::*;
     use crate::manifest::*;
+    use problem::Failure;
 
     fn manifest() -> Manifest {
         let partition = Partition { topic: "t\"é".into(), to: i64::MAX, ..Partition::default() };

@@ -2,6 +2,7 @@
 //! form is private to one process: a run is unlinked as soon as it is open, so that the kernel removes it however the process ends.
 
 use audience::{Detail, Details, Event, Kind, NO_DETAIL, RetweetDetail};
+use problem::{Awaited, Failure};
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
@@ -36,11 +37,12 @@ pub enum SpillError {
 impl SpillError {
     /// Whether there was no room on the disk.
     pub fn is_disk_full(&self) -> bool {
-        crate::store_error::disk_is_full(self)
+        self.awaits() == Some(Awaited::Room)
     }
+}
 
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for SpillError {
+    fn exit_code(&self) -> u8 {
         3
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 
 use crate::{
     faults::{Faults, Step},
-    store_error::{StoreError, store_is_away},
+    store_error::StoreError,
 };
 use disk::Disk;
 use futures_util::TryStreamExt;
@@ -24,6 +24,7 @@ use object_store::{
 };
 pub(crate) use part::Part;
 use patience::Patience;
+use problem::{Awaited, Failure};
 pub use read::{Reading, StoredFile};
 use std::{
     io,
@@ -283,7 +284,7 @@ impl Store {
                 // The client tries a lost request to remove no second time, as it may have been done; here that is as good.
                 Err(error) => {
                     let refused = self.refused("remove", relative)(error);
-                    if tries == 0 || !store_is_away(&refused) {
+                    if tries == 0 || refused.awaits() != Some(Awaited::Store) {
                         return Err(refused);
                     }
                 }

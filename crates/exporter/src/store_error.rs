@@ -1,7 +1,7 @@
 //! A store error is a refusal of the world: a path, a permission, no room, an object store that is away. Each names what was tried, and on
 //! what.
 
-use crate::{chain::ChainError, commit::CommitError};
+use problem::{Awaited, Failure, Passing, awaits};
 use std::{error::Error, io, path::PathBuf};
 
 /// The world refused something: a path, a permission, room.
@@ -93,60 +93,33 @@ pub enum StoreError {
 impl StoreError {
     /// Whether there was no room on the disk: wait for room and try again.
     pub fn is_disk_full(&self) -> bool {
-        disk_is_full(self)
+        self.awaits() == Some(Awaited::Room)
     }
+}
 
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for StoreError {
+    fn exit_code(&self) -> u8 {
         if matches!(self, StoreError::NotBuilt { .. } | StoreError::Url { .. }) { 2 } else { 3 }
     }
-}
 
-/// Whether `error`, or anything that caused it, says that there is no room on the disk.
-pub fn disk_is_full(error: &(dyn Error + 'static)) -> bool {
-    any_cause(error, &|error| {
-        error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-    })
-}
-
-/// Whether `error`, or anything that caused it, says that an object store is away or has no time for us, which passes.
-pub fn store_is_away(error: &(dyn Error + 'static)) -> bool {
-    any_cause(error, &|error| match error.downcast_ref::<StoreError>() {
-        Some(StoreError::Undecided { .. }) => true,
-        Some(StoreError::Objects { error, .. }) => matches!(Refusal::of(error), Refusal::Away | Refusal::Busy),
-        _ => false,
-    })
-}
-
-fn any_cause(error: &(dyn Error + 'static), is_it: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        // `io::Error::source` skips the error that it wraps.
-        if is_it(error)
-            || inner.is_some_and(|inner| any_cause(inner, is_it))
-            || hidden(error).is_some_and(|hidden| any_cause(hidden, is_it))
-        {
-            return true;
+    /// Besides room, an object store that is away or has no time for us, which passes.
+    fn awaits(&self) -> Option<Awaited> {
+        match self {
+            StoreError::Undecided { .. } => Some(Awaited::Store),
+            // The error speaks for the one within, and does not name it as its cause.
+            StoreError::Objects { error, .. } => awaits(error).or_else(|| Refusal::of(error).awaits()),
+            _ => awaits(self),
         }
-        cause = error.source();
     }
-    false
 }
 
-/// The error within one that speaks for it and does not name it as its cause.
-fn hidden<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    if let Some(StoreError::Objects { error, .. }) = error.downcast_ref() {
-        return Some(error);
-    }
-    if let Some(ChainError::Store(error)) = error.downcast_ref() {
-        return Some(error);
-    }
-    match error.downcast_ref() {
-        Some(CommitError::Chain(error)) => Some(error),
-        _ => None,
+/// On the way through a reader or writer of files, which hands it back as what it was told. What may pass is marked as such.
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> io::Error {
+        match error.awaits() {
+            Some(awaits) => io::Error::other(Passing::new(awaits, error)),
+            None => io::Error::other(error),
+        }
     }
 }
 
@@ -165,6 +138,10 @@ enum Refusal {
 }
 
 impl Refusal {
+    fn awaits(self) -> Option<Awaited> {
+        matches!(self, Refusal::Away | Refusal::Busy).then_some(Awaited::Store)
+    }
+
     /// Much of this is told by the store in words alone.
     fn of(error: &object_store::Error) -> Refusal {
         let text = words(error);
@@ -190,7 +167,7 @@ impl Refusal {
             {
                 Refusal::Busy
             }
-            object_store::Error::Generic { .. } if !disk_is_full(error) && says(&["HTTP error", "timed out"]) => {
+            object_store::Error::Generic { .. } if awaits(error).is_none() && says(&["HTTP error", "timed out"]) => {
                 Refusal::Away
             }
             _ => Refusal::Other,
@@ -246,6 +223,7 @@ fn last_cause(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CommitError;
 
     fn generic(words: &str) -> object_store::Error {
         object_store::Error::Generic { store: "S3", source: words.to_owned().into() }
@@ -255,11 +233,11 @@ mod tests {
     fn no_room_is_seen_through_wrappers() {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let wrapped = parquet::errors::ParquetError::External(Box::new(full()));
-        assert!(disk_is_full(&wrapped));
-        assert!(disk_is_full(&io::Error::other(wrapped)));
+        assert_eq!(awaits(&wrapped), Some(Awaited::Room));
+        assert_eq!(awaits(&io::Error::other(wrapped)), Some(Awaited::Room));
         let error = object_store::Error::Generic { store: "x", source: Box::new(full()) };
         let error = StoreError::Objects { doing: "create", path: String::new(), error };
-        assert!(error.is_disk_full() && !store_is_away(&error));
+        assert!(error.is_disk_full() && awaits(&io::Error::from(error)) == Some(Awaited::Room));
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         assert!(!StoreError::Io { doing: "create", path: PathBuf::new(), source: denied }.is_disk_full());
     }
@@ -269,11 +247,11 @@ mod tests {
         let objects = |error| StoreError::Objects { doing: "read", path: "s3://b/p".to_owned(), error };
         let status = "Server returned non-2xx status code: 503 Service Unavailable: <Code>SlowDown</Code>";
         for passing in [status, "HTTP error: error sending request", "HTTP error: operation timed out"] {
-            let error = parquet::errors::ParquetError::External(Box::new(io::Error::other(objects(generic(passing)))));
-            assert!(store_is_away(&error) && !disk_is_full(&error), "{passing}");
+            let error = parquet::errors::ParquetError::External(Box::new(io::Error::from(objects(generic(passing)))));
+            assert_eq!(awaits(&error), Some(Awaited::Store), "{passing}");
         }
         let undecided = || StoreError::Undecided { path: PathBuf::new() };
-        assert!(store_is_away(&undecided()));
+        assert_eq!(undecided().awaits(), Some(Awaited::Store));
         assert!(CommitError::Chain(undecided().into()).may_pass());
         assert!(CommitError::Store { number: 1, source: undecided() }.may_pass());
         let cases = [
@@ -291,7 +269,7 @@ mod tests {
                 told.contains(says) && told.starts_with("cannot read s3://b/p: ") && !told.contains('\n'),
                 "{told}"
             );
-            assert!(!store_is_away(&error) && error.exit_code() == 3, "{told}");
+            assert!(error.awaits().is_none() && error.exit_code() == 3, "{told}");
         }
     }
 }

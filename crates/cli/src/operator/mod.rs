@@ -162,7 +162,7 @@ fn answered(answer: &Answer, commit: u64, json: bool) -> Result<(), Problem> {
     if answer.code == 0 {
         return tell(json, Some(commit), &answer.answer);
     }
-    Err(Problem { code: answer.code, ..Problem::world(answer.answer.clone()) })
+    Err(Problem::answered(answer.code, answer.answer.clone()))
 }
 
 fn tell(json: bool, commit: Option<u64>, said: &str) -> Result<(), Problem> {

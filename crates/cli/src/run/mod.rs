@@ -159,12 +159,12 @@ pub(crate) fn run(
 }
 
 /// What a stop did not wait for is said as such.
-fn stopped(problem: Problem) -> Problem {
-    let message = match problem.awaits {
-        Some(_) => format!("Stopped, and what is not committed is read again at the next start: {}", problem.message),
-        None => problem.message,
-    };
-    Problem { message, ..problem }
+fn stopped(mut problem: Problem) -> Problem {
+    if problem.awaits.is_some() {
+        let message = &problem.message;
+        problem.message = format!("Stopped, and what is not committed is read again at the next start: {message}");
+    }
+    problem
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<(), Problem> {

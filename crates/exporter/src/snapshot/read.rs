@@ -58,7 +58,7 @@ pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReade
     if snapshot.format != SNAPSHOT_FORMAT {
         return Err(SnapshotError::Format(snapshot.format.clone()));
     }
-    let read = || store.read(&named.path).map_err(|error| SnapshotError::Io(io::Error::other(error)));
+    let read = || store.read(&named.path).map_err(|error| SnapshotError::Io(error.into()));
     let absent = || SnapshotError::Absent(named.path.clone());
     let mut hasher = blake3::Hasher::new();
     let bytes = read()?.ok_or_else(absent)?.read_through(|bytes| {

@@ -127,7 +127,7 @@ impl Write for Part {
                             None => Ok(()),
                         }
                     });
-                    sent.map_err(store.refused("write", &self.path)).map_err(io::Error::other)?;
+                    sent.map_err(store.refused("write", &self.path)).map_err(io::Error::from)?;
                 }
                 written
             }

@@ -100,7 +100,7 @@ impl ObjectFile {
         let wanted = range.end - range.start;
         let location = object_store::path::Path::from(self.path.as_str());
         let got = self.store.block_on(self.store.inner.objects.get_range(&location, range));
-        let block = got.map_err(self.store.refused("read", &self.path)).map_err(io::Error::other)?;
+        let block = got.map_err(self.store.refused("read", &self.path)).map_err(io::Error::from)?;
         if block.len() as u64 != wanted {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it was"));
         }

@@ -59,7 +59,7 @@ fn the_first_problem_ends_all_and_nothing_stays() {
     std::fs::write(sessions.join(&blocked), "").unwrap();
     let commit = owner.begin();
     let problem = write(&commit).unwrap_err();
-    assert_eq!(problem.code, 3);
+    assert_eq!(problem.exit_code(), 3);
     assert!(problem.message.contains(&blocked), "{problem}");
     assert!(commit.files().len() < 17 + HELPERS_MAX, "the days after it are not written");
     drop(commit);

@@ -4,6 +4,7 @@ use super::*;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use problem::Failure;
 
 fn small(table: Table) -> Bytes {
     small_files().into_iter().find(|(of, _)| *of == table).unwrap().1
