@@ -2,7 +2,8 @@
 //! there with the bytes and rows that its manifest states. It reads manifests and files alone, and names the first thing that is wrong.
 
 use crate::{
-    chain::{ChainError, State, follows, newest_number, read_manifests},
+    chain::{State, follows, newest_number, read_manifests},
+    chain_error::ChainError,
     manifest::{FileEntry, Manifest, SNAPSHOT, SnapshotFile, manifest_path},
     recover::{is_of, present},
     store::Store,

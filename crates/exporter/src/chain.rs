@@ -3,75 +3,17 @@
 
 use crate::{
     balance,
+    chain_error::ChainError,
     manifest::{FileEntry, Lost, Manifest, Partition, RESTATE_EVERY, Restated, manifest_path, note_lost},
+    seal::unseal,
     store::Store,
     store_error::StoreError,
 };
 use audience::Ms;
-use problem::{Awaited, Failure};
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt, iter,
+    iter,
 };
-
-/// The first thing that is wrong with a data directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The file, relative to the data directory.
-    pub place: String,
-    /// What is wrong with it, as the end of a sentence that begins with the place.
-    pub what: String,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.place, self.what)
-    }
-}
-
-/// A chain that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ChainError {
-    /// The world refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The data is not what was written.
-    #[error("the data directory is damaged: {0}; restore it from a copy, or start a new one")]
-    Damaged(Damage),
-    /// A newer version wrote it.
-    #[error("{path} was written by jauge {version} ({why}); use that version or a newer one")]
-    Newer {
-        /// The manifest.
-        path: String,
-        /// The version of the product that wrote it.
-        version: String,
-        /// What this version cannot read.
-        why: String,
-    },
-}
-
-impl ChainError {
-    pub(crate) fn damaged(place: &str, what: impl Into<String>) -> ChainError {
-        ChainError::Damaged(Damage { place: place.to_owned(), what: what.into() })
-    }
-}
-
-impl Failure for ChainError {
-    fn exit_code(&self) -> u8 {
-        match self {
-            ChainError::Store(error) => error.exit_code(),
-            ChainError::Damaged(_) => 4,
-            ChainError::Newer { .. } => 3,
-        }
-    }
-
-    fn awaits(&self) -> Option<Awaited> {
-        match self {
-            ChainError::Store(error) => error.awaits(),
-            ChainError::Damaged(_) | ChainError::Newer { .. } => None,
-        }
-    }
-}
 
 /// The commits of one writer, and what they add up to.
 #[derive(Clone, Debug)]
@@ -239,7 +181,7 @@ impl Chain {
 /// [`ChainError`]; a commit that is absent is damage.
 pub fn read_manifest(store: &Store, writer: &str, number: u64) -> Result<Manifest, ChainError> {
     let got = store.get(&manifest_path(writer, number))?;
-    unsealed(writer, number, got)
+    checked(writer, number, got)
 }
 
 /// Reads commits in the order of `numbers`, as [`read_manifest`] does; from an object store some at once, for each request takes its time.
@@ -256,14 +198,14 @@ pub fn read_manifests(
             got.extend(next.into_iter().zip(store.get_all(&paths)));
         }
         let (number, bytes) = got.pop_front()?;
-        Some(bytes.map_err(ChainError::from).and_then(|bytes| unsealed(writer, number, bytes)))
+        Some(bytes.map_err(ChainError::from).and_then(|bytes| checked(writer, number, bytes)))
     })
 }
 
-fn unsealed(writer: &str, number: u64, bytes: Option<Vec<u8>>) -> Result<Manifest, ChainError> {
+fn checked(writer: &str, number: u64, bytes: Option<Vec<u8>>) -> Result<Manifest, ChainError> {
     let path = manifest_path(writer, number);
     let bytes = bytes.ok_or_else(|| ChainError::damaged(&path, "is missing"))?;
-    let manifest = Manifest::unseal(&path, &bytes)?;
+    let manifest = unseal(&path, &bytes)?;
     if manifest.number != number || manifest.writer != writer {
         let what = format!("says that it is commit {} of {}", manifest.number, manifest.writer);
         return Err(ChainError::damaged(&path, what));

@@ -3,9 +3,9 @@
 //! removed.
 
 use crate::{
-    chain::ChainError,
+    chain_error::ChainError,
+    identity::Identity,
     manifest::{FileEntry, SNAPSHOT},
-    owner::Identity,
     store::{Part, Store},
     store_error::StoreError,
 };
@@ -39,7 +39,7 @@ pub enum CommitError {
         source: StoreError,
     },
     /// The chain could not be read back.
-    #[error(transparent)]
+    #[error("{0}")]
     Chain(#[from] ChainError),
     /// Another writer made this commit.
     #[error(

@@ -1,11 +1,11 @@
 //! A draft is what the caller says in a commit: all of its manifest but who writes, which number it has, and its files.
 
 use crate::{
+    identity::Identity,
     manifest::{
         Answer, CONTRACT, CommitKind, Counts, FileEntry, Inputs, Ledger, Manifest, Parent, Partition, Removed,
         Settlement, Snapshot, SnapshotFile, TABLES,
     },
-    owner::Identity,
 };
 use audience::Ms;
 use std::collections::{BTreeMap, BTreeSet};

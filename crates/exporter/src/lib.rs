@@ -7,9 +7,11 @@ mod audit;
 mod balance;
 mod caught;
 mod chain;
+mod chain_error;
 mod commit;
 mod draft;
 mod faults;
+mod identity;
 mod keys;
 mod lock;
 mod manifest;
@@ -45,10 +47,12 @@ mod sample;
 mod weather;
 
 pub use audit::{ChainReport, audit_chain};
-pub use chain::{Chain, ChainError, Damage, read_manifest, read_manifests};
+pub use chain::{Chain, read_manifest, read_manifests};
+pub use chain_error::{ChainError, Damage};
 pub use commit::{Commit, CommitError, Folder, PartWriter};
 pub use draft::Draft;
 pub use faults::{Faults, Step};
+pub use identity::Identity;
 pub use keys::{Key, KeyError, KeyFile};
 pub use lock::Lock;
 pub use manifest::{
@@ -58,7 +62,7 @@ pub use manifest::{
 };
 pub use merge::{Merge, Sorted};
 pub use numbers::{Numbers, NumbersMerge};
-pub use owner::{Identity, Owner};
+pub use owner::Owner;
 pub use recover::{Recovered, refuse_data};
 pub use requests::{Asked, Request, RequestKind, answer_to, remove_request, requests};
 pub use snapshot::{

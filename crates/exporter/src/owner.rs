@@ -3,12 +3,15 @@
 
 use crate::{
     balance,
-    chain::{Chain, ChainError, State, read_manifest},
+    chain::{Chain, State, read_manifest},
+    chain_error::ChainError,
     commit::{Commit, CommitError, folder_of},
     draft::Draft,
+    identity::Identity,
     lock::Lock,
     manifest::{Manifest, RESTATE_EVERY, SNAPSHOT, manifest_path},
     recover::{self, Recovered},
+    seal::seal,
     store::{Put, Store},
     store_error::StoreError,
 };
@@ -18,35 +21,6 @@ use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::AtomicU32},
 };
-
-/// Who writes: what its manifests say of it.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The writer's name, `main` unless there are several: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
-    pub writer: String,
-    /// 128 random bits, anew at each start of a process.
-    pub incarnation: u128,
-    /// Version of the product.
-    pub version: String,
-    /// Hash of the effective configuration, hex.
-    pub config: String,
-}
-
-impl Identity {
-    /// 128 random bits of the operating system.
-    ///
-    /// # Errors
-    /// It has none to give.
-    pub fn random_incarnation() -> Result<u128, StoreError> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| StoreError::Io {
-            doing: "take random bits from",
-            path: "the operating system".into(),
-            source: std::io::Error::other(error),
-        })?;
-        Ok(u128::from_le_bytes(bytes))
-    }
-}
 
 /// The right to make commits in a data directory.
 #[derive(Debug)]
@@ -230,7 +204,7 @@ impl Owner {
         if number.is_multiple_of(RESTATE_EVERY) {
             manifest.restated = Some(state.restate());
         }
-        let bytes = manifest.seal();
+        let bytes = seal(&mut manifest);
         Ok((manifest, state, bytes))
     }
 

@@ -2,8 +2,9 @@
 //! absent. The owner answers it in a commit, and then removes the file.
 
 use crate::{
-    chain::ChainError,
-    manifest::{Answer, Manifest, manifest_path},
+    chain_error::ChainError,
+    manifest::{Answer, manifest_path},
+    seal::unseal,
     store::{Put, Store},
     store_error::StoreError,
 };
@@ -63,7 +64,7 @@ impl Request {
             source: std::io::Error::other(error),
         })?;
         loop {
-            let name = format!("{:032x}.json", crate::Identity::random_incarnation()?);
+            let name = format!("{:032x}.json", crate::identity::Identity::random_incarnation()?);
             if matches!(store.put_new(&format!("{FOLDER}/{name}"), &bytes)?, Put::Created) {
                 return Ok(name);
             }
@@ -103,7 +104,7 @@ pub fn answer_to(store: &Store, writer: &str, name: &str, number: &mut u64) -> R
     loop {
         let path = manifest_path(writer, *number);
         let Some(bytes) = store.get(&path)? else { return Ok(None) };
-        let manifest = Manifest::unseal(&path, &bytes)?;
+        let manifest = unseal(&path, &bytes)?;
         if let Some(answer) = manifest.answers.into_iter().find(|answer| answer.request == name) {
             return Ok(Some(answer));
         }

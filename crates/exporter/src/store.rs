@@ -4,6 +4,7 @@
 //!
 //! Paths inside a store are relative, with `/`. Everything here blocks; do not call it on a thread of a tokio runtime.
 
+mod backend;
 mod connect;
 mod disk;
 mod part;
@@ -17,6 +18,8 @@ use crate::{
     faults::{Faults, Step},
     store_error::StoreError,
 };
+pub(crate) use backend::Put;
+use backend::{Backend, Kind};
 use disk::Disk;
 use futures_util::TryStreamExt;
 use object_store::{
@@ -24,10 +27,8 @@ use object_store::{
 };
 pub(crate) use part::Part;
 use patience::Patience;
-use problem::{Awaited, Failure};
 pub use read::{Reading, StoredFile};
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -36,26 +37,7 @@ use std::{
 /// A data directory. Clones are the same directory.
 #[derive(Clone, Debug)]
 pub struct Store {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    /// As it was given: a path, or a URL.
-    place: PathBuf,
-    objects: Arc<dyn ObjectStore>,
-    runtime: tokio::runtime::Runtime,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Disk(Disk),
-    Objects {
-        /// Before each further attempt to find out whether a manifest was created.
-        pauses: &'static [Duration],
-        patience: Patience,
-    },
+    backend: Arc<Backend>,
 }
 
 /// Half a minute: a request that was given up may be under way no longer.
@@ -72,13 +54,6 @@ const PAUSES: &[Duration] = &[
 
 /// Small files that are asked for at once.
 const AT_ONCE: usize = if cfg!(test) { 3 } else { 64 };
-
-/// What became of a manifest that was to be created.
-#[derive(Debug)]
-pub(crate) enum Put {
-    Created,
-    Exists,
-}
 
 /// Whether a place is a URL of an object store. `file://` is the local disk.
 pub fn is_object_store(place: &str) -> bool {
@@ -145,13 +120,7 @@ impl Store {
     }
 
     fn of(place: &Path, objects: Arc<dyn ObjectStore>, kind: Kind) -> Result<Store, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| StoreError::Io {
-            doing: "start a runtime for",
-            path: place.to_path_buf(),
-            source,
-        })?;
-        Ok(Store { inner: Arc::new(Inner { place: place.to_path_buf(), objects, runtime, kind }) })
+        Ok(Store { backend: Arc::new(Backend::new(place, objects, kind)?) })
     }
 
     /// The same directory with a disk that fails as `faults` says: for tests. What is on the disk is then for them to say, so nothing is
@@ -160,74 +129,51 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn with_faults(&self, faults: Arc<dyn Faults>) -> Result<Store, StoreError> {
-        Store::open_disk(&self.inner.place, Some(faults))
+        Store::open_disk(&self.backend.place, Some(faults))
     }
 
     /// Path or URL of the directory.
     pub fn root(&self) -> &Path {
-        &self.inner.place
+        &self.backend.place
     }
 
     /// Path or URL of what lies in it under a relative path.
     pub fn path(&self, relative: &str) -> PathBuf {
-        self.inner.place.join(relative)
+        self.backend.path(relative)
     }
 
     /// A local folder for temporary files: the directory itself, or that of the system where it is no local one.
     pub fn scratch(&self) -> PathBuf {
-        if self.is_local() { self.inner.place.clone() } else { std::env::temp_dir() }
+        if self.is_local() { self.backend.place.clone() } else { std::env::temp_dir() }
     }
 
     /// Whether it is a folder on a local disk: one that can be locked, with files that are renamed.
     pub fn is_local(&self) -> bool {
-        matches!(self.inner.kind, Kind::Disk(_))
+        matches!(self.backend.kind, Kind::Disk(_))
     }
 
     fn disk(&self) -> Option<&Disk> {
-        match &self.inner.kind {
-            Kind::Disk(disk) => Some(disk),
-            Kind::Objects { .. } => None,
-        }
+        self.backend.disk()
     }
 
     /// From when `sign` is set on, an object store that does not answer is given up within some seconds. A disk is not asked.
     pub fn give_up_at(&self, sign: &Arc<AtomicBool>) {
-        if let Kind::Objects { patience, .. } = &self.inner.kind {
+        if let Kind::Objects { patience, .. } = &self.backend.kind {
             patience.ends_with(Arc::clone(sign));
         }
     }
 
     /// Pauses before an object store is asked again; false where it is not to be any more.
     pub(crate) fn pause(&self, pause: Duration) -> bool {
-        match &self.inner.kind {
+        match &self.backend.kind {
             Kind::Disk(_) => true,
             Kind::Objects { patience, .. } => patience.pause(pause),
         }
     }
 
-    fn block_on<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
-        self.inner.runtime.block_on(self.ask(request))
-    }
-
-    async fn ask<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
-        match &self.inner.kind {
-            Kind::Disk(_) => request.await,
-            Kind::Objects { patience, .. } => patience.wait(request).await,
-        }
-    }
-
-    fn refused(&self, doing: &'static str, relative: &str) -> impl FnOnce(object_store::Error) -> StoreError {
-        let path = self.path(relative).display().to_string();
-        move |error| StoreError::Objects { doing, path, error }
-    }
-
-    pub(crate) fn fault(&self, step: Step, path: &Path) -> io::Result<()> {
-        self.disk().map_or(Ok(()), |disk| disk.fault(step, path))
-    }
-
     /// Pauses before each further attempt to find out whether a manifest was created. A disk has no requests under way.
     pub(crate) fn pauses(&self) -> &'static [Duration] {
-        match &self.inner.kind {
+        match &self.backend.kind {
             Kind::Disk(_) => &[],
             Kind::Objects { pauses, .. } => pauses,
         }
@@ -240,7 +186,7 @@ impl Store {
 
     /// Begins the data file `path`.
     pub(crate) fn begin(&self, path: &str) -> Result<Part, StoreError> {
-        Part::create(self, path)
+        Part::create(&self.backend, self.staged(path))
     }
 
     /// Opens a whole data file; `None` where it is absent.
@@ -248,7 +194,7 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn read(&self, path: &str) -> Result<Option<StoredFile>, StoreError> {
-        StoredFile::open(self, path)
+        StoredFile::open(&self.backend, path)
     }
 
     /// Makes a folder of the store and those above it. `private`: only its owner may enter.
@@ -272,46 +218,29 @@ impl Store {
 
     /// Removes a file; one that is gone is removed.
     pub(crate) fn remove(&self, relative: &str) -> Result<(), StoreError> {
-        if let Some(disk) = self.disk() {
-            return disk.remove(relative);
-        }
-        let location = object_store::path::Path::from(relative);
-        let mut tries = 3;
-        loop {
-            tries -= 1;
-            match self.block_on(self.inner.objects.delete(&location)) {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
-                // The client tries a lost request to remove no second time, as it may have been done; here that is as good.
-                Err(error) => {
-                    let refused = self.refused("remove", relative)(error);
-                    if tries == 0 || refused.awaits() != Some(Awaited::Store) {
-                        return Err(refused);
-                    }
-                }
-            }
-        }
+        self.backend.remove(relative)
     }
 
     /// Creates `relative` with `bytes` if it is absent; durable when it returns. After an error it may be there, or come to be: read it back.
     pub(crate) fn put_new(&self, relative: &str, bytes: &[u8]) -> Result<Put, StoreError> {
         let path = self.path(relative);
         let io = |source| StoreError::Io { doing: "create", path: path.clone(), source };
-        self.fault(Step::CreateManifest, &path).map_err(io)?;
+        self.backend.fault(Step::CreateManifest, &path).map_err(io)?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.to_vec());
         let location = object_store::path::Path::from(relative);
-        let put = self.block_on(self.inner.objects.put_opts(&location, payload, options));
-        self.fault(Step::Reply, &path).map_err(io)?;
+        let put = self.backend.block_on(self.backend.objects.put_opts(&location, payload, options));
+        self.backend.fault(Step::Reply, &path).map_err(io)?;
         match put {
             Ok(_) => Ok(Put::Created),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Exists),
-            Err(error) => Err(self.refused("create", relative)(error)),
+            Err(error) => Err(self.backend.refused("create", relative)(error)),
         }
     }
 
     /// The bytes of a small file; `None` where it is absent.
     pub(crate) fn get(&self, relative: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.runtime.block_on(self.bytes_of(relative))
+        self.backend.drive(self.bytes_of(relative))
     }
 
     /// How many small files are best asked for at once.
@@ -322,24 +251,24 @@ impl Store {
     /// The bytes of small files, each as [`Store::get`] gives them, asked for at once.
     pub(crate) fn get_all(&self, relative: &[String]) -> Vec<Result<Option<Vec<u8>>, StoreError>> {
         let asked = relative.iter().map(|path| self.bytes_of(path));
-        self.inner.runtime.block_on(futures_util::future::join_all(asked))
+        self.backend.drive(futures_util::future::join_all(asked))
     }
 
     async fn bytes_of(&self, relative: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let location = object_store::path::Path::from(relative);
-        match self.ask(async { self.inner.objects.get(&location).await?.bytes().await }).await {
+        match self.backend.ask(async { self.backend.objects.get(&location).await?.bytes().await }).await {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.refused("read", relative)(error)),
+            Err(error) => Err(self.backend.refused("read", relative)(error)),
         }
     }
 
     /// Whether there is a file of that name.
     pub(crate) fn is_there(&self, relative: &str) -> Result<bool, StoreError> {
-        match self.block_on(self.inner.objects.head(&object_store::path::Path::from(relative))) {
+        match self.backend.block_on(self.backend.objects.head(&object_store::path::Path::from(relative))) {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.refused("read", relative)(error)),
+            Err(error) => Err(self.backend.refused("read", relative)(error)),
         }
     }
 
@@ -349,8 +278,8 @@ impl Store {
     /// It cannot be listed.
     pub fn list(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), StoreError> {
         let prefix = object_store::path::Path::from(folder);
-        let listed = self.block_on(self.inner.objects.list_with_delimiter(Some(&prefix)));
-        let listed = listed.map_err(self.refused("list", folder))?;
+        let listed = self.backend.block_on(self.backend.objects.list_with_delimiter(Some(&prefix)));
+        let listed = listed.map_err(self.backend.refused("list", folder))?;
         let name = |path: &object_store::path::Path| path.filename().unwrap_or_default().to_owned();
         let mut folders: Vec<_> = listed.common_prefixes.iter().map(name).collect();
         let mut files: Vec<_> = listed.objects.iter().map(|meta| name(&meta.location)).collect();
@@ -363,8 +292,9 @@ impl Store {
     pub(crate) fn names_after(&self, folder: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let Some(after) = after else { return Ok(self.list(folder)?.1) };
         let (prefix, after) = (object_store::path::Path::from(folder), object_store::path::Path::from(after));
-        let listed = self.inner.objects.list_with_offset(Some(&prefix), &after);
-        let listed = self.block_on(listed.try_collect::<Vec<_>>()).map_err(self.refused("list", folder))?;
+        let listed = self.backend.objects.list_with_offset(Some(&prefix), &after);
+        let listed =
+            self.backend.block_on(listed.try_collect::<Vec<_>>()).map_err(self.backend.refused("list", folder))?;
         let names = listed.iter().filter_map(|meta| meta.location.filename()).map(str::to_owned);
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
@@ -377,8 +307,8 @@ impl Store {
             return disk.walk(folder);
         }
         let prefix = object_store::path::Path::from(folder);
-        let listed = self.block_on(self.inner.objects.list(Some(&prefix)).try_collect::<Vec<_>>());
-        let listed = listed.map_err(self.refused("list", folder))?;
+        let listed = self.backend.block_on(self.backend.objects.list(Some(&prefix)).try_collect::<Vec<_>>());
+        let listed = listed.map_err(self.backend.refused("list", folder))?;
         let mut files: Vec<_> = listed.into_iter().map(|meta| meta.location.to_string()).collect();
         files.sort_unstable();
         Ok(files)

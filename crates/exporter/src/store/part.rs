@@ -1,13 +1,14 @@
-//! A part is a data file on its way into a store. On a disk it is `PATH.part`, synced when it is whole and renamed once a manifest names
+//! A part is a data file on its way into a backend. On a disk it is `PATH.part`, synced when it is whole and renamed once a manifest names
 //! it. An object store cannot rename: there it is an upload under its final name, which is not there until it is whole.
 
-use super::{Kind, Store};
+use super::backend::{Backend, Kind};
 use crate::{faults::Step, store_error::StoreError};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use std::{
     fs::File,
     io::{self, Write},
     mem,
+    sync::Arc,
 };
 
 /// Bytes that are sent at once: over the 5 MiB that S3 asks of each piece but the last, the same for all as R2 asks, and with 10,000 pieces
@@ -17,7 +18,7 @@ const PIECE: usize = if cfg!(test) { 64 } else { 8 << 20 };
 /// A file that is written.
 #[derive(Debug)]
 pub(crate) struct Part {
-    store: Store,
+    backend: Arc<Backend>,
     /// The name under which it lies there.
     path: String,
     bytes: u64,
@@ -36,30 +37,29 @@ enum To {
 }
 
 impl Part {
-    /// Begins the file whose final name will be `path`, which must be absent.
-    pub(super) fn create(store: &Store, path: &str) -> Result<Part, StoreError> {
-        let path = store.staged(path);
-        let to = match &store.inner.kind {
+    /// Begins the file that lies at `path` until a manifest names it, which must be absent.
+    pub(super) fn create(backend: &Arc<Backend>, path: String) -> Result<Part, StoreError> {
+        let to = match &backend.kind {
             Kind::Disk(disk) => To::Disk(disk.create(&path)?),
             Kind::Objects { .. } => To::Objects { piece: Vec::new(), upload: None },
         };
-        Ok(Part { store: store.clone(), path, bytes: 0, to })
+        Ok(Part { backend: Arc::clone(backend), path, bytes: 0, to })
     }
 
     /// Makes the file durable. After an error it must be discarded and written anew: what failed to sync is never synced again.
     pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         match &mut self.to {
-            To::Disk(file) => match &self.store.inner.kind {
+            To::Disk(file) => match &self.backend.kind {
                 Kind::Disk(disk) => disk.sync_file(file, &self.path),
                 Kind::Objects { .. } => Ok(()),
             },
             To::Objects { piece, upload } => {
                 let location = object_store::path::Path::from(self.path.as_str());
                 let rest = PutPayload::from(mem::take(piece));
-                let store = &self.store;
-                let done = store.block_on(async {
+                let backend = &self.backend;
+                let done = backend.block_on(async {
                     match upload {
-                        None => store.inner.objects.put(&location, rest).await.map(|_| ()),
+                        None => backend.objects.put(&location, rest).await.map(|_| ()),
                         Some(upload) => {
                             if rest.content_length() > 0 {
                                 upload.put_part(rest).await?;
@@ -70,11 +70,11 @@ impl Part {
                 });
                 // The reply may have been lost, and a second request to complete an upload finds none. No other file has this name.
                 let is_whole = || {
-                    let head = store.block_on(store.inner.objects.head(&location));
+                    let head = backend.block_on(backend.objects.head(&location));
                     head.is_ok_and(|meta| meta.size == self.bytes)
                 };
                 match done {
-                    Err(error) if !is_whole() => Err(store.refused("write", &self.path)(error)),
+                    Err(error) if !is_whole() => Err(backend.refused("write", &self.path)(error)),
                     _ => {
                         *upload = None;
                         Ok(())
@@ -89,13 +89,13 @@ impl Part {
         match self.to {
             To::Disk(file) => {
                 drop(file);
-                let _ = self.store.remove(&self.path);
+                let _ = self.backend.remove(&self.path);
             }
             To::Objects { upload: Some(mut upload), .. } => {
-                let _ = self.store.block_on(upload.abort());
+                let _ = self.backend.block_on(upload.abort());
             }
             To::Objects { .. } => {
-                let _ = self.store.remove(&self.path);
+                let _ = self.backend.remove(&self.path);
             }
         }
     }
@@ -103,13 +103,13 @@ impl Part {
 
 impl Write for Part {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let store = &self.store;
+        let backend = &self.backend;
         let written = match &mut self.to {
             To::Disk(file) => {
-                let place = store.path(&self.path);
+                let place = backend.path(&self.path);
                 // Whoever encodes into this writer does not know where it leads, and a person must.
                 let placed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", place.display()));
-                store.fault(Step::Write, &place).map_err(placed)?;
+                backend.fault(Step::Write, &place).map_err(placed)?;
                 file.write(buf).map_err(placed)?
             }
             To::Objects { piece, upload } => {
@@ -118,16 +118,16 @@ impl Write for Part {
                 if piece.len() == PIECE {
                     let location = object_store::path::Path::from(self.path.as_str());
                     let whole = PutPayload::from(mem::take(piece));
-                    let sent = store.block_on(async {
+                    let sent = backend.block_on(async {
                         if upload.is_none() {
-                            *upload = Some(store.inner.objects.put_multipart(&location).await?);
+                            *upload = Some(backend.objects.put_multipart(&location).await?);
                         }
                         match upload {
                             Some(upload) => upload.put_part(whole).await,
                             None => Ok(()),
                         }
                     });
-                    sent.map_err(store.refused("write", &self.path)).map_err(io::Error::from)?;
+                    sent.map_err(backend.refused("write", &self.path)).map_err(io::Error::from)?;
                 }
                 written
             }

@@ -1,7 +1,7 @@
 //! A stored file is a whole data file that is read: from the disk, or from an object store in blocks of some MiB, of which the last used
 //! are kept. Parquet reads its columns side by side, each in small steps, and a request for each step would be slow and dear.
 
-use super::{Kind, Store};
+use super::backend::{Backend, Kind};
 use crate::store_error::StoreError;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
@@ -34,7 +34,7 @@ enum From {
 
 #[derive(Debug)]
 struct ObjectFile {
-    store: Store,
+    backend: Arc<Backend>,
     path: String,
     len: u64,
     /// Number and bytes of the last used blocks, the last used first.
@@ -43,21 +43,25 @@ struct ObjectFile {
 
 impl StoredFile {
     /// Opens `path`; `None` where it is absent.
-    pub(super) fn open(store: &Store, path: &str) -> Result<Option<StoredFile>, StoreError> {
-        match &store.inner.kind {
-            Kind::Disk(_) => match File::open(store.path(path)) {
+    pub(super) fn open(backend: &Arc<Backend>, path: &str) -> Result<Option<StoredFile>, StoreError> {
+        match &backend.kind {
+            Kind::Disk(_) => match File::open(backend.path(path)) {
                 Ok(file) => Ok(Some(StoredFile(From::Disk(file)))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(StoreError::Io { doing: "read", path: store.path(path), source }),
+                Err(source) => Err(StoreError::Io { doing: "read", path: backend.path(path), source }),
             },
             Kind::Objects { .. } => {
                 let location = object_store::path::Path::from(path);
-                let meta = match store.block_on(store.inner.objects.head(&location)) {
+                let meta = match backend.block_on(backend.objects.head(&location)) {
                     Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                    other => other.map_err(store.refused("read", path))?,
+                    other => other.map_err(backend.refused("read", path))?,
                 };
-                let file =
-                    ObjectFile { store: store.clone(), path: path.to_owned(), len: meta.size, kept: Mutex::default() };
+                let file = ObjectFile {
+                    backend: Arc::clone(backend),
+                    path: path.to_owned(),
+                    len: meta.size,
+                    kept: Mutex::default(),
+                };
                 Ok(Some(StoredFile(From::Objects(Arc::new(file)))))
             }
         }
@@ -94,13 +98,13 @@ impl StoredFile {
 }
 
 impl ObjectFile {
-    /// The block of that number, from the store.
+    /// The block of that number, from the backend.
     fn fetch(&self, number: u64) -> io::Result<Bytes> {
         let range = number * BLOCK..((number + 1) * BLOCK).min(self.len);
         let wanted = range.end - range.start;
         let location = object_store::path::Path::from(self.path.as_str());
-        let got = self.store.block_on(self.store.inner.objects.get_range(&location, range));
-        let block = got.map_err(self.store.refused("read", &self.path)).map_err(io::Error::from)?;
+        let got = self.backend.block_on(self.backend.objects.get_range(&location, range));
+        let block = got.map_err(self.backend.refused("read", &self.path)).map_err(io::Error::from)?;
         if block.len() as u64 != wanted {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than it was"));
         }

@@ -1,6 +1,7 @@
 //! Tests of a store, on the disk.
 
 use super::*;
+use problem::Failure;
 
 #[test]
 fn a_place_that_cannot_be_a_directory_is_refused_by_name() {

@@ -4,7 +4,6 @@ use super::airings::maybe;
 use super::columns::{
     Cells, instants, ints, maybe_ids, maybe_instants, maybe_ints, maybe_texts, numbered, small_ints, words,
 };
-use super::merged::Raw;
 use super::read::{Batch, TableFile};
 use super::retweets::Said;
 use super::{Table, TableError};
@@ -32,6 +31,9 @@ pub struct LoggedEvent {
     /// Kafka partition.
     pub partition: i32,
 }
+
+/// Rows as they lie in the file, with the names that they number.
+pub(super) type Raw = (Vec<LoggedEvent>, Details, Vec<Arc<str>>, Vec<Arc<str>>);
 
 /// The words of the column `type`, each at its kind's number.
 const WORDS: [&str; 5] =

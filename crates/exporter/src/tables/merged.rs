@@ -1,6 +1,7 @@
 //! A merge of logs: the events of several files of the log as one file, in the log's order, without those that are to go. It holds a few
 //! thousand events of each file at a time.
 
+use super::events::Raw;
 use super::{LoggedEvent, Passport, Rows, Table, TableError, TableFile, TableWriter};
 use audience::Details;
 use parquet::file::reader::ChunkReader;
@@ -96,9 +97,6 @@ struct Piece<B> {
     details: Details,
     at: usize,
 }
-
-/// Rows as they lie in the file, with the names that they number.
-pub(super) type Raw = (Vec<LoggedEvent>, Details, Vec<Arc<str>>, Vec<Arc<str>>);
 
 impl<B: Iterator<Item = Result<Raw, TableError>>> Piece<B> {
     /// The next rows, numbered as all are.
