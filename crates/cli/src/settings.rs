@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audience::Ms;
-use exporter::is_object_store;
 use ingester::kafka::KafkaOptions;
+use storage::is_object_store;
 
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};

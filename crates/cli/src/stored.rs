@@ -1,13 +1,14 @@
 //! The stored tables of a data directory: the files that the last commit names, read in batches. Broadcasts are numbered as they are met.
 
 use crate::directory::{self, WRITER};
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemKind};
 use audience::fingerprint;
-use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
+use exporter::{LoggedEvent, Table, TableFile};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::{Chain, FileEntry, Store, StoreError, StoredFile, refuse_data};
 
 /// A data directory that is read.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Stored {
             let stored = Stored::open(dir)?;
             let number = stored.chain.number();
             match act(stored) {
-                Err(problem) if problem.kind() == Kind::Data && Stored::open(dir)?.chain.number() != number => {}
+                Err(problem) if problem.kind() == ProblemKind::Data && Stored::open(dir)?.chain.number() != number => {}
                 done => return done,
             }
         }

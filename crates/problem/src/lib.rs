@@ -32,7 +32,7 @@ pub struct Problem {
 
 /// What sort of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProblemKind {
     /// A bug in this program.
     Bug,
     /// Wrong arguments or settings.
@@ -105,13 +105,13 @@ impl Problem {
     }
 
     /// What sort it is: by this, and never by its exit code, is decided what happens next.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ProblemKind {
         match self.code {
-            0 => Kind::ReaderGone,
-            2 => Kind::Usage,
-            3 => Kind::World,
-            4 => Kind::Data,
-            _ => Kind::Bug,
+            0 => ProblemKind::ReaderGone,
+            2 => ProblemKind::Usage,
+            3 => ProblemKind::World,
+            4 => ProblemKind::Data,
+            _ => ProblemKind::Bug,
         }
     }
 
@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_code_is_a_kind_and_an_answer_keeps_it() {
-        let kinds = [Kind::ReaderGone, Kind::Bug, Kind::Usage, Kind::World, Kind::Data];
+        let kinds =
+            [ProblemKind::ReaderGone, ProblemKind::Bug, ProblemKind::Usage, ProblemKind::World, ProblemKind::Data];
         for (code, kind) in (0..).zip(kinds) {
             let problem = Problem::answered(code, "No.");
             assert_eq!((problem.exit_code(), problem.kind()), (code, kind));

@@ -22,7 +22,6 @@ use crate::args::RunArgs;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::terminal;
-use exporter::Ledger;
 use owner::{Happening, LaneHandle, Owner, State};
 use start::Started;
 use status::Teller;
@@ -30,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
+use storage::Ledger;
 
 pub(crate) use owner::View;
 

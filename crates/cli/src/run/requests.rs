@@ -5,8 +5,8 @@ use super::logline;
 use super::writer::{Writer, Written};
 use crate::operator::{self, Means, Outcome};
 use crate::problem::Problem;
-use exporter::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 use std::sync::Arc;
+use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 
 impl Writer {
     /// Answers the requests that wait; what that changes is added to `written`.

@@ -9,10 +9,10 @@ use crate::settings::Settings;
 use crate::settling::lock;
 use aggregator::PartitionState;
 use dashboard::{Commit, LiveCurve, Partition, Phase, Server, Status};
-use exporter::Ledger;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// How often the status is told.
 const EVERY: Duration = Duration::from_millis(250);
