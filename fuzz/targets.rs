@@ -8,9 +8,10 @@ use std::sync::Arc;
 use aggregator::{FrozenLane, Rules};
 use audience::{Decoder, Details, Key, Registry, fingerprint};
 use exporter::{
-    Chain, KeyFile, Passport, Restored, SnapshotError, SnapshotReader, Store, Table, TableError, TableFile, answer_to,
-    audit_chain, manifest_path, merge_logs, requests as requests_of, write_snapshot,
+    Passport, Restored, SnapshotError, SnapshotReader, Table, TableError, TableFile, merge_logs, write_snapshot,
 };
+use problem::Failure;
+use storage::{Chain, KeyFile, Store, answer_to, audit_chain, manifest_path, requests as requests_of};
 
 /// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's alone.
 pub(crate) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {

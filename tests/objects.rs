@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use exporter::{CommitKind, Draft};
+use storage::{CommitKind, Draft};
 
 use crate::data_directory;
 use crate::docs::pages::document;
@@ -159,15 +159,15 @@ fn what_is_larger_than_a_request_goes_in_pieces() {
 
 /// As many commits as may come before one restates all, and none of them says anything.
 fn long_chain(endpoint: &Endpoint, folder: &Path, prefix: &str) -> u64 {
-    let last = 2 * exporter::RESTATE_EVERY - 1;
-    let store = exporter::Store::create(&folder.join("long")).unwrap();
-    let identity = exporter::Identity {
+    let last = 2 * storage::RESTATE_EVERY - 1;
+    let store = storage::Store::create(&folder.join("long")).unwrap();
+    let identity = storage::Identity {
         writer: "main".into(),
         incarnation: 1,
         version: env!("CARGO_PKG_VERSION").into(),
         config: String::new(),
     };
-    let mut owner = exporter::Owner::take(&store, identity, 1).unwrap();
+    let mut owner = storage::Committer::take(&store, identity, 1).unwrap();
     for at in 1..=last {
         let at = i64::try_from(at).unwrap();
         let newest = owner.chain().newest();
@@ -176,7 +176,7 @@ fn long_chain(endpoint: &Endpoint, folder: &Path, prefix: &str) -> u64 {
         owner.publish(&owner.begin(), &draft).unwrap();
     }
     for number in 1..=last {
-        let path = exporter::manifest_path("main", number);
+        let path = storage::manifest_path("main", number);
         endpoint.set(&format!("{prefix}/{path}"), Some(&fs::read(store.path(&path)).unwrap()));
     }
     last

@@ -5,7 +5,7 @@
 use crate::args::{DemoArgs, OfRun};
 use crate::draw;
 use crate::flags::Flags;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::run::{self, View};
 use crate::settings::{LogFormat, Settings};
 use crate::settling::lock;
@@ -45,7 +45,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
     let done = play(args, &dir);
     // What is left of a demo that could not be played is of no use. A reader of stdout that went away is no reason to
     // take anything away, and what does not verify is evidence.
-    if done.as_ref().is_err_and(|problem| matches!(problem.code, 2 | 3)) {
+    if done.as_ref().is_err_and(|problem| matches!(problem.kind(), ProblemKind::Usage | ProblemKind::World)) {
         let _ = std::fs::remove_dir_all(&dir);
     }
     done

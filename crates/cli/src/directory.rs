@@ -3,15 +3,14 @@
 use crate::problem::Problem;
 use crate::settings::{Pseudonyms, Settings};
 use audience::{Key, Ms, Registry};
-use exporter::{CommitError, Identity, KeyFile, Owner, SNAPSHOT, Store, Table, is_object_store};
+use exporter::Table;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// The writer's name: one process owns the directory.
-pub(crate) const WRITER: &str = "main";
+pub(crate) use storage::WRITER;
+use storage::{CommitError, Committer, Identity, KeyFile, SNAPSHOT, Store, is_object_store};
 
 /// Our clock, ms since the Unix epoch.
 pub(crate) fn now() -> Ms {
@@ -70,8 +69,8 @@ fn local(out: &str) -> Option<&Path> {
 pub(crate) fn take(
     store: &Store,
     settings: &Settings,
-    take: impl FnOnce(&Store, Identity, Ms) -> Result<Owner, CommitError>,
-) -> Result<(Owner, Keys), Problem> {
+    take: impl FnOnce(&Store, Identity, Ms) -> Result<Committer, CommitError>,
+) -> Result<(Committer, Keys), Problem> {
     let keys = if store.is_local() { None } else { Some(Keys::open(settings, true)?) };
     let owner = take(store, identity(settings)?, now())?;
     Ok((owner, keys.map_or_else(|| Keys::open(settings, false), Ok)?))

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             if !problem.message.is_empty() {
                 terminal::say(&format!("jauge: {problem}"));
             }
-            ExitCode::from(problem.code)
+            ExitCode::from(problem.exit_code())
         }
         // The hook has said it.
         Err(_) => ExitCode::from(1),
@@ -93,6 +93,6 @@ fn usage(error: &clap::Error) -> Problem {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     match error.print() {
         Err(refusal) if code == 0 => terminal::refused(&refusal),
-        _ => Problem { code, ..Problem::reader_gone() },
+        _ => Problem::answered(code, ""),
     }
 }

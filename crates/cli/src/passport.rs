@@ -3,8 +3,9 @@
 use crate::duration;
 use crate::settings::Settings;
 use aggregator::Rules;
-use exporter::{CONTRACT, Manifest, Passport};
+use exporter::Passport;
 use std::path::PathBuf;
+use storage::{CONTRACT, Manifest};
 
 /// The unit of every count of viewers.
 const UNIT: &str = "sessions";

@@ -12,14 +12,14 @@ use crate::settling::{Gather, Output, Settled, settle_all, write_file};
 use crate::terminal;
 use aggregator::{Gaps, Rules};
 use audience::{Ms, Registry};
-use exporter::{
-    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, SettledAiring,
-    Settlement, Source, Table, rejected_by_date,
-};
+use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use storage::{
+    Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, SettledAiring, Settlement, Source,
+};
 
 /// `jauge replay`
 pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
@@ -57,7 +57,7 @@ pub(crate) fn replay(events: &[PathBuf], settings: &Settings) -> Result<Replayed
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(out)?;
-    let (mut owner, mut keys) = directory::take(&store, settings, Owner::take_new)?;
+    let (mut owner, mut keys) = directory::take(&store, settings, Committer::take_new)?;
     let registry = keys.registry()?;
     let commit = owner.begin();
     let job = Job { settings, files: &files, started_at, commit: &commit, registry: &registry };
@@ -120,7 +120,7 @@ impl Job<'_> {
 
     fn reject(&self, rows: &mut Vec<RejectedRow>, passport: &Passport) -> Result<(), Problem> {
         for (day, rows) in rejected_by_date(rows) {
-            write_file(self.commit, Folder::Day(day), Rows::Rejected(rows), &[], passport)?;
+            write_file(self.commit, Folder::Day(day), TableRows::Rejected(rows), &[], passport)?;
         }
         rows.clear();
         Ok(())
@@ -179,9 +179,9 @@ pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules,
         orphaned: one.tally.orphaned.unsigned_abs(),
     });
     Settlement {
-        read_to: [("main".to_owned(), read_to)].into(),
+        read_to: [(storage::WRITER.to_owned(), read_to)].into(),
         replaces_from: None,
-        rules: exporter::Rules::from(*rules),
+        rules: exporter::SavedRules::from(*rules),
         airings: airings.collect(),
     }
 }

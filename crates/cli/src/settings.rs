@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audience::Ms;
-use exporter::is_object_store;
 use ingester::kafka::KafkaOptions;
+use storage::is_object_store;
 
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(of("out = 'd'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("d/keys")));
         assert_eq!(of("out = 'file:///d'").and_then(|s| s.needed_keys()), Ok(PathBuf::from("/d/keys")));
         let problem = of("out = 's3://b/p'").and_then(|s| s.needed_keys()).expect_err("no keys beside the data");
-        assert!(problem.code == 2 && problem.message.contains("--keys"), "{problem}");
+        assert!(problem.exit_code() == 2 && problem.message.contains("--keys"), "{problem}");
         let problem = of("").and_then(|s| s.needed_out().map(str::to_owned)).expect_err("nothing is set");
         assert_eq!(
             problem,

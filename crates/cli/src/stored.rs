@@ -4,14 +4,14 @@
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
 use audience::{Ms, Names, fingerprint};
-use exporter::{
-    Chain, ChainError, FileEntry, Ledger, LoggedEvent, Lost, Manifest, Store, StoreError, StoredFile, Table,
-    TableError, TableFile, read_manifests, refuse_data,
-};
+use exporter::{LoggedEvent, Table, TableError, TableFile};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::{
+    Chain, ChainError, FileEntry, Ledger, Lost, Manifest, Store, StoreError, StoredFile, read_manifests, refuse_data,
+};
 
 /// A data directory that is read.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use crate::problem::Problem;
 use crate::terminal;
 use crate::verifier::{self, Verified};
 use audience::text as words;
-use exporter::Ledger;
 use report::text::{Look, draw};
+use storage::Ledger;
 
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {

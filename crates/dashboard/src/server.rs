@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Json, Response},
     routing::get,
 };
+use problem::Failure;
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Instant};
 use tokio::sync::watch;
 
@@ -23,9 +24,8 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-impl ListenError {
-    /// The exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for ListenError {
+    fn exit_code(&self) -> u8 {
         3
     }
 }

@@ -3,6 +3,12 @@
 //! the processor, which other processes do not lengthen.
 
 #![expect(clippy::print_stdout, reason = "it is a program, and this is its result")]
+#![expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it is a program: it has the clock, the file and the thread that the room has not"
+)]
 
 use aggregator::{LiveAlone, Rules};
 use audience::{Details, Event, Kind, Ms, NO_DETAIL};
@@ -81,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let head = Head {
         commit: 1,
         watermark: Some(crowd.at),
-        rules: exporter::Rules {
+        rules: exporter::SavedRules {
             session_timeout_ms: None,
             timeout_grace_ms: 0,
             broadcast_idle_ms: rules.broadcast_idle,

@@ -12,15 +12,15 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Restored, SnapshotReader, open_snapshot};
+pub use read::{Restored, SnapshotReader};
 pub use write::write_snapshot;
 
-use crate::manifest::Rules;
+use crate::rules::SavedRules;
 use audience::Ms;
 use serde::{Deserialize, Serialize};
 use std::io;
 
-/// What [`Snapshot::format`](crate::Snapshot::format) says of the files that this version writes, and the only one that it reads.
+/// The format of the files that this version writes, as a manifest names it, and the only one that it reads.
 pub const SNAPSHOT_FORMAT: &str = "arrow-ipc-streams-1";
 
 /// The extension of a snapshot's files.
@@ -44,7 +44,7 @@ pub struct Head {
     /// The watermark of that cut.
     pub watermark: Option<Ms>,
     /// The rules by which sessions were opened and closed.
-    pub rules: Rules,
+    pub rules: SavedRules,
     /// How many lanes there were.
     pub lanes: usize,
     /// The lane of each partition. Events of a partition go to the lane that has its sessions.

@@ -25,7 +25,7 @@ fn check(layers: &Layers, expect: &[&str]) {
 #[track_caller]
 fn refuse(layers: &Layers, expect: &str) {
     let problem = layers.merge().expect_err("the layers are wrong");
-    assert_eq!((problem.code, problem.message.as_str()), (2, expect));
+    assert_eq!((problem.exit_code(), problem.message.as_str()), (2, expect));
 }
 
 #[test]

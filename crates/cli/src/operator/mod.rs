@@ -18,13 +18,13 @@ use crate::terminal;
 use aggregator::Rules;
 use audience::Ms;
 use correct::correct;
-use exporter::{
-    Answer, ChainError, CommitError, Manifest, Owner, Request, RequestKind, Store, StoreError, answer_to,
-    remove_request,
-};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use storage::{
+    Answer, ChainError, CommitError, Committer, Manifest, Request, RequestKind, Store, StoreError, answer_to,
+    remove_request,
+};
 
 /// How often an answer is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -106,7 +106,7 @@ fn ask(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: 
         // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
         let keys = if offline { keys_of_objects(&store, &settings, request)? } else { None };
         let taken = (store.is_local() || offline)
-            .then(|| Ok::<_, Problem>(Owner::take(&store, directory::identity(&settings)?, directory::now())));
+            .then(|| Ok::<_, Problem>(Committer::take(&store, directory::identity(&settings)?, directory::now())));
         match taken.transpose()? {
             Some(Ok(mut owner)) => {
                 if let Some((name, _)) = &asked {
@@ -147,7 +147,7 @@ fn keys_of_objects(store: &Store, settings: &Settings, request: &Request) -> Res
 
 /// Leaves the request; gives its name, and the commit from which on the answer can come.
 fn leave(store: &Store, request: &Request) -> Result<(String, u64), Problem> {
-    let chain = exporter::Chain::open(store, WRITER)?;
+    let chain = storage::Chain::open(store, WRITER)?;
     let name = request.leave(store)?;
     terminal::say(&format!(
         "Another jauge writes to {}: it is asked to do this (requests/{name}), and its answer is waited for. Ctrl-C ends the waiting only: \
@@ -161,7 +161,7 @@ fn answered(answer: &Answer, commit: u64, json: bool) -> Result<(), Problem> {
     if answer.code == 0 {
         return tell(json, Some(commit), &answer.answer);
     }
-    Err(Problem { code: answer.code, ..Problem::world(answer.answer.clone()) })
+    Err(Problem::answered(answer.code, answer.answer.clone()))
 }
 
 fn tell(json: bool, commit: Option<u64>, said: &str) -> Result<(), Problem> {
@@ -173,7 +173,7 @@ fn tell(json: bool, commit: Option<u64>, said: &str) -> Result<(), Problem> {
 
 /// Does it as the owner of the directory.
 fn at_once(
-    owner: &mut Owner,
+    owner: &mut Committer,
     keys: Option<Keys>,
     settings: &Settings,
     request: &Request,
@@ -197,7 +197,7 @@ fn at_once(
 
 /// Does what is asked for, up to a commit that is not published yet.
 pub(crate) fn obey(
-    owner: &Owner,
+    owner: &Committer,
     keys: Option<&mut Keys>,
     request: &Request,
     means: &Means,

@@ -5,11 +5,10 @@ use crate::stored::open_table;
 use audience::Names;
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
-use exporter::{
-    Commit, FileEntry, Folder, Owner, PartWriter, Passport, Removed, Rows, StoredFile, Table, TableFile, TableWriter,
-};
+use exporter::{Passport, Table, TableFile, TableRows, TableWriter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use storage::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile};
 
 /// The tables that a settlement writes.
 pub(super) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
@@ -24,7 +23,7 @@ pub(crate) struct Taken {
 
 /// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what else is in their files
 /// goes to `commit`.
-pub(super) fn without(owner: &Owner, commit: &Commit, id: &str, from: Ms) -> Result<Taken, Problem> {
+pub(super) fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<Taken, Problem> {
     let mut taken = Taken::default();
     for table in SETTLED {
         let files: Vec<&FileEntry> = owner.chain().files_of(table.name()).collect();
@@ -104,12 +103,12 @@ impl Batch {
         }
     }
 
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> TableRows<'_> {
         match self {
-            Batch::Airings(rows) => Rows::Airings(rows),
-            Batch::Minutes(rows) => Rows::Minutes(rows),
-            Batch::Sessions(rows, details) => Rows::Sessions(rows, details),
-            Batch::Retweets(rows, details) => Rows::Retweets(rows, details),
+            Batch::Airings(rows) => TableRows::Airings(rows),
+            Batch::Minutes(rows) => TableRows::Minutes(rows),
+            Batch::Sessions(rows, details) => TableRows::Sessions(rows, details),
+            Batch::Retweets(rows, details) => TableRows::Retweets(rows, details),
         }
     }
 

@@ -8,12 +8,13 @@ use crate::problem::Problem;
 use crate::settling::lock;
 use aggregator::{Directives, FrozenLane};
 use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
-use exporter::{Gap, LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
+use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use storage::OffsetGap;
 
 /// How long a lane waits for records before it looks for what the owner asks.
 const WAIT: Duration = Duration::from_millis(10);
@@ -53,7 +54,7 @@ pub(super) struct Partition {
     /// Of its topic, where the broker tells one.
     pub(super) topic_id: Option<Arc<str>>,
     /// What is gone before `from`, and accepted as lost.
-    pub(super) gap: Option<Gap>,
+    pub(super) gap: Option<OffsetGap>,
     /// The first offset to read.
     pub(super) from: i64,
     /// With `--until-end`: the first offset not to read.

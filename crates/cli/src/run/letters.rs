@@ -129,6 +129,6 @@ impl Letters {
         let why = Kafka::connect(options).map(|_| ()).err();
         let why = why.as_ref().unwrap_or(error);
         let message = format!("Nothing can be written to the topic {} of rejected records: {why}", self.topic);
-        Problem { awaits: Some(Awaited::RejectedTopic), ..Problem::world(message) }
+        Problem::world(message).awaiting(Awaited::RejectedTopic)
     }
 }

@@ -7,9 +7,9 @@ use crate::problem::{Awaited, Problem};
 use crate::settings::LogFormat;
 use crate::terminal;
 use audience::time::rfc3339;
-use exporter::Counts;
 use serde_json::{Value, json};
 use std::time::Duration;
+use storage::Counts;
 
 /// One line: its words, and the same for programs.
 #[derive(Clone, Debug)]

@@ -22,7 +22,6 @@ use crate::args::RunArgs;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::terminal;
-use exporter::Ledger;
 use owner::{Happening, LaneHandle, Owner, State};
 use start::Started;
 use status::Teller;
@@ -30,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
+use storage::Ledger;
 
 pub(crate) use owner::View;
 
@@ -159,12 +159,12 @@ pub(crate) fn run(
 }
 
 /// What a stop did not wait for is said as such.
-fn stopped(problem: Problem) -> Problem {
-    let message = match problem.awaits {
-        Some(_) => format!("Stopped, and what is not committed is read again at the next start: {}", problem.message),
-        None => problem.message,
-    };
-    Problem { message, ..problem }
+fn stopped(mut problem: Problem) -> Problem {
+    if problem.awaits.is_some() {
+        let message = &problem.message;
+        problem.message = format!("Stopped, and what is not committed is read again at the next start: {message}");
+    }
+    problem
 }
 
 fn join(threads: Vec<JoinHandle<()>>) -> Result<(), Problem> {

@@ -11,8 +11,9 @@ use crate::settlements::{Line, Settlements};
 use crate::stored::open_table;
 use audience::time::minute_of;
 use audience::{Details, Ms, Names, fingerprint};
-use exporter::{FileEntry, LoggedEvent, ON_TIME, StoredFile, Table, TableFile};
+use exporter::{LoggedEvent, ON_TIME, Table, TableFile};
 use std::collections::{BTreeMap, BTreeSet};
+use storage::{FileEntry, StoredFile};
 
 /// Brings the live state of `started` to where the last commit left it: from the snapshot, or else from the log alone.
 pub(super) fn bring_back(started: &mut Started, settings: &Settings) -> Result<(), Problem> {

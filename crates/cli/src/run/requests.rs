@@ -5,8 +5,8 @@ use super::logline;
 use super::writer::{Writer, Written};
 use crate::operator::{self, Means, Outcome};
 use crate::problem::Problem;
-use exporter::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 use std::sync::Arc;
+use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 
 impl Writer {
     /// Answers the requests that wait; what that changes is added to `written`.
@@ -41,7 +41,10 @@ impl Writer {
             Ok(Outcome::Nothing(said)) => (self.owner.begin(), self.draft(kind), said, 0),
             // Room will come; whatever else is wrong is for whoever asked, and the run goes on.
             Err(problem) if problem.awaits.is_some() => return Err(problem),
-            Err(problem) => (self.owner.begin(), self.draft(kind), problem.message, problem.code),
+            Err(problem) => {
+                let code = problem.exit_code();
+                (self.owner.begin(), self.draft(kind), problem.message, code)
+            }
         };
         if let (Ok(request), CommitKind::Forget, 0) = (&asked.request, kind, code) {
             self.registry.forget(&request.broadcast_id);

@@ -13,11 +13,10 @@ use crate::settings::Settings;
 use crate::stored::open_table;
 use aggregator::{Resume, Settled};
 use audience::Ms;
-use exporter::{
-    CommitKind, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot, read_manifests,
-};
+use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use storage::{CommitKind, Manifest, Snapshot, open_snapshot, read_manifests};
 
 /// Restores the live state of `started` from the snapshot that the last commit names; tells whether it did.
 pub(super) fn restore(started: &mut Started, settings: &Settings) -> Result<bool, Problem> {
@@ -60,7 +59,7 @@ fn fits(started: &Started, settings: &Settings, reader: &SnapshotReader<impl Buf
     if head.commit > chain.number() || head.watermark > started.watermark {
         return Err(format!("it says that it is of commit {}, of a later time than the last commit is", head.commit));
     }
-    if head.rules != exporter::Rules::from(rules(settings)) {
+    if head.rules != exporter::SavedRules::from(rules(settings)) {
         return Err("sessions were opened and closed by other rules".to_owned());
     }
     let count = started.lanes.len();
@@ -129,7 +128,7 @@ fn settled(started: &Started, head: &Head, later: &[Manifest]) -> Vec<Settled> {
     for manifest in later {
         for settlement in &manifest.settled {
             let frontier =
-                |airing: &exporter::SettledAiring| (started.registry.number(&airing.broadcast_id).0, airing.frontier);
+                |airing: &storage::SettledAiring| (started.registry.number(&airing.broadcast_id).0, airing.frontier);
             settled.push(Settled {
                 read_to: settlement.read_to(),
                 watermark,

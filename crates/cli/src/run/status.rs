@@ -4,24 +4,18 @@ use super::lane::Progress;
 use super::logline;
 use super::owner::{LaneHandle, Owner};
 use super::writer::Written;
-use crate::problem::{Awaited, ExitCode, Problem};
+use crate::problem::{Awaited, Problem};
 use crate::settings::Settings;
 use crate::settling::lock;
 use aggregator::PartitionState;
 use dashboard::{Commit, LiveCurve, Partition, Phase, Server, Status};
-use exporter::Ledger;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// How often the status is told.
 const EVERY: Duration = Duration::from_millis(250);
-
-impl ExitCode for dashboard::ListenError {
-    fn exit_code(&self) -> u8 {
-        dashboard::ListenError::exit_code(self)
-    }
-}
 
 /// Who tells the status, and what only the status needs to know.
 #[derive(Debug)]

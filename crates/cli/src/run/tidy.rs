@@ -10,15 +10,13 @@ use crate::settings::Settings;
 use crate::stored::open_table;
 use audience::time::{day_of, days_from_civil};
 use audience::{MinuteRow, Ms};
-use exporter::{
-    Chain, Commit, CommitKind, FileEntry, Folder, PartWriter, Passport, Removed, Rows, Store, Table, TableWriter,
-    merge_logs, read_manifest,
-};
+use exporter::{Passport, Table, TableRows, TableWriter, merge_logs};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use storage::{Chain, Commit, CommitKind, FileEntry, Folder, PartWriter, Removed, Store, read_manifest};
 
 /// So many files of one size become one, which is then of the next size.
 const FAN: usize = 8;
@@ -349,7 +347,7 @@ impl Job {
         if let (Some(first), true) = (staying.first(), going > 0) {
             let part = self.parts.part(Table::Live.name(), Folder::Day(day_of(first.minute_at)))?.rewritten();
             let mut writer: TableWriter<PartWriter> = TableWriter::new(Table::Live, &passport, part)?;
-            writer.push(Rows::Live(&staying), names.borrow().list())?;
+            writer.push(TableRows::Live(&staying), names.borrow().list())?;
             writer.finish()?.finish(staying.len() as u64)?;
         }
         Ok(going)

@@ -14,15 +14,13 @@ use crate::settings::Settings;
 use crate::settling::{lock, write_file};
 use aggregator::Due;
 use audience::{Details, MinuteRow, Ms, Registry};
-use exporter::{
-    Commit, CommitKind, Counts, Draft, Folder, Gap, Ledger, LoggedEvent, Owner, Partition, RejectedRow, Rows,
-    minutes_by_date, rejected_by_date, sort_events,
-};
+use exporter::{LoggedEvent, RejectedRow, TableRows, minutes_by_date, rejected_by_date, sort_events};
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, InputPartition, Ledger, OffsetGap};
 
 /// How long what is waited for is left alone before the next try.
 const WAIT: Duration = Duration::from_secs(2);
@@ -51,7 +49,7 @@ pub(super) struct Standing {
     pub(super) info: PartitionInfo,
     pub(super) topic_id: Option<Arc<str>>,
     /// What was lost before `start`.
-    pub(super) gap: Option<Gap>,
+    pub(super) gap: Option<OffsetGap>,
     /// Where reading began in this process.
     pub(super) start: i64,
     pub(super) watermark: Option<Ms>,
@@ -86,7 +84,7 @@ pub(super) struct Written {
 pub(super) struct Writer {
     /// Ends before the directory is given up.
     pub(super) tidy: Tidy,
-    pub(super) owner: Owner,
+    pub(super) owner: Committer,
     pub(super) keys: Keys,
     pub(super) registry: Arc<Registry>,
     pub(super) settings: Settings,
@@ -171,7 +169,7 @@ impl Writer {
     fn freeze(&mut self, frozen: Option<Frozen>) {
         let commit = self.owner.chain().number();
         if let Some(frozen) = frozen.filter(|_| commit > 0 && self.snapshots.is_new()) {
-            let rules = exporter::Rules::from(rules(&self.settings));
+            let rules = exporter::SavedRules::from(rules(&self.settings));
             self.snapshots.begin(frozen, commit, rules, self.registry.ids(), self.owner.begin());
         }
     }
@@ -250,14 +248,14 @@ impl Writer {
         if !whole.events.is_empty() {
             whole.events.iter_mut().for_each(|row| row.commit = number);
             sort_events(&mut whole.events, &names);
-            let rows = Rows::Events(&whole.events, &whole.details, &self.sources);
+            let rows = TableRows::Events(&whole.events, &whole.details, &self.sources);
             write_file(&commit, Folder::Writer, rows, &names, &passport)?;
         }
         for (day, rows) in rejected_by_date(&mut whole.rejected) {
-            write_file(&commit, Folder::Day(day), Rows::Rejected(rows), &names, &passport)?;
+            write_file(&commit, Folder::Day(day), TableRows::Rejected(rows), &names, &passport)?;
         }
         for (day, rows) in minutes_by_date(&mut work.live, &names) {
-            write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
+            write_file(&commit, Folder::Day(day), TableRows::Live(rows), &names, &passport)?;
         }
         let mut draft = self.draft(CommitKind::Run);
         draft.watermark = work.watermark.max(draft.watermark);
@@ -317,13 +315,13 @@ impl Writer {
                 None => {
                     let (topic, partition, from) =
                         (standing.info.topic.to_string(), standing.info.partition, standing.start);
-                    partitions.push(Partition { topic, partition, from, to: from, ..Partition::default() });
+                    partitions.push(InputPartition { topic, partition, from, to: from, ..InputPartition::default() });
                     partitions.len() - 1
                 }
             };
             let one = &mut partitions[place];
             if let Some(gap) = standing.gap.as_ref().filter(|gap| gap.from == one.from && one.to == one.from) {
-                one.gaps.push(Gap { event_at_after: taken.event_at_first, ..gap.clone() });
+                one.gaps.push(OffsetGap { event_at_after: taken.event_at_first, ..gap.clone() });
             }
             // Of an earlier gap, also where there is one more before the first event.
             if self.awaits(&standing.info) {
@@ -347,8 +345,8 @@ impl Writer {
 
     /// Whether a gap of the partition waits for the event after it.
     fn awaits(&self, info: &PartitionInfo) -> bool {
-        let waits = |lost: &exporter::Lost| lost.gap.event_at_after.is_none();
-        let of_it = |lost: &&exporter::Lost| *lost.topic == *info.topic && lost.partition == info.partition;
+        let waits = |lost: &storage::Lost| lost.gap.event_at_after.is_none();
+        let of_it = |lost: &&storage::Lost| *lost.topic == *info.topic && lost.partition == info.partition;
         self.owner.chain().lost().iter().filter(of_it).any(waits)
     }
 
@@ -367,7 +365,7 @@ impl Work {
     }
 }
 
-fn place_of(partitions: &[Partition], info: &PartitionInfo) -> Option<usize> {
+fn place_of(partitions: &[InputPartition], info: &PartitionInfo) -> Option<usize> {
     partitions.iter().position(|one| *one.topic == *info.topic && one.partition == info.partition)
 }
 

@@ -117,6 +117,6 @@ fn a_folder_for_changes_that_is_gone_is_named() {
     let kept = Kept::default();
     let problem =
         settle_all(&gathered, &timelines, &Rules::default(), &Gaps::default(), 2, || Keeper(&kept)).unwrap_err();
-    assert_eq!(problem.code, 3);
+    assert_eq!(problem.exit_code(), 3);
     assert!(problem.message.contains(&gone.to_string_lossy().into_owned()), "{problem}");
 }

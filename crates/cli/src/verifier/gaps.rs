@@ -7,8 +7,9 @@ use crate::problem::Problem;
 use crate::stored::Stored;
 use audience::time::{minute_of, rfc3339};
 use audience::{MinuteRow, Ms};
-use exporter::{FileEntry, LoggedEvent, Lost};
+use exporter::LoggedEvent;
 use std::collections::BTreeMap;
+use storage::{FileEntry, Lost};
 
 /// The events beside one gap, in order of their offsets.
 #[derive(Clone, Copy, Debug, Default)]

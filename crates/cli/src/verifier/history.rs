@@ -8,8 +8,8 @@ use crate::settling::gaps_of;
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{CommitKind, Lost, Manifest, note_lost};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use storage::{CommitKind, Lost, Manifest, note_lost};
 
 /// What the commits say.
 #[derive(Debug, Default)]

@@ -18,10 +18,11 @@ use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::Gather;
 use crate::stored::Stored;
-use exporter::{ChainReport, Ledger, Table, audit_chain};
+use exporter::Table;
 use history::History;
 use log::{Logged, Means};
 use std::path::Path;
+use storage::{ChainReport, Ledger, audit_chain};
 
 /// What was checked, all of it in order.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use audience::{Ms, Stay};
 pub(super) type Row = Vec<Option<i64>>;
 
 /// What lies in one or more columns of integers.
-pub(super) trait Cells: Sized {
+pub(super) trait IntegerCells: Sized {
     /// Appends the names of its columns; `name` is that of the field.
     fn names(name: &str, names: &mut Vec<String>);
     /// Appends its cells.
@@ -20,7 +20,7 @@ pub(super) trait Cells: Sized {
 }
 
 /// A record that has a table of its own.
-pub(super) trait Record: Cells {
+pub(super) trait Record: IntegerCells {
     /// The table's name.
     const TABLE: &str;
     /// The number of its broadcast, where it has one.
@@ -29,7 +29,7 @@ pub(super) trait Record: Cells {
 
 macro_rules! one_column {
     ($($ty:ty: $put:expr, $take:expr;)*) => {$(
-        impl Cells for $ty {
+        impl IntegerCells for $ty {
             fn names(name: &str, names: &mut Vec<String>) {
                 names.push(name.to_owned());
             }
@@ -58,7 +58,7 @@ one_column! {
 }
 
 /// A greatest number, and its first instant.
-impl Cells for Option<(i64, Ms)> {
+impl IntegerCells for Option<(i64, Ms)> {
     fn names(name: &str, names: &mut Vec<String>) {
         names.extend([name.to_owned(), format!("{name}_at")]);
     }
@@ -66,13 +66,13 @@ impl Cells for Option<(i64, Ms)> {
         row.extend([self.map(|(greatest, _)| greatest), self.map(|(_, at)| at)]);
     }
     fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
-        let (greatest, at) = (<Option<i64> as Cells>::take(row)?, <Option<Ms> as Cells>::take(row)?);
+        let (greatest, at) = (<Option<i64> as IntegerCells>::take(row)?, <Option<Ms> as IntegerCells>::take(row)?);
         (greatest.is_some() == at.is_some()).then_some(greatest.zip(at))
     }
 }
 
 /// A fingerprint, as two halves.
-impl Cells for u128 {
+impl IntegerCells for u128 {
     fn names(name: &str, names: &mut Vec<String>) {
         names.extend([format!("{name}_high"), format!("{name}_low")]);
     }
@@ -87,7 +87,7 @@ impl Cells for u128 {
 }
 
 /// The stays of a minute are in a table of their own.
-impl Cells for Vec<Stay> {
+impl IntegerCells for Vec<Stay> {
     fn names(_: &str, _: &mut Vec<String>) {}
     fn put(&self, _: &mut Row) {}
     fn take(_: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
@@ -96,7 +96,7 @@ impl Cells for Vec<Stay> {
 }
 
 /// The one record that says "not known" by the ends of time.
-impl Cells for GapState {
+impl IntegerCells for GapState {
     fn names(_: &str, names: &mut Vec<String>) {
         names.extend(["from".to_owned(), "to".to_owned()]);
     }
@@ -113,16 +113,16 @@ impl Cells for GapState {
 /// Records whose fields are cells.
 macro_rules! records {
     ($($record:ident { $($field:ident: $ty:ty),* $(,)? })*) => {$(
-        impl Cells for $record {
+        impl IntegerCells for $record {
             fn names(name: &str, names: &mut Vec<String>) {
                 let field = |field: &str| if name.is_empty() { field.to_owned() } else { format!("{name}.{field}") };
-                $(<$ty as Cells>::names(&field(stringify!($field)), names);)*
+                $(<$ty as IntegerCells>::names(&field(stringify!($field)), names);)*
             }
             fn put(&self, row: &mut Row) {
                 $(self.$field.put(row);)*
             }
             fn take(row: &mut impl Iterator<Item = Option<i64>>) -> Option<Self> {
-                Some($record { $($field: <$ty as Cells>::take(row)?),* })
+                Some($record { $($field: <$ty as IntegerCells>::take(row)?),* })
             }
         }
     )*};

@@ -2,12 +2,8 @@
 //! bytes that were written, the checksum in the manifest says.
 
 use super::cells::{Frontier, Record, StayState};
-use super::stream::Stream;
-use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SNAPSHOT_FORMAT, SnapshotError, TABLE, VIEWERS};
-use crate::{
-    manifest::Snapshot,
-    store::{Reading, Store},
-};
+use super::stream::NamedStream;
+use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SnapshotError, TABLE, VIEWERS};
 use aggregator::{
     AiringState, CrowdState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState,
     StageState, TweetState, ViewerState,
@@ -16,8 +12,7 @@ use arrow::array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
 use audience::Stay;
-use parquet::file::reader::ChunkReader;
-use std::io::{self, BufRead, BufReader};
+use std::io::BufRead;
 
 /// Bytes of an open session and of a known viewer.
 const SESSION_BYTES: u64 = 4 + 9 + 8 + 8;
@@ -47,37 +42,13 @@ pub struct Restored {
     pub entries: u64,
 }
 
-/// Opens the snapshot that a manifest names, and checks that its bytes are those that were written.
-///
-/// # Errors
-/// [`SnapshotError`]: it is not there, is damaged, or of another format.
-pub fn open_snapshot(store: &Store, snapshot: &Snapshot) -> Result<SnapshotReader<BufReader<Reading>>, SnapshotError> {
-    let [named] = &snapshot.files[..] else {
-        return Err(SnapshotError::Format(format!("{} of {} files", snapshot.format, snapshot.files.len())));
-    };
-    if snapshot.format != SNAPSHOT_FORMAT {
-        return Err(SnapshotError::Format(snapshot.format.clone()));
-    }
-    let read = || store.read(&named.path).map_err(|error| SnapshotError::Io(io::Error::other(error)));
-    let absent = || SnapshotError::Absent(named.path.clone());
-    let mut hasher = blake3::Hasher::new();
-    let bytes = read()?.ok_or_else(absent)?.read_through(|bytes| {
-        hasher.update(bytes);
-    })?;
-    if bytes != named.bytes || hasher.finalize().to_hex().as_str() != named.blake3 {
-        return Err(SnapshotError::Damaged(named.path.clone()));
-    }
-    let file = read()?.ok_or_else(absent)?.get_read(0).map_err(|error| SnapshotError::Io(io::Error::other(error)))?;
-    SnapshotReader::open(BufReader::with_capacity(1 << 18, file), bytes)
-}
-
 impl<R: BufRead> SnapshotReader<R> {
     /// Reads the head of an input of so many bytes: no room is made for more than they can hold.
     ///
     /// # Errors
     /// [`SnapshotError`].
     pub fn open(mut input: R, bytes: u64) -> Result<SnapshotReader<R>, SnapshotError> {
-        let mut stream = Stream::open(&mut input)?;
+        let mut stream = NamedStream::open(&mut input)?;
         if stream.said(TABLE) != Some(BROADCASTS) {
             return Err(SnapshotError::corrupt("it does not begin with its broadcasts"));
         }
@@ -115,7 +86,7 @@ impl<R: BufRead> SnapshotReader<R> {
         let (frontiers, stays) = Default::default();
         let mut parts = Parts { lanes, entries: 0, room: self.bytes, live, frontiers, stays };
         while !self.input.fill_buf()?.is_empty() {
-            let mut stream = Stream::open(&mut self.input)?;
+            let mut stream = NamedStream::open(&mut self.input)?;
             while let Some(batch) = stream.next_batch()? {
                 let table = stream.said(TABLE).ok_or_else(|| SnapshotError::corrupt("a stream without a name"))?;
                 let lane = stream.said(LANE).map(str::parse).transpose();

@@ -18,7 +18,7 @@ const CONTINUES: u32 = u32::MAX;
 const ROOM: u64 = 1 << 20;
 
 /// A stream whose schema is read.
-pub(super) struct Stream<'a, R> {
+pub(super) struct NamedStream<'a, R> {
     input: &'a mut R,
     schema: SchemaRef,
 }
@@ -29,14 +29,14 @@ struct Frame {
     body: Buffer,
 }
 
-impl<'a, R: BufRead> Stream<'a, R> {
+impl<'a, R: BufRead> NamedStream<'a, R> {
     /// Reads the schema.
-    pub(super) fn open(input: &'a mut R) -> Result<Stream<'a, R>, SnapshotError> {
+    pub(super) fn open(input: &'a mut R) -> Result<NamedStream<'a, R>, SnapshotError> {
         let first = Frame::read(input)?.ok_or_else(|| SnapshotError::corrupt("a stream of nothing"))?;
         let schema = first.message()?.header_as_schema();
         let schema = schema.ok_or_else(|| SnapshotError::corrupt("a stream does not begin with its schema"))?;
         let schema = caught(|| fb_to_schema(schema)).map_err(SnapshotError::Corrupt)?;
-        Ok(Stream { input, schema: Arc::new(schema) })
+        Ok(NamedStream { input, schema: Arc::new(schema) })
     }
 
     /// What the schema says under a key.

@@ -1,13 +1,12 @@
 //! Snapshots there and back, and what becomes of bytes that are none.
 
 use super::*;
-use crate::sample::{NOW, take};
-use crate::{Draft, Snapshot, SnapshotFile, Store};
 use aggregator::{FrozenLane, Gap, LiveAlone, LiveState, Rules as LiveRules};
 use audience::{Detail, Details, Event, Kind, MinuteRow, NO_DETAIL, RetweetDetail, Stay};
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::sync::Arc;
 
+const NOW: Ms = 1_459_711_860_000;
 const RULES: LiveRules = LiveRules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
 
 fn names() -> Vec<Arc<str>> {
@@ -15,7 +14,7 @@ fn names() -> Vec<Arc<str>> {
 }
 
 fn head(lanes: usize, watermark: Option<Ms>) -> Head {
-    let rules = Rules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
+    let rules = SavedRules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
     let partitions =
         (0..3).map(|n| PartitionLane { topic: "events".into(), partition: n, lane: usize::from(n == 1) % lanes });
     Head { commit: 7, watermark, rules, lanes, partitions: partitions.collect(), held_from: 6 }
@@ -166,44 +165,4 @@ fn lengths_and_numbers_that_cannot_be_are_refused() {
     // What a minute had may be any number: it is counted, not listed.
     let many = with(|live| live.airings[0].minute.stays = vec![Stay { ms: 7, sessions: 1 << 50 }]);
     assert_eq!(read(&many).unwrap().live.snapshot().airings[0].minute.stays, [Stay { ms: 7, sessions: 1 << 50 }]);
-}
-
-/// A snapshot file in a directory, as a manifest names it.
-fn stored(bytes: &[u8]) -> (tempfile::TempDir, Store, Snapshot) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::create(dir.path()).unwrap();
-    let mut owner = take(&store, 1).unwrap();
-    let early = owner.begin();
-    let mut part = early.snapshot_part(SNAPSHOT_EXTENSION).unwrap();
-    part.write_all(bytes).unwrap();
-    let file = part.finish(0).unwrap();
-    let commit = owner.begin();
-    commit.absorb(&early);
-    let snapshot = Snapshot { format: SNAPSHOT_FORMAT.into(), files: vec![SnapshotFile::from(&file)] };
-    let draft = Draft { snapshot: Some(snapshot.clone()), ..crate::sample::draft(owner.chain(), 0, 0) };
-    owner.publish(&commit, &draft).unwrap();
-    (dir, store, snapshot)
-}
-
-#[test]
-fn a_byte_that_changed_another_format_or_no_file_is_told() {
-    let alone = alone();
-    let (dir, store, snapshot) = stored(&written(&alone, &head(2, alone.live.watermark())));
-    assert_eq!(open_snapshot(&store, &snapshot).unwrap().head().commit, 7);
-    let path = dir.path().join(&snapshot.files[0].path);
-    let whole = std::fs::read(&path).unwrap();
-    for at in [0, whole.len() / 2, whole.len() - 1] {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 1;
-        std::fs::write(&path, flipped).unwrap();
-        assert!(matches!(open_snapshot(&store, &snapshot), Err(SnapshotError::Damaged(_))), "byte {at}");
-    }
-    std::fs::write(&path, [&whole[..], &whole].concat()).unwrap();
-    assert!(matches!(open_snapshot(&store, &snapshot), Err(SnapshotError::Damaged(_))));
-    std::fs::write(&path, &whole).unwrap();
-    let newer = Snapshot { format: "arrow-ipc-streams-2".into(), ..snapshot.clone() };
-    assert!(matches!(open_snapshot(&store, &newer), Err(SnapshotError::Format(_))));
-    std::fs::remove_file(&path).unwrap();
-    let absent = open_snapshot(&store, &snapshot).unwrap_err();
-    assert!(absent.to_string().contains(&snapshot.files[0].path), "{absent}");
 }

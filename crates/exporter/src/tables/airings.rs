@@ -1,7 +1,7 @@
 //! The table `airings`: one row says what became of one airing.
 
 use super::columns::{Cells, instants, ints, maybe_instants, maybe_ints, maybe_means, numbered};
-use super::read::{Batch, TableFile};
+use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
 use arrow::array::{Array, PrimitiveArray};
 use arrow::datatypes::ArrowPrimitiveType;
@@ -48,7 +48,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<AiringRow>, TableError> {
+fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<AiringRow>, TableError> {
     let broadcasts = batch.broadcasts(number)?;
     let airing_at = batch.instants("airing_at")?;
     let last_at = batch.instants("last_at")?;

@@ -3,7 +3,7 @@
 
 use super::airings::maybe;
 use super::columns::{Cells, flags, instants, ints, maybe_instants, numbered};
-use super::read::{Batch, TableFile};
+use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
 use audience::{MinuteRow, Ms, Stay};
 use parquet::file::reader::ChunkReader;
@@ -105,7 +105,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<CorrectionRow>, TableError> {
+fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<CorrectionRow>, TableError> {
     let broadcasts = batch.broadcasts(number)?;
     let minute_at = batch.instants("minute_at")?;
     let commits = batch.ints("commit")?;
@@ -139,7 +139,7 @@ fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec
 struct Side;
 
 impl Side {
-    fn decode(batch: &Batch<'_>, side: usize) -> Result<Vec<Option<MinuteRow>>, TableError> {
+    fn decode(batch: &TableBatch<'_>, side: usize) -> Result<Vec<Option<MinuteRow>>, TableError> {
         let (airing, max_at, histogram) = [
             ("airing_at_before", "viewers_max_at_before", "stays_before"),
             ("airing_at_after", "viewers_max_at_after", "stays_after"),

@@ -2,6 +2,7 @@
 
 use super::Table;
 use parquet::errors::ParquetError;
+use problem::Failure;
 use std::io;
 
 /// What can go wrong between rows and the bytes of a file.
@@ -85,9 +86,8 @@ pub enum TableError {
     },
 }
 
-impl TableError {
-    /// The exit code of the contract: 3 where the world refused, 4 where the data did, 1 for a bug.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for TableError {
+    fn exit_code(&self) -> u8 {
         match self {
             TableError::Io { .. } => 3,
             TableError::Corrupt { .. }
@@ -97,7 +97,9 @@ impl TableError {
             TableError::Bug { .. } => 1,
         }
     }
+}
 
+impl TableError {
     pub(super) fn bug(table: Table, what: impl Into<String>) -> TableError {
         TableError::Bug { table, what: what.into() }
     }

@@ -4,9 +4,8 @@ use super::airings::maybe;
 use super::columns::{
     Cells, instants, ints, maybe_ids, maybe_instants, maybe_ints, maybe_texts, numbered, small_ints, words,
 };
-use super::merged::Raw;
-use super::read::{Batch, TableFile};
-use super::retweets::Said;
+use super::read::{TableBatch, TableFile};
+use super::retweets::RetweetColumns;
 use super::{Table, TableError};
 use audience::time::{TS_END, TS_MIN};
 use audience::{Detail, Details, Event, Kind, Ms, NO_DETAIL, Names};
@@ -32,6 +31,9 @@ pub struct LoggedEvent {
     /// Kafka partition.
     pub partition: i32,
 }
+
+/// Rows as they lie in the file, with the names that they number.
+pub(super) type Raw = (Vec<LoggedEvent>, Details, Vec<Arc<str>>, Vec<Arc<str>>);
 
 /// The words of the column `type`, each at its kind's number.
 const WORDS: [&str; 5] =
@@ -134,7 +136,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
 const RAW_ROWS: usize = 2 << 10;
 
 fn decode(
-    batch: &Batch<'_>,
+    batch: &TableBatch<'_>,
     number: &mut impl FnMut(&str) -> u32,
     source: &mut impl FnMut(&str) -> u32,
     fingerprint: fn(&str) -> u128,
@@ -145,7 +147,7 @@ fn decode(
     let times = batch.instants("ts")?;
     let kinds = batch.texts("type")?;
     let vias = batch.maybe_ids("via")?;
-    let said = Said::of(batch)?;
+    let said = RetweetColumns::of(batch)?;
     let late_at = batch.maybe_instants("late_at")?;
     let commits = batch.ints("commit")?;
     let sources = batch.numbers("source", source)?;

@@ -1,7 +1,8 @@
 //! A merge of logs: the events of several files of the log as one file, in the log's order, without those that are to go. It holds a few
 //! thousand events of each file at a time.
 
-use super::{LoggedEvent, Passport, Rows, Table, TableError, TableFile, TableWriter};
+use super::events::Raw;
+use super::{LoggedEvent, Passport, Table, TableError, TableFile, TableRows, TableWriter};
 use audience::{Details, Names};
 use parquet::file::reader::ChunkReader;
 use std::cmp::Ordering;
@@ -46,7 +47,7 @@ pub fn merge_logs<R: ChunkReader + 'static, W: Write + Send, E: From<TableError>
                 (none, Some(create)) => none.insert(TableWriter::new(Table::Events, passport, create()?)?),
                 (None, None) => return Err(TableError::bug(Table::Events, "a merge began twice").into()),
             };
-            writer.push(Rows::Events(&batch, &strings, sources.list()), broadcasts.list())?;
+            writer.push(TableRows::Events(&batch, &strings, sources.list()), broadcasts.list())?;
             count += batch.len() as u64;
             batch.clear();
             strings.clear();
@@ -75,9 +76,6 @@ struct Piece<B> {
     details: Details,
     at: usize,
 }
-
-/// Rows as they lie in the file, with the names that they number.
-pub(super) type Raw = (Vec<LoggedEvent>, Details, Vec<Arc<str>>, Vec<Arc<str>>);
 
 impl<B: Iterator<Item = Result<Raw, TableError>>> Piece<B> {
     /// The next rows, numbered as all are.
@@ -172,7 +170,7 @@ mod tests {
                 }
                 sort_events(&mut part, &names());
                 let sources = if place == 2 { &turned } else { &topics };
-                let rows = Rows::Events(&part, &details, sources);
+                let rows = TableRows::Events(&part, &details, sources);
                 Bytes::from(write_rows(rows, &names(), &Passport::default(), Vec::new()).unwrap())
             })
             .collect();
@@ -185,7 +183,8 @@ mod tests {
         let merged = Bytes::from(merged);
         sort_events(&mut rows, &names());
         let whole = Bytes::from(
-            write_rows(Rows::Events(&rows, &details, &topics), &names(), &Passport::default(), Vec::new()).unwrap(),
+            write_rows(TableRows::Events(&rows, &details, &topics), &names(), &Passport::default(), Vec::new())
+                .unwrap(),
         );
         assert_eq!(count, 20_000);
         let sorted = |mut lying: Vec<String>| {

@@ -1,7 +1,7 @@
 //! The tables `minutes` and `live`: the curve, one row a minute of an airing. They have the same columns.
 
 use super::columns::{Cells, flags, instants, ints, means, numbered};
-use super::read::{Batch, TableFile};
+use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
 use audience::MinuteRow;
 use parquet::file::reader::ChunkReader;
@@ -49,7 +49,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<MinuteRow>, TableError> {
+fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<Vec<MinuteRow>, TableError> {
     let broadcasts = batch.broadcasts(number)?;
     let airing_at = batch.instants("airing_at")?;
     let minute_at = batch.instants("minute_at")?;

@@ -34,68 +34,7 @@ pub use error::TableError;
 pub use events::{LoggedEvent, ON_TIME};
 pub use merged::merge_logs;
 pub use passport::Passport;
-pub use read::TableFile;
+pub use read::{TableFile, rows_in};
 pub use rejected::{PAYLOAD_MAX, RejectedRow};
-pub use write::{Rows, TableWriter, write_rows};
-
-use std::fmt;
-
-/// The eight tables of a data directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Table {
-    /// One row an airing, written when it settles.
-    Airings,
-    /// The settled curve, one row a minute of an airing.
-    Minutes,
-    /// One row a session.
-    Sessions,
-    /// One row a retweet that counts.
-    Retweets,
-    /// The live curve: the columns of [`Table::Minutes`], written as each minute closes.
-    Live,
-    /// Events that could not be used, with their place and reason.
-    Rejected,
-    /// The log: every accepted event.
-    Events,
-    /// The correction ledger: one row a minute that an operator's `settle` moved.
-    Corrections,
-}
-
-impl Table {
-    /// All tables, in the contract's order.
-    pub const ALL: [Table; 8] = [
-        Table::Airings,
-        Table::Minutes,
-        Table::Sessions,
-        Table::Retweets,
-        Table::Live,
-        Table::Rejected,
-        Table::Events,
-        Table::Corrections,
-    ];
-
-    /// The table's name, which is also that of its folder.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Table::Airings => "airings",
-            Table::Minutes => "minutes",
-            Table::Sessions => "sessions",
-            Table::Retweets => "retweets",
-            Table::Live => "live",
-            Table::Rejected => "rejected",
-            Table::Events => "events",
-            Table::Corrections => "corrections",
-        }
-    }
-
-    /// The table of a name; `None` where there is none of it.
-    pub fn of_name(name: &str) -> Option<Table> {
-        Table::ALL.into_iter().find(|table| table.name() == name)
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use schema::Table;
+pub use write::{TableRows, TableWriter, write_rows};

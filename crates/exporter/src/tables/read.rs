@@ -17,10 +17,19 @@ use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowFilter,
 };
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 use std::fmt;
 use std::sync::Arc;
+
+/// The number of rows of a Parquet file, as its end says, or why it is none; whatever its table.
+///
+/// # Errors
+/// The words of the decoder.
+pub fn rows_in<R: ChunkReader + 'static>(file: R) -> Result<i64, String> {
+    let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
+    Ok(reader.metadata().file_metadata().num_rows())
+}
 
 /// A file of one table, its columns checked, its rows not yet read.
 pub struct TableFile<R: ChunkReader> {
@@ -122,7 +131,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
 
     pub(super) fn batches<T, F>(self, of: &[Table], decode: F) -> Result<Batches<F>, TableError>
     where
-        F: FnMut(&Batch<'_>) -> Result<T, TableError>,
+        F: FnMut(&TableBatch<'_>) -> Result<T, TableError>,
     {
         if !of.contains(&self.table) {
             return Err(TableError::bug(self.table, format!("its file was read as {}", of[0])));
@@ -175,7 +184,7 @@ pub(super) struct Batches<F> {
     decode: F,
 }
 
-impl<T, F: FnMut(&Batch<'_>) -> Result<T, TableError>> Iterator for Batches<F> {
+impl<T, F: FnMut(&TableBatch<'_>) -> Result<T, TableError>> Iterator for Batches<F> {
     type Item = Result<T, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -183,7 +192,7 @@ impl<T, F: FnMut(&Batch<'_>) -> Result<T, TableError>> Iterator for Batches<F> {
         let rows = match caught(|| reader.next()) {
             Ok(None) => return None,
             Ok(Some(Ok(record))) => {
-                let batch = Batch { file: &self.file, table: self.table, first_row: self.next_row, record };
+                let batch = TableBatch { file: &self.file, table: self.table, first_row: self.next_row, record };
                 self.next_row += batch.len() as u64;
                 (self.decode)(&batch)
             }
@@ -202,7 +211,7 @@ fn corrupt(file: &str, table: Table, what: String) -> TableError {
 }
 
 /// Some rows of a file, still in columns.
-pub(super) struct Batch<'a> {
+pub(super) struct TableBatch<'a> {
     file: &'a str,
     table: Table,
     first_row: u64,
@@ -212,7 +221,7 @@ pub(super) struct Batch<'a> {
 /// The most bytes that an id has.
 const ID_MAX: usize = 256;
 
-impl Batch<'_> {
+impl TableBatch<'_> {
     pub(super) fn len(&self) -> usize {
         self.record.num_rows()
     }
@@ -300,12 +309,12 @@ impl Batch<'_> {
         cells.ok_or_else(|| self.wrong(column, 0, "or one near it has a null inside a list"))
     }
 
-    pub(super) fn pseudonyms(&self, column: &'static str) -> Result<Pseudonyms<'_>, TableError> {
-        Ok(Pseudonyms(self.whole(column)?))
+    pub(super) fn pseudonyms(&self, column: &'static str) -> Result<PseudonymColumn<'_>, TableError> {
+        Ok(PseudonymColumn(self.whole(column)?))
     }
 
-    pub(super) fn maybe_pseudonyms(&self, column: &'static str) -> Result<Pseudonyms<'_>, TableError> {
-        Ok(Pseudonyms(self.array(column)?))
+    pub(super) fn maybe_pseudonyms(&self, column: &'static str) -> Result<PseudonymColumn<'_>, TableError> {
+        Ok(PseudonymColumn(self.array(column)?))
     }
 
     pub(super) fn maybe_ids(&self, column: &'static str) -> Result<Ids<'_>, TableError> {
@@ -352,7 +361,7 @@ pub(super) struct Ids<'a> {
 
 impl<'a> Ids<'a> {
     /// The id of a row, `None` where it is null. An id has 1 to 256 bytes, and what keeps it relies on that.
-    pub(super) fn get(&self, batch: &Batch<'_>, row: usize) -> Result<Option<&'a str>, TableError> {
+    pub(super) fn get(&self, batch: &TableBatch<'_>, row: usize) -> Result<Option<&'a str>, TableError> {
         if self.array.is_null(row) {
             return Ok(None);
         }
@@ -365,9 +374,9 @@ impl<'a> Ids<'a> {
 }
 
 /// A decoded column of pseudonyms.
-pub(super) struct Pseudonyms<'a>(&'a FixedSizeBinaryArray);
+pub(super) struct PseudonymColumn<'a>(&'a FixedSizeBinaryArray);
 
-impl Pseudonyms<'_> {
+impl PseudonymColumn<'_> {
     /// The pseudonym of a row of a column that has no null.
     pub(super) fn get(&self, row: usize) -> u128 {
         self.0.value(row).try_into().map_or(0, u128::from_be_bytes)

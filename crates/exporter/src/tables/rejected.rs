@@ -1,7 +1,7 @@
 //! The table `rejected`: each event that could not be used, with its place, its reason and its bytes.
 
 use super::columns::{Cells, instants, ints, maybe_bytes, small_ints, texts};
-use super::read::{Batch, TableFile};
+use super::read::{TableBatch, TableFile};
 use super::{Table, TableError};
 use arrow::array::Array;
 use audience::{Field, Ms, Reason, Rejection};
@@ -68,7 +68,7 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>) -> Result<Vec<RejectedRow>, TableError> {
+fn decode(batch: &TableBatch<'_>) -> Result<Vec<RejectedRow>, TableError> {
     let sources = batch.texts("source")?;
     let partitions = batch.small_ints("partition")?;
     let offsets = batch.ints("offset")?;

@@ -2,7 +2,7 @@
 
 use super::airings::maybe;
 use super::columns::{Cells, instants, maybe_ints, maybe_texts, numbered, texts};
-use super::read::{Batch, Ids, TableFile};
+use super::read::{Ids, TableBatch, TableFile};
 use super::{Table, TableError};
 use arrow::array::Int64Array;
 use audience::{Detail, Details, RetweetDetail, RetweetRow};
@@ -44,11 +44,14 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<(Vec<RetweetRow>, Details), TableError> {
+fn decode(
+    batch: &TableBatch<'_>,
+    number: &mut impl FnMut(&str) -> u32,
+) -> Result<(Vec<RetweetRow>, Details), TableError> {
     let broadcasts = batch.broadcasts(number)?;
     let airing_at = batch.instants("airing_at")?;
     let retweeted_at = batch.instants("retweeted_at")?;
-    let said = Said::of(batch)?;
+    let said = RetweetColumns::of(batch)?;
     let mut details = Details::new();
     let mut rows = Vec::with_capacity(batch.len());
     for row in 0..batch.len() {
@@ -63,16 +66,16 @@ fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<(Ve
 }
 
 /// The columns of what a retweet says, which `events` has, too.
-pub(super) struct Said<'a> {
+pub(super) struct RetweetColumns<'a> {
     tweet_id: Ids<'a>,
     user_id: Ids<'a>,
     followers: &'a Int64Array,
     retweet_of: Ids<'a>,
 }
 
-impl<'a> Said<'a> {
-    pub(super) fn of(batch: &'a Batch<'_>) -> Result<Said<'a>, TableError> {
-        Ok(Said {
+impl<'a> RetweetColumns<'a> {
+    pub(super) fn of(batch: &'a TableBatch<'_>) -> Result<RetweetColumns<'a>, TableError> {
+        Ok(RetweetColumns {
             tweet_id: batch.maybe_ids("tweet_id")?,
             user_id: batch.maybe_ids("user_id")?,
             followers: batch.maybe_ints("followers")?,
@@ -81,7 +84,7 @@ impl<'a> Said<'a> {
     }
 
     /// What the retweet of a row says; a row without its two ids is an error.
-    pub(super) fn get(&self, batch: &Batch<'_>, row: usize) -> Result<RetweetDetail<'a>, TableError> {
+    pub(super) fn get(&self, batch: &TableBatch<'_>, row: usize) -> Result<RetweetDetail<'a>, TableError> {
         let followers = maybe(self.followers, row);
         if let Some(negative) = followers.filter(|count| *count < 0) {
             return Err(batch.wrong("followers", row, format!("{negative}")));

@@ -1,9 +1,30 @@
-//! A schema is a table's list of columns: name, type, field id and the sentence that says what the column means.
+//! A table is a kind of row, and a schema its list of columns: name, type, field id and the sentence that says what the column means.
 
-use super::Table;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
+
+/// The eight tables of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    /// One row an airing, written when it settles.
+    Airings,
+    /// The settled curve, one row a minute of an airing.
+    Minutes,
+    /// One row a session.
+    Sessions,
+    /// One row a retweet that counts.
+    Retweets,
+    /// The live curve: the columns of [`Table::Minutes`], written as each minute closes.
+    Live,
+    /// Events that could not be used, with their place and reason.
+    Rejected,
+    /// The log: every accepted event.
+    Events,
+    /// The correction ledger: one row a minute that an operator's `settle` moved.
+    Corrections,
+}
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +247,37 @@ const RETWEETED: &str = "Distinct retweets counted in the minute; 0 where no air
 const FOLLOWERS: &str = "Sum of the known followers of those who retweeted in the minute; 0 where no airing had it.";
 
 impl Table {
+    /// All tables, in the contract's order.
+    pub const ALL: [Table; 8] = [
+        Table::Airings,
+        Table::Minutes,
+        Table::Sessions,
+        Table::Retweets,
+        Table::Live,
+        Table::Rejected,
+        Table::Events,
+        Table::Corrections,
+    ];
+
+    /// The table's name, which is also that of its folder.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Airings => "airings",
+            Table::Minutes => "minutes",
+            Table::Sessions => "sessions",
+            Table::Retweets => "retweets",
+            Table::Live => "live",
+            Table::Rejected => "rejected",
+            Table::Events => "events",
+            Table::Corrections => "corrections",
+        }
+    }
+
+    /// The table of a name; `None` where there is none of it.
+    pub fn of_name(name: &str) -> Option<Table> {
+        Table::ALL.into_iter().find(|table| table.name() == name)
+    }
+
     /// Its columns, in the contract's order.
     pub(super) const fn columns(self) -> &'static [Column] {
         match self {
@@ -269,6 +321,12 @@ impl Table {
         static SCHEMAS: LazyLock<[SchemaRef; 8]> =
             LazyLock::new(|| Table::ALL.map(|table| Arc::new(Schema::new(fields(table.columns())))));
         Arc::clone(&SCHEMAS[self as usize])
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

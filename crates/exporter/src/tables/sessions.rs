@@ -1,7 +1,7 @@
 //! The table `sessions`: each stay, with the pseudonyms of who stayed.
 
 use super::columns::{Cells, ids, instants, maybe_texts, numbered, words};
-use super::read::{Batch, TableFile};
+use super::read::{TableBatch, TableFile};
 use super::{Table, TableError};
 use audience::{Detail, Details, Ended, NO_DETAIL, SessionRow};
 use parquet::file::reader::ChunkReader;
@@ -48,7 +48,10 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     }
 }
 
-fn decode(batch: &Batch<'_>, number: &mut impl FnMut(&str) -> u32) -> Result<(Vec<SessionRow>, Details), TableError> {
+fn decode(
+    batch: &TableBatch<'_>,
+    number: &mut impl FnMut(&str) -> u32,
+) -> Result<(Vec<SessionRow>, Details), TableError> {
     let broadcasts = batch.broadcasts(number)?;
     let airings = batch.instants("airing_at")?;
     let viewers = batch.pseudonyms("viewer")?;

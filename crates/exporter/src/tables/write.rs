@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// Rows of one table, with the strings that they point to.
 #[derive(Clone, Copy, Debug)]
-pub enum Rows<'a> {
+pub enum TableRows<'a> {
     /// Of `airings`.
     Airings(&'a [AiringRow]),
     /// Of `minutes`.
@@ -41,31 +41,31 @@ pub enum Rows<'a> {
     Corrections(&'a [CorrectionRow]),
 }
 
-impl<'a> Rows<'a> {
+impl<'a> TableRows<'a> {
     /// The table that they are of.
     pub fn table(&self) -> Table {
         match self {
-            Rows::Airings(_) => Table::Airings,
-            Rows::Minutes(_) => Table::Minutes,
-            Rows::Live(_) => Table::Live,
-            Rows::Sessions(..) => Table::Sessions,
-            Rows::Retweets(..) => Table::Retweets,
-            Rows::Rejected(_) => Table::Rejected,
-            Rows::Events(..) => Table::Events,
-            Rows::Corrections(_) => Table::Corrections,
+            TableRows::Airings(_) => Table::Airings,
+            TableRows::Minutes(_) => Table::Minutes,
+            TableRows::Live(_) => Table::Live,
+            TableRows::Sessions(..) => Table::Sessions,
+            TableRows::Retweets(..) => Table::Retweets,
+            TableRows::Rejected(_) => Table::Rejected,
+            TableRows::Events(..) => Table::Events,
+            TableRows::Corrections(_) => Table::Corrections,
         }
     }
 
     /// How many they are.
     pub fn len(&self) -> usize {
         match self {
-            Rows::Airings(rows) => rows.len(),
-            Rows::Minutes(rows) | Rows::Live(rows) => rows.len(),
-            Rows::Sessions(rows, _) => rows.len(),
-            Rows::Retweets(rows, _) => rows.len(),
-            Rows::Rejected(rows) => rows.len(),
-            Rows::Events(rows, ..) => rows.len(),
-            Rows::Corrections(rows) => rows.len(),
+            TableRows::Airings(rows) => rows.len(),
+            TableRows::Minutes(rows) | TableRows::Live(rows) => rows.len(),
+            TableRows::Sessions(rows, _) => rows.len(),
+            TableRows::Retweets(rows, _) => rows.len(),
+            TableRows::Rejected(rows) => rows.len(),
+            TableRows::Events(rows, ..) => rows.len(),
+            TableRows::Corrections(rows) => rows.len(),
         }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The first `count` of them, and the rest.
-    fn split(self, count: usize) -> (Rows<'a>, Rows<'a>) {
+    fn split(self, count: usize) -> (TableRows<'a>, TableRows<'a>) {
         macro_rules! halves {
             ($rows:ident, $of:expr) => {{
                 let (first, rest) = $rows.split_at(count);
@@ -83,14 +83,16 @@ impl<'a> Rows<'a> {
             }};
         }
         match self {
-            Rows::Airings(rows) => halves!(rows, Rows::Airings),
-            Rows::Minutes(rows) => halves!(rows, Rows::Minutes),
-            Rows::Live(rows) => halves!(rows, Rows::Live),
-            Rows::Sessions(rows, details) => halves!(rows, |rows| Rows::Sessions(rows, details)),
-            Rows::Retweets(rows, details) => halves!(rows, |rows| Rows::Retweets(rows, details)),
-            Rows::Rejected(rows) => halves!(rows, Rows::Rejected),
-            Rows::Events(rows, details, sources) => halves!(rows, |rows| Rows::Events(rows, details, sources)),
-            Rows::Corrections(rows) => halves!(rows, Rows::Corrections),
+            TableRows::Airings(rows) => halves!(rows, TableRows::Airings),
+            TableRows::Minutes(rows) => halves!(rows, TableRows::Minutes),
+            TableRows::Live(rows) => halves!(rows, TableRows::Live),
+            TableRows::Sessions(rows, details) => halves!(rows, |rows| TableRows::Sessions(rows, details)),
+            TableRows::Retweets(rows, details) => halves!(rows, |rows| TableRows::Retweets(rows, details)),
+            TableRows::Rejected(rows) => halves!(rows, TableRows::Rejected),
+            TableRows::Events(rows, details, sources) => {
+                halves!(rows, |rows| TableRows::Events(rows, details, sources))
+            }
+            TableRows::Corrections(rows) => halves!(rows, TableRows::Corrections),
         }
     }
 
@@ -105,12 +107,12 @@ impl<'a> Rows<'a> {
             within.count().max(1)
         };
         match self {
-            Rows::Airings(rows) => full(&mut rows.iter().map(|row| size_of_val(row.stays.as_slice()))),
-            Rows::Minutes(rows) | Rows::Live(rows) => {
+            TableRows::Airings(rows) => full(&mut rows.iter().map(|row| size_of_val(row.stays.as_slice()))),
+            TableRows::Minutes(rows) | TableRows::Live(rows) => {
                 full(&mut rows.iter().map(|row| size_of_val(row.stays.as_slice())))
             }
-            Rows::Corrections(rows) => full(&mut rows.iter().map(CorrectionRow::stays_bytes)),
-            Rows::Rejected(rows) => full(&mut rows.iter().map(|row| row.payload.as_ref().map_or(0, Vec::len))),
+            TableRows::Corrections(rows) => full(&mut rows.iter().map(CorrectionRow::stays_bytes)),
+            TableRows::Rejected(rows) => full(&mut rows.iter().map(|row| row.payload.as_ref().map_or(0, Vec::len))),
             _ => BATCH_ROWS,
         }
         .min(self.len())
@@ -118,14 +120,14 @@ impl<'a> Rows<'a> {
 
     fn encode(self, names: &'a [Arc<str>]) -> Result<Vec<Cells<'a>>, TableError> {
         match self {
-            Rows::Airings(rows) => airings::encode(rows, names),
-            Rows::Minutes(rows) => minutes::encode(Table::Minutes, rows, names),
-            Rows::Live(rows) => minutes::encode(Table::Live, rows, names),
-            Rows::Sessions(rows, details) => sessions::encode(rows, details, names),
-            Rows::Retweets(rows, details) => retweets::encode(rows, details, names),
-            Rows::Rejected(rows) => Ok(rejected::encode(rows)),
-            Rows::Events(rows, details, sources) => events::encode(rows, details, names, sources),
-            Rows::Corrections(rows) => corrections::encode(rows, names),
+            TableRows::Airings(rows) => airings::encode(rows, names),
+            TableRows::Minutes(rows) => minutes::encode(Table::Minutes, rows, names),
+            TableRows::Live(rows) => minutes::encode(Table::Live, rows, names),
+            TableRows::Sessions(rows, details) => sessions::encode(rows, details, names),
+            TableRows::Retweets(rows, details) => retweets::encode(rows, details, names),
+            TableRows::Rejected(rows) => Ok(rejected::encode(rows)),
+            TableRows::Events(rows, details, sources) => events::encode(rows, details, names, sources),
+            TableRows::Corrections(rows) => corrections::encode(rows, names),
         }
     }
 }
@@ -174,7 +176,7 @@ impl<W: Write + Send> TableWriter<W> {
     ///
     /// # Errors
     /// [`TableError::Io`] where the output refuses; [`TableError::Bug`] where rows are of another table or names are missing.
-    pub fn push(&mut self, rows: Rows<'_>, names: &[Arc<str>]) -> Result<(), TableError> {
+    pub fn push(&mut self, rows: TableRows<'_>, names: &[Arc<str>]) -> Result<(), TableError> {
         if rows.table() != self.table {
             return Err(TableError::bug(self.table, format!("rows of table {} were pushed", rows.table())));
         }
@@ -230,7 +232,7 @@ impl<W: Write> Write for Output<W> {
 /// # Errors
 /// As [`TableWriter::push`].
 pub fn write_rows<W: Write + Send>(
-    rows: Rows<'_>,
+    rows: TableRows<'_>,
     names: &[Arc<str>],
     passport: &Passport,
     out: W,

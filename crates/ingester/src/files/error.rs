@@ -1,5 +1,6 @@
 //! What can be wrong with an input file.
 
+use problem::Failure;
 use std::io;
 
 /// Why a file could not be read. Each message names the file as it was given, and the place.
@@ -58,9 +59,8 @@ pub enum InputError {
     },
 }
 
-impl InputError {
-    /// The exit code that the command line documents: 2 usage, 3 the world refused, 4 the data refused.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for InputError {
+    fn exit_code(&self) -> u8 {
         match self {
             InputError::StdinTwice => 2,
             InputError::Open { .. }

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use crc_fast::{CrcAlgorithm, checksum};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use problem::Failure;
 use tempfile::TempDir;
 
 use super::lines::Limits;

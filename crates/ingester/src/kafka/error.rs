@@ -1,5 +1,7 @@
 //! What can be wrong with a broker, a topic, a setting or a record.
 
+use problem::Failure;
+
 /// Why Kafka could not be read or written. Each message says what was tried, on what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KafkaError {
@@ -195,9 +197,8 @@ fn offset_gone(topic: &str, partition: i32, wanted: i64, low: i64, high: i64) ->
     format!("{place} does not hold offset {wanted}: the broker has [{low}, {high}). Start again.")
 }
 
-impl KafkaError {
-    /// The exit code that the command line documents: 2 configuration, 3 the world refused, 4 the data refused.
-    pub fn exit_code(&self) -> u8 {
+impl Failure for KafkaError {
+    fn exit_code(&self) -> u8 {
         match self {
             KafkaError::Protected { .. }
             | KafkaError::NeedsTls { .. }

@@ -163,6 +163,7 @@ pub(crate) fn config_error(error: ClientError) -> KafkaError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use problem::Failure;
 
     fn with(name: &str, value: &str) -> Result<ClientConfig, KafkaError> {
         let properties = [(name.to_owned(), value.to_owned())];

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use problem::Failure;
 use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Headers;

@@ -4,6 +4,7 @@ use super::*;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use problem::Failure;
 
 fn small(table: Table) -> Bytes {
     small_files().into_iter().find(|(of, _)| *of == table).unwrap().1
@@ -137,8 +138,8 @@ fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
 fn rows_of_another_table_and_unknown_broadcasts_are_bugs() {
     let mut writer = TableWriter::new(Table::Minutes, &Passport::default(), Vec::new()).unwrap();
     for (rows, expected) in [
-        (Rows::Live(&[minute(2, NOON)]), "rows of table live were pushed"),
-        (Rows::Minutes(&[minute(99, NOON)]), "no text of column broadcast_id has number 99"),
+        (TableRows::Live(&[minute(2, NOON)]), "rows of table live were pushed"),
+        (TableRows::Minutes(&[minute(99, NOON)]), "no text of column broadcast_id has number 99"),
     ] {
         let error = writer.push(rows, &names()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -163,7 +164,7 @@ fn a_full_disk_is_the_world() {
     for room in [0, 100] {
         let rows = [session(2, 1, NOON)];
         let error =
-            write_rows(Rows::Sessions(&rows, &Details::new()), &names(), &Passport::default(), Full(room)).err();
+            write_rows(TableRows::Sessions(&rows, &Details::new()), &names(), &Passport::default(), Full(room)).err();
         assert!(
             matches!(&error, Some(TableError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull),
             "{error:?}"

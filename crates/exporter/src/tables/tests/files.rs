@@ -71,14 +71,14 @@ fn texts_and_pseudonyms_are_bounded_by_their_own_statistics() {
 #[test]
 fn row_groups_end_at_their_rows_or_their_bytes() {
     let rows: Vec<SessionRow> = (0..1_200_000).map(|viewer| session(2, viewer, NOON)).collect();
-    let bytes = written(Rows::Sessions(&rows, &Details::new()));
+    let bytes = written(TableRows::Sessions(&rows, &Details::new()));
     let metadata = metadata(&bytes);
     let sizes = metadata.row_groups().iter().map(|group| (group.num_rows(), group.compressed_size()));
     assert!(sizes.clone().all(|(rows, bytes)| rows <= 1 << 20 && bytes < 36 << 20), "{:?}", sizes.collect::<Vec<_>>());
     assert_eq!(sizes.map(|(rows, _)| rows).sum::<i64>(), 1_200_000);
 
     let empty: Vec<MinuteRow> = (0..1_100_000).map(|_| MinuteRow { stays: Vec::new(), ..minute(2, NOON) }).collect();
-    let metadata = self::metadata(&written(Rows::Minutes(&empty)));
+    let metadata = self::metadata(&written(TableRows::Minutes(&empty)));
     assert_eq!(metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>(), [1 << 20, 51_424]);
 }
 
@@ -87,7 +87,7 @@ fn rows_may_come_in_many_pushes() {
     let rows: Vec<SessionRow> = (0..50_000).map(|viewer| session(2, viewer, NOON)).collect();
     let mut writer = TableWriter::new(Table::Sessions, &Passport::default(), Vec::new()).unwrap();
     for some in rows.chunks(777) {
-        writer.push(Rows::Sessions(some, &Details::new()), &names()).unwrap();
+        writer.push(TableRows::Sessions(some, &Details::new()), &names()).unwrap();
     }
     let bytes = Bytes::from(writer.finish().unwrap());
     let back: Vec<_> =
@@ -118,7 +118,7 @@ fn one_broadcast_is_read_alone() {
     let mut rows: Vec<SessionRow> =
         [2, 1, 0].into_iter().flat_map(|it| (0..30_000).map(move |v| session(it, v, NOON))).collect();
     rows.push(session(3, 1, NOON));
-    let bytes = written(Rows::Sessions(&rows, &Details::new()));
+    let bytes = written(TableRows::Sessions(&rows, &Details::new()));
     for (id, broadcast, count) in [("a", 2, 30_000), ("b", 1, 30_000), ("📺", 3, 1), ("zz", 9, 0)] {
         let file = open(Table::Sessions, &bytes).of_broadcast(id);
         let back: Vec<_> = file.sessions(number).unwrap().flat_map(|batch| batch.unwrap().0).collect();

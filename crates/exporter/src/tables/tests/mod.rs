@@ -36,7 +36,7 @@ fn fingerprint(tweet_id: &str) -> u128 {
     tweet_id[1..].parse().unwrap()
 }
 
-fn written(rows: Rows<'_>) -> Bytes {
+fn written(rows: TableRows<'_>) -> Bytes {
     Bytes::from(write_rows(rows, &names(), &Passport::default(), Vec::new()).unwrap())
 }
 
@@ -170,14 +170,14 @@ fn small_files() -> Vec<(Table, Bytes)> {
     ];
     let minutes = [minute(2, NOON), minute(1, NOON)];
     vec![
-        (Table::Airings, written(Rows::Airings(&[airing(2, NOON), empty_airing(1, NOON)]))),
-        (Table::Minutes, written(Rows::Minutes(&minutes))),
-        (Table::Sessions, written(Rows::Sessions(&sessions, &details))),
-        (Table::Retweets, written(Rows::Retweets(&retweets, &details))),
-        (Table::Live, written(Rows::Live(&minutes))),
-        (Table::Rejected, written(Rows::Rejected(&[rejected(0, 5, NOON), rejected(1, 2, NOON)]))),
-        (Table::Events, written(Rows::Events(&events, &details, &sources))),
-        (Table::Corrections, written(Rows::Corrections(&[correction(2, NOON), correction(1, NOON)]))),
+        (Table::Airings, written(TableRows::Airings(&[airing(2, NOON), empty_airing(1, NOON)]))),
+        (Table::Minutes, written(TableRows::Minutes(&minutes))),
+        (Table::Sessions, written(TableRows::Sessions(&sessions, &details))),
+        (Table::Retweets, written(TableRows::Retweets(&retweets, &details))),
+        (Table::Live, written(TableRows::Live(&minutes))),
+        (Table::Rejected, written(TableRows::Rejected(&[rejected(0, 5, NOON), rejected(1, 2, NOON)]))),
+        (Table::Events, written(TableRows::Events(&events, &details, &sources))),
+        (Table::Corrections, written(TableRows::Corrections(&[correction(2, NOON), correction(1, NOON)]))),
     ]
 }
 

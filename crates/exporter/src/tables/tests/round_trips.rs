@@ -15,7 +15,7 @@ fn airings_come_back() {
     };
     let long = AiringRow { airtime_ms: Some(TS_END - 1), viewer_ms: i64::MAX, ..airing(4, NOON) };
     let rows = [airing(2, NOON), empty_airing(1, NOON), extremes, airing(0, NOON), long];
-    let file = open(Table::Airings, &written(Rows::Airings(&rows)));
+    let file = open(Table::Airings, &written(TableRows::Airings(&rows)));
     assert_eq!(file.rows(), 5);
     let back: Vec<_> = file.airings(number).unwrap().flat_map(Result::unwrap).collect();
     assert_eq!(back, rows);
@@ -32,7 +32,7 @@ fn minutes_and_live_come_back() {
         ..minute(0, NOON + 60_000)
     };
     let rows: Vec<MinuteRow> = (0..2_500).map(|at| minute(2, NOON + at * 60_000)).chain([silent, busy]).collect();
-    for (table, rows_of) in [(Table::Minutes, Rows::Minutes(&rows)), (Table::Live, Rows::Live(&rows))] {
+    for (table, rows_of) in [(Table::Minutes, TableRows::Minutes(&rows)), (Table::Live, TableRows::Live(&rows))] {
         let back: Vec<_> = open(table, &written(rows_of)).minutes(number).unwrap().flat_map(Result::unwrap).collect();
         assert_eq!(back, rows);
     }
@@ -52,7 +52,7 @@ fn corrections_come_back() {
         ..correction(3, NOON)
     };
     let rows: Vec<CorrectionRow> = (0..1_500).map(|at| moved(at * 60_000)).chain([gone, correction(0, NOON)]).collect();
-    let file = open(Table::Corrections, &written(Rows::Corrections(&rows)));
+    let file = open(Table::Corrections, &written(TableRows::Corrections(&rows)));
     let back: Vec<_> = file.corrections(number).unwrap().flat_map(Result::unwrap).collect();
     assert_eq!(back, rows);
 }
@@ -69,7 +69,7 @@ fn sessions_come_back() {
     let last = SessionRow { session: 0, left_at: NOON, ..session(3, u128::MAX, NOON) };
     rows.extend([SessionRow { via: details.push(Detail::Via("42")), ..session(0, 0, TS_MIN) }, last]);
     let mut back = Vec::new();
-    for batch in open(Table::Sessions, &written(Rows::Sessions(&rows, &details))).sessions(number).unwrap() {
+    for batch in open(Table::Sessions, &written(TableRows::Sessions(&rows, &details))).sessions(number).unwrap() {
         let (batch, strings) = batch.unwrap();
         back.extend(batch.into_iter().map(|row| SessionRow { via: adopted(&mut details, row.via, &strings), ..row }));
     }
@@ -94,7 +94,7 @@ fn retweets_come_back() {
         let said = RetweetDetail { tweet_id: "t2", user_id: "ü", followers, retweet_of };
         rows.push(RetweetRow { detail: details.push(Detail::Retweet(said)), ..rows[0] });
     }
-    let file = open(Table::Retweets, &written(Rows::Retweets(&rows, &details)));
+    let file = open(Table::Retweets, &written(TableRows::Retweets(&rows, &details)));
     let (back, strings) = file.retweets(number).unwrap().next().unwrap().unwrap();
     assert_eq!(back.len(), rows.len());
     for (back, row) in back.iter().zip(&rows) {
@@ -115,11 +115,15 @@ fn rejected_events_come_back() {
         payload: Some(Vec::new()), source: Arc::from("données/é.ndjson"), ..rejected(0, 0, NOON)
     });
     rows.push(RejectedRow { payload: Some(vec![0xff; PAYLOAD_MAX]), payload_bytes: i64::MAX, ..rejected(0, 2, NOON) });
-    let back: Vec<_> =
-        open(Table::Rejected, &written(Rows::Rejected(&rows))).rejected().unwrap().flat_map(Result::unwrap).collect();
+    let back: Vec<_> = open(Table::Rejected, &written(TableRows::Rejected(&rows)))
+        .rejected()
+        .unwrap()
+        .flat_map(Result::unwrap)
+        .collect();
     assert_eq!(back, rows);
     let long = RejectedRow { payload: Some(vec![b'x'; PAYLOAD_MAX + 1]), ..rejected(0, 0, NOON) };
-    let cut = open(Table::Rejected, &written(Rows::Rejected(&[long]))).rejected().unwrap().next().unwrap().unwrap();
+    let cut =
+        open(Table::Rejected, &written(TableRows::Rejected(&[long]))).rejected().unwrap().next().unwrap().unwrap();
     assert_eq!(cut[0].payload.as_ref().map(Vec::len), Some(PAYLOAD_MAX));
 }
 
@@ -158,7 +162,7 @@ fn events_come_back_in_the_order_in_which_they_are_settled() {
         "retweets and ends come first: {kinds:?}"
     );
     let mut back = Vec::new();
-    for batch in open(Table::Events, &written(Rows::Events(&rows, &details, &sources)))
+    for batch in open(Table::Events, &written(TableRows::Events(&rows, &details, &sources)))
         .events(number, source, fingerprint)
         .unwrap()
     {

@@ -10,7 +10,7 @@ fn at(commit: i64, ts: i64, late_at: i64, viewer: u128) -> LoggedEvent {
 
 /// The tail that is read, as viewers.
 fn tail(rows: &[LoggedEvent], commit: i64, watermark: i64) -> Vec<u128> {
-    let bytes = written(Rows::Events(rows, &Details::new(), &[Arc::from("topic")]));
+    let bytes = written(TableRows::Events(rows, &Details::new(), &[Arc::from("topic")]));
     let file = open(Table::Events, &bytes).tail(commit, watermark);
     let mut viewers = Vec::new();
     for batch in file.events(number, source, fingerprint).unwrap() {
