@@ -27,8 +27,5 @@ pub(crate) use engine::{Settled, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
 pub(crate) use sink::{Output, Receiver, Sink, write_file};
 
-/// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.
-pub(crate) const SHARDS: usize = 16;
-
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,10 @@
 //! can be foretold from the sizes of the broadcasts: one pass brings each event near its place, and what is left to sort fits the processor's
 //! cache.
 
-use super::SHARDS;
 use audience::Event;
+
+/// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.
+pub(super) const SHARDS: usize = 16;
 
 /// Events that are sorted at once, about: some 50 KiB.
 const PIECE: usize = 1 << 10;

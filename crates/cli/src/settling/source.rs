@@ -1,6 +1,6 @@
 //! A shard's events in order: sorted in memory, or merged from sorted runs.
 
-use super::{SHARDS, order};
+use super::order::{self, SHARDS};
 use crate::problem::Problem;
 use aggregator::Sorted;
 use audience::{Details, Event};

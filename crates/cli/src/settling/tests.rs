@@ -113,7 +113,7 @@ fn a_folder_for_changes_that_is_gone_is_named() {
     }
     let timelines = feeder.finish().unwrap();
     // The events fit in memory, their changes do not.
-    let gathered = gather::Gathered { flows_bytes: 0, ..gather.finish().unwrap() };
+    let gathered = gather::Shards { flows_bytes: 0, ..gather.finish().unwrap() };
     let kept = Kept::default();
     let problem =
         settle_all(&gathered, &timelines, &Rules::default(), &Gaps::default(), 2, || Keeper(&kept)).unwrap_err();
