@@ -83,7 +83,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         &mut |_| {},
     )?;
     let verified = verify::verify(dir, &settings)?;
-    show::curve_of(dir, NIGHT_ID)?;
+    show::curve_of(dir, NIGHT_ID, &settings)?;
     terminal::print(&format!("\n{}", verified.told(Look::of_stdout())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(

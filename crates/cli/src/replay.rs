@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::progress::Progress;
 use crate::reading::{Read, Reading};
 use crate::settings::{LogFormat, Settings};
-use crate::settling::{Gather, Output, Settled, settle_all, write_file};
+use crate::settling::{Budget, Gather, Output, Settled, settle_all, write_file};
 use crate::terminal;
 use aggregator::{Gaps, Rules};
 use audience::{Ms, Registry};
@@ -78,12 +78,11 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, events: &[PathBuf], spill: PathBuf) -> Result<(Read, Vec<Settled>), Problem> {
-        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
-        let threads = self.settings.lanes;
+        // While files are read, what is not for events holds blocks and rejected rows; later rows and flows.
+        let budget = Budget::alone(self.settings.memory_bytes, self.settings.lanes, spill);
         let tables = self.tables();
         let passport = passport::of_files(self.settings, events, self.commit.number());
-        // Half of the memory holds events; while they are read the other half holds blocks and rejected rows, later rows and flows.
-        let gather = Gather::new(memory / 2, spill);
+        let gather = Gather::within(&budget);
         let progress = Progress::new("reading", self.files.bytes_total(), self.settings.log_format == LogFormat::Text);
         let reject = |rows: &mut Vec<RejectedRow>| self.reject(rows, &passport);
         let reading = Reading {
@@ -91,13 +90,13 @@ impl Job<'_> {
             paths: events,
             registry: self.registry,
             gather: &gather,
-            threads,
+            threads: budget.threads,
             started_at: self.started_at,
             is_strict: self.settings.strict,
             redact: self.settings.rejected_redact,
             keep_rejected: tables.contains(&Table::Rejected),
             reject: &reject,
-            rejected_bytes: memory / (16 * threads),
+            rejected_bytes: budget.sink / 2,
             progress: &|| progress.reach(self.files.bytes_read()),
         };
         let read = reading.read()?;
@@ -106,10 +105,12 @@ impl Job<'_> {
         }
         let gathered = gather.finish()?;
         let names = self.registry.ids();
-        let output = Output::new(self.commit, &names, &passport, &tables, memory / (8 * threads));
+        let output = Output::new(self.commit, &names, &passport, &tables, budget.sink);
         progress.now("settling");
         let settled =
-            settle_all(&gathered, &read.timelines, &rules(self.settings), &Gaps::default(), threads, || output.sink())?;
+            settle_all(&gathered, &read.timelines, &rules(self.settings), &Gaps::default(), budget.threads, || {
+                output.sink()
+            })?;
         output.finish()?;
         Ok((read, settled))
     }

@@ -6,32 +6,31 @@ use crate::corrections;
 use crate::curve;
 use crate::operator;
 use crate::problem::Problem;
-use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
+use crate::settings::Settings;
+use crate::settling::{Budget, Gather, Receiver, gaps_of, lock, scratch_of_reader, settle};
 use crate::stored::{Stored, path_of};
 use crate::terminal::{self, Look};
 use audience::time::rfc3339;
-use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
+use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow};
 use exporter::Table;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of unsettled events kept in memory; the rest spills.
-const MEMORY: usize = 512 << 20;
-
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
-    Stored::read(&args.dir, |stored| show_stored(stored, args))
+    let settings = args.settings.load()?;
+    Stored::read(&args.dir, |stored| show_stored(stored, args, &settings))
 }
 
-fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), Problem> {
+fn show_stored(stored: Stored, args: &ShowArgs, settings: &Settings) -> Result<(), Problem> {
     if let Some(table) = &args.files {
         return print_files(&stored, table, args.json);
     }
     if args.corrections {
         return corrections::show(stored, args.broadcast.as_deref(), args.json);
     }
-    let shown = Shown::load(stored, args.broadcast.as_deref())?;
+    let shown = Shown::load(stored, args.broadcast.as_deref(), settings)?;
     let look = Look::of_stdout();
     match &args.broadcast {
         None if args.json => terminal::print_json(&shown.lines().map(|one| one.line.as_json()).collect::<Vec<_>>()),
@@ -60,8 +59,8 @@ fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> 
 }
 
 /// Prints the curve of a broadcast's last airing.
-pub(crate) fn curve_of(dir: &Path, id: &str) -> Result<(), Problem> {
-    let shown = Shown::load(Stored::open(dir)?, Some(id))?;
+pub(crate) fn curve_of(dir: &Path, id: &str, settings: &Settings) -> Result<(), Problem> {
+    let shown = Shown::load(Stored::open(dir)?, Some(id), settings)?;
     let one = shown.pick(id, None)?;
     terminal::print(&curve::airing(&one.line, &one.retweets, Look::of_stdout()))
 }
@@ -109,7 +108,7 @@ struct Shown {
 
 impl Shown {
     /// Everything, or all of one broadcast with its retweets.
-    fn load(stored: Stored, only: Option<&str>) -> Result<Shown, Problem> {
+    fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<Shown, Problem> {
         let stored = match only {
             Some(id) => stored.of_broadcast(id),
             None => stored,
@@ -135,7 +134,8 @@ impl Shown {
                 Ok(())
             })?;
         }
-        let provisional = provisional(&stored)?;
+        let scratch = scratch_of_reader(&stored.store);
+        let provisional = provisional(&stored, &Budget::alone(settings.memory_bytes, settings.lanes, scratch))?;
         found.airings.extend(provisional.airings);
         found.minutes.extend(provisional.minutes.into_iter().map(light));
         found.retweets.extend(provisional.retweets);
@@ -221,30 +221,30 @@ fn line(id: &str, row: &AiringRow, minutes: &[MinuteRow], provisional: bool) -> 
 }
 
 /// The airings that have not settled, from the log, by the rules of the last commit.
-fn provisional(stored: &Stored) -> Result<Found, Problem> {
+fn provisional(stored: &Stored, budget: &Budget) -> Result<Found, Problem> {
     if !stored.keeps(Table::Events) {
         return Ok(Found::default());
     }
     let frontiers: BTreeMap<u32, Ms> =
         stored.chain.frontiers().iter().map(|(id, frontier)| (stored.number_of(id), *frontier)).collect();
-    let gather = Gather::new(MEMORY, std::env::temp_dir());
-    let mut feeder = gather.feeder();
-    stored.events(|rows, details| {
-        for row in rows {
-            let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
-            if !is_settled {
-                feeder.push(&row.event, details)?;
+    let feed = |gather: &Gather| {
+        let mut feeder = gather.feeder();
+        stored.events(|rows, details| {
+            for row in rows {
+                let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
+                if !is_settled {
+                    feeder.push(&row.event, details)?;
+                }
             }
-        }
-        Ok(())
-    })?;
-    let timelines = feeder.finish()?;
+            Ok(())
+        })?;
+        feeder.finish()
+    };
     let found = Mutex::new(Found::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
     let rules = operator::rules(newest, &BTreeMap::new())?;
     let gaps = gaps_of(stored.chain.lost());
-    settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || Collector { found: &found })?;
+    settle(feed, &rules, &gaps, budget, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -254,8 +254,6 @@ struct Collector<'a> {
 }
 
 impl aggregator::Rows for Collector<'_> {
-    fn session(&mut self, _: SessionRow, _: Option<&str>) {}
-
     fn retweet(&mut self, row: RetweetRow, _: RetweetDetail<'_>) {
         lock(self.found).retweets.push(row);
     }
@@ -268,13 +266,5 @@ impl Receiver for Collector<'_> {
 
     fn airing(&mut self, row: AiringRow) {
         lock(self.found).airings.push((row, true));
-    }
-
-    fn settle_down(&mut self) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        Ok(())
     }
 }

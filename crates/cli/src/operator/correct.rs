@@ -7,9 +7,8 @@ use crate::draw;
 use crate::passport;
 use crate::problem::Problem;
 use crate::replay::settlement;
-use crate::settings::Settings;
 use crate::settlements::{Line, Settlements};
-use crate::settling::{Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle_all, write_file};
+use crate::settling::{Budget, Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle, write_file};
 use crate::stored::open_table;
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
@@ -19,26 +18,7 @@ use exporter::{
     Table, corrections_by_date,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// What a correction may use.
-#[derive(Clone, Debug)]
-pub(crate) struct Means {
-    /// Bytes of memory.
-    pub(crate) memory: usize,
-    pub(crate) threads: usize,
-    /// Where sorted runs go.
-    pub(crate) spill: PathBuf,
-}
-
-impl Means {
-    /// What `settings` grant, for the data directory `store`.
-    pub(crate) fn of(settings: &Settings, store: &Store) -> Means {
-        let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
-        Means { memory, threads: settings.lanes, spill: store.scratch() }
-    }
-}
 
 /// What settling a broadcast again comes to.
 #[derive(Debug)]
@@ -53,28 +33,29 @@ pub(crate) enum Outcome {
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
+pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
     if let Some(said) = scope.is_settled() {
         return Ok(Outcome::Nothing(said));
     }
-    let gather = Gather::new(means.memory / 4, means.spill.clone());
-    let mut feeder = gather.feeder();
-    log.read(id, |row, details| {
-        if (scope.floor..=scope.last).contains(&row.event.ts()) { feeder.push(&row.event, details) } else { Ok(()) }
-    })?;
-    let timelines = feeder.finish()?;
+    let feed = |gather: &Gather| {
+        let mut feeder = gather.feeder();
+        log.read(id, |row, details| {
+            if (scope.floor..=scope.last).contains(&row.event.ts()) { feeder.push(&row.event, details) } else { Ok(()) }
+        })?;
+        feeder.finish()
+    };
     let commit = owner.begin();
     let names = [Arc::from(id)];
     let passport = passport::of_correction(newest, &rules, commit.number());
     let tables: BTreeSet<Table> = SETTLED.into_iter().filter(|table| newest.tables.contains(table.name())).collect();
-    let output = Output::new(&commit, &names, &passport, &tables, means.memory / (16 * means.threads));
+    let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let minutes = Mutex::default();
     let receiver = || Both { sink: output.sink(), minutes: &minutes };
     let gaps = gaps_of(owner.chain().lost());
-    let airings = settle_all(&gather.finish()?, &timelines, &rules, &gaps, means.threads, receiver)?;
+    let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
     let taken = rewrite::without(owner, &commit, id, scope.floor)?;
 

@@ -5,7 +5,7 @@ mod correct;
 mod forget;
 mod rewrite;
 
-pub(crate) use correct::{Means, Outcome};
+pub(crate) use correct::Outcome;
 
 use crate::args::{ForgetArgs, SettleArgs};
 use crate::directory::{self, Keys, WRITER};
@@ -13,6 +13,7 @@ use crate::layers::Origin;
 use crate::problem::Problem;
 use crate::setting::RULES;
 use crate::settings::Settings;
+use crate::settling::Budget;
 use crate::stored::Stored;
 use crate::terminal;
 use aggregator::Rules;
@@ -184,8 +185,8 @@ fn at_once(
         (RequestKind::Forget, None) => Some(Keys::open(settings, false)?),
         (_, keys) => keys,
     };
-    let means = Means::of(settings, owner.store());
-    match obey(owner, keys.as_mut(), request, &means)? {
+    let budget = Budget::beside_live(settings.memory_bytes, settings.lanes, owner.store().scratch());
+    match obey(owner, keys.as_mut(), request, &budget)? {
         Outcome::Nothing(said) => tell(json, None, &said),
         Outcome::Commit(made) => {
             let (commit, draft, said) = *made;
@@ -201,11 +202,11 @@ pub(crate) fn obey(
     owner: &Owner,
     keys: Option<&mut Keys>,
     request: &Request,
-    means: &Means,
+    budget: &Budget,
 ) -> Result<Outcome, Problem> {
     let newest = owner.chain().newest().ok_or_else(|| Problem::world("Nothing was committed here yet."))?;
     match (request.kind, keys) {
-        (RequestKind::Settle, _) => correct(owner, &request.broadcast_id, rules(newest, &request.rules)?, means),
+        (RequestKind::Settle, _) => correct(owner, &request.broadcast_id, rules(newest, &request.rules)?, budget),
         (RequestKind::Forget, Some(keys)) => forget::forget(owner, keys, &request.broadcast_id, request.all_payloads),
         (RequestKind::Forget, None) => Err(Problem::bug("Forgetting needs the key file.")),
     }

@@ -4,7 +4,7 @@ use super::writer::{Settle, Writer};
 use crate::passport;
 use crate::problem::Problem;
 use crate::replay::{rules, settlement};
-use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, write_file};
+use crate::settling::{Budget, Gather, Output, Settled, gaps_of, settle_all, write_file};
 use crate::stored::open_table;
 use audience::{Details, MinuteRow, Ms, fingerprint};
 use exporter::{CommitKind, FileEntry, Folder, LoggedEvent, Rows, Table, minutes_by_date};
@@ -19,10 +19,9 @@ impl Writer {
         watermark: Option<Ms>,
         live: &mut [MinuteRow],
     ) -> Result<Option<usize>, Problem> {
-        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
-        let threads = self.settings.lanes;
+        let budget = Budget::beside_live(self.settings.memory_bytes, self.settings.lanes, self.owner.store().scratch());
         let rules = rules(&self.settings);
-        let gather = Gather::new(memory / 4, self.owner.store().scratch());
+        let gather = Gather::within(&budget);
         let mut timelines = self.gather_due(settle, &gather)?;
         if !settle.is_end {
             // An event may have come that makes the airing longer: then it is not over after all.
@@ -42,11 +41,11 @@ impl Writer {
         let names = self.registry.ids();
         let passport = passport::of_topics(&self.settings, commit.number());
         let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
-        let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
+        let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
         let gaps = gaps_of(self.owner.chain().lost());
         let settled = match is_nothing {
             true => Vec::new(),
-            false => settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?,
+            false => settle_all(&gather.finish()?, &timelines, &rules, &gaps, budget.threads, || output.sink())?,
         };
         output.finish()?;
         for (day, rows) in minutes_by_date(live, &names) {

@@ -1,8 +1,9 @@
 //! The engine of settling: takes groups of broadcasts through all shards side by side, then reads their curves side by side.
 
+use super::budget::Budget;
 use super::flows::{Flows, Sum};
-use super::gather::{Shards, lock};
-use super::sink::Receiver;
+use super::gather::{Gather, Shards, lock};
+use super::receiver::Receiver;
 use super::source::ShardSource;
 use crate::problem::Problem;
 use aggregator::{Airings, Gaps, Rules, Shard, Tally, Timeline, settle_curve};
@@ -31,6 +32,26 @@ pub(crate) struct Settled {
     pub(crate) last_sign: Ms,
     /// What became of its events.
     pub(crate) tally: Tally,
+}
+
+/// The recipe: what `feed` feeds settles within `budget`, by `rules`, with `gaps` as what the input lacks. `feed` gives the timelines of the
+/// broadcasts by number; events of one that has none there are passed over. Each thread gets a receiver from `receiver`.
+///
+/// # Errors
+/// Those of `feed` and of the receivers; or temporary files cannot be written.
+pub(crate) fn settle<R: Receiver>(
+    feed: impl FnOnce(&Gather) -> Result<Vec<Timeline>, Problem>,
+    rules: &Rules,
+    gaps: &Gaps,
+    budget: &Budget,
+    receiver: impl Fn() -> R,
+) -> Result<Vec<Settled>, Problem> {
+    let gather = Gather::within(budget);
+    let timelines = feed(&gather)?;
+    if timelines.iter().all(|timeline| timeline.events() == 0) {
+        return Ok(Vec::new());
+    }
+    settle_all(&gather.finish()?, &timelines, rules, gaps, budget.threads, receiver)
 }
 
 /// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast; `gaps` are what the input lacks.

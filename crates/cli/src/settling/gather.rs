@@ -1,5 +1,6 @@
 //! The gathering: events by shard of viewers, in memory up to a budget and in sorted runs on disk beyond it.
 
+use super::budget::Budget;
 use super::order::{self, SHARDS};
 use super::source::ShardSource;
 use crate::problem::Problem;
@@ -65,6 +66,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gather {
+    /// Keeps as many events in memory as `budget` allows, and spills the rest.
+    pub(crate) fn within(budget: &Budget) -> Gather {
+        Gather::new(budget.events, budget.scratch.clone())
+    }
+
     /// Keeps at most about `budget` bytes of events in memory, and spills the rest to files in the folder `spill_to`.
     pub(crate) fn new(budget: usize, spill_to: PathBuf) -> Gather {
         Gather {

@@ -1,12 +1,14 @@
-//! Settling at the edge: events of any order in, settled tables out, in bounded memory. `gather` keeps events by shard of viewers and spills
+//! Settling at the edge: events of any order in, settled tables out, within a `budget`. `gather` keeps events by shard of viewers and spills
 //! sorted runs beyond its share of the memory; `engine` takes the shards through `aggregator` side by side; `flows` adds up what they give to
-//! the curves, and spills beyond its share, too; `sink` hands the rows to the files of a commit. `replay`, `run`, `show` and `verify` all
-//! settle here.
+//! the curves, and spills beyond its share, too; a `receiver` takes the rows, and `sink` is the one that hands them to the files of a commit.
+//! `replay`, `run`, `show` and `verify` all settle here.
 
+mod budget;
 mod engine;
 mod flows;
 mod gather;
 mod order;
+mod receiver;
 mod sink;
 mod source;
 
@@ -23,9 +25,11 @@ pub(crate) fn gaps_of(lost: &[Lost]) -> Gaps {
     lost.iter().map(gap_of).collect()
 }
 
-pub(crate) use engine::{Settled, settle_all};
+pub(crate) use budget::{Budget, scratch_of_reader};
+pub(crate) use engine::{Settled, settle, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
-pub(crate) use sink::{Output, Receiver, Sink, write_file};
+pub(crate) use receiver::Receiver;
+pub(crate) use sink::{Output, Sink, write_file};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The sink: where settled rows wait until there are enough for files of a commit.
 
 use super::gather::lock;
+use super::receiver::Receiver;
 use crate::problem::Problem;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
@@ -19,18 +20,6 @@ const HELPER_FILES: usize = 8;
 
 /// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of the compression.
 const HELPER_BYTES: usize = 8 << 20;
-
-/// Takes rows as they settle. Each thread has its own.
-pub(crate) trait Receiver: aggregator::Rows + Send {
-    /// A minute of the curve.
-    fn minute(&mut self, row: MinuteRow);
-    /// An airing; its minutes came just before it.
-    fn airing(&mut self, row: AiringRow);
-    /// A good moment to write what waits.
-    fn settle_down(&mut self) -> Result<(), Problem>;
-    /// No more rows come.
-    fn finish(self) -> Result<(), Problem>;
-}
 
 /// The files of one commit that settled rows go to.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Tests of settling in little memory: whatever goes through the disk, events or changes, the rows are the same.
 
 use super::*;
-use crate::problem::Problem;
 use aggregator::{Gaps, Rules, Timeline};
 use audience::{
     AiringRow, Details, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
@@ -58,14 +57,6 @@ impl Receiver for Keeper<'_> {
 
     fn airing(&mut self, row: AiringRow) {
         self.keep(format!("{row:?}"));
-    }
-
-    fn settle_down(&mut self) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        Ok(())
     }
 }
 
