@@ -8,13 +8,13 @@ use crate::problem::Problem;
 use crate::progress::Progress;
 use crate::reading::{Read, Reading};
 use crate::settings::{LogFormat, Settings};
-use crate::settling::{Budget, Gather, Output, Settled, settle_all, write_file};
+use crate::settling::{Budget, Gather, Output, Settled, settle_all, settlement, write_file};
 use crate::terminal;
 use aggregator::{Gaps, Rules};
 use audience::{Ms, Registry};
 use exporter::{
-    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, SettledAiring,
-    Settlement, Source, Table, rejected_by_date,
+    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, Source, Table,
+    rejected_by_date,
 };
 use ingester::files::Files;
 use std::collections::BTreeSet;
@@ -166,24 +166,6 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         session_timeout: settings.session_timeout_ms,
         timeout_grace: settings.timeout_grace_ms,
         broadcast_idle: settings.broadcast_idle_ms,
-    }
-}
-
-/// What settled, as the manifest says it: `settled` from the events up to the commit `read_to`.
-pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
-    let airings = settled.iter().map(|one| SettledAiring {
-        broadcast_id: names[one.broadcast as usize].to_string(),
-        airing_at: one.airing_at,
-        frontier: one.last_sign + rules.broadcast_idle,
-        applied: one.tally.applied.unsigned_abs(),
-        repeated: one.tally.repeated.unsigned_abs(),
-        orphaned: one.tally.orphaned.unsigned_abs(),
-    });
-    Settlement {
-        read_to: [("main".to_owned(), read_to)].into(),
-        replaces_from: None,
-        rules: exporter::Rules::from(*rules),
-        airings: airings.collect(),
     }
 }
 

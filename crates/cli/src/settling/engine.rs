@@ -4,10 +4,10 @@ use super::budget::Budget;
 use super::flows::{Flows, Sum};
 use super::gather::{Gather, Shards, lock};
 use super::receiver::Receiver;
+use super::settled::Settled;
 use super::source::ShardSource;
 use crate::problem::Problem;
-use aggregator::{Airings, Gaps, Rules, Shard, Tally, Timeline, settle_curve};
-use audience::Ms;
+use aggregator::{Airings, Gaps, Rules, Shard, Timeline, settle_curve};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,19 +20,6 @@ const EVENT_BYTES: usize = 16;
 
 /// Instants of sessions that one thread settles before it hands over what they gave: their rows and flows are held beside the budgets.
 const PIECE: usize = 1 << 15;
-
-/// One airing that settled, for the manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
-    /// Number of the broadcast.
-    pub(crate) broadcast: u32,
-    /// Its name; `None` where nothing was applied, so that there is no row of it.
-    pub(crate) airing_at: Option<Ms>,
-    /// Its last accepted event.
-    pub(crate) last_sign: Ms,
-    /// What became of its events.
-    pub(crate) tally: Tally,
-}
 
 /// The recipe: what `feed` feeds settles within `budget`, by `rules`, with `gaps` as what the input lacks. `feed` gives the timelines of the
 /// broadcasts by number; events of one that has none there are passed over. Each thread gets a receiver from `receiver`.

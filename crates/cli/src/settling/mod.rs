@@ -4,11 +4,13 @@
 //! `replay`, `run`, `show` and `verify` all settle here.
 
 mod budget;
+mod due;
 mod engine;
 mod flows;
 mod gather;
 mod order;
 mod receiver;
+mod settled;
 mod sink;
 mod source;
 
@@ -26,9 +28,11 @@ pub(crate) fn gaps_of(lost: &[Lost]) -> Gaps {
 }
 
 pub(crate) use budget::{Budget, scratch_of_reader};
-pub(crate) use engine::{Settled, settle, settle_all};
+pub(crate) use due::{Settle, Settler, settle_due};
+pub(crate) use engine::{settle, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
 pub(crate) use receiver::Receiver;
+pub(crate) use settled::{Settled, settlement};
 pub(crate) use sink::{Output, Sink, write_file};
 
 #[cfg(test)]
