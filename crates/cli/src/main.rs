@@ -38,6 +38,7 @@ mod simulate;
 mod size;
 mod stored;
 mod terminal;
+mod upkeep;
 mod verify;
 
 fn main() -> ExitCode {

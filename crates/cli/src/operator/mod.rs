@@ -1,24 +1,18 @@
 //! What an operator asks of a data directory: to settle a broadcast again, and to forget one. It is done at once where nobody owns the
 //! directory; else a request is left for the owner, and the commit that answers it is waited for.
 
-mod correct;
-mod forget;
-mod rewrite;
-
-pub(crate) use correct::Outcome;
-
 use crate::args::{ForgetArgs, SettleArgs};
 use crate::directory::{self, Keys, WRITER};
 use crate::layers::Origin;
 use crate::problem::Problem;
 use crate::setting::RULES;
 use crate::settings::Settings;
-use crate::settling::Budget;
+use crate::settling::{Budget, correct, nothing_to_do};
 use crate::stored::Stored;
 use crate::terminal;
+use crate::upkeep::{Outcome, forget};
 use aggregator::Rules;
 use audience::Ms;
-use correct::correct;
 use exporter::{
     Answer, ChainError, CommitError, Manifest, Owner, Request, RequestKind, Store, StoreError, answer_to,
     remove_request,
@@ -44,7 +38,7 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
     let nothing = Stored::read(&args.dir, |stored| {
         let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
         let rules = rules(newest, &request.rules)?;
-        correct::nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)
+        nothing_to_do(&stored.store, &stored.chain, &args.broadcast, rules)
     })?;
     if let Some(said) = nothing {
         return tell(args.json, None, &said);
@@ -207,7 +201,7 @@ pub(crate) fn obey(
     let newest = owner.chain().newest().ok_or_else(|| Problem::world("Nothing was committed here yet."))?;
     match (request.kind, keys) {
         (RequestKind::Settle, _) => correct(owner, &request.broadcast_id, rules(newest, &request.rules)?, budget),
-        (RequestKind::Forget, Some(keys)) => forget::forget(owner, keys, &request.broadcast_id, request.all_payloads),
+        (RequestKind::Forget, Some(keys)) => forget(owner, keys, &request.broadcast_id, request.all_payloads),
         (RequestKind::Forget, None) => Err(Problem::bug("Forgetting needs the key file.")),
     }
 }

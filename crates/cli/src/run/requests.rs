@@ -3,9 +3,10 @@
 
 use super::logline;
 use super::writer::{Writer, Written};
-use crate::operator::{self, Outcome};
+use crate::operator;
 use crate::problem::Problem;
 use crate::settling::Budget;
+use crate::upkeep::Outcome;
 use exporter::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 use std::sync::Arc;
 

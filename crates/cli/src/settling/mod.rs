@@ -4,6 +4,7 @@
 //! `replay`, `run`, `show` and `verify` all settle here.
 
 mod budget;
+mod correct;
 mod due;
 mod engine;
 mod flows;
@@ -28,12 +29,13 @@ pub(crate) fn gaps_of(lost: &[Lost]) -> Gaps {
 }
 
 pub(crate) use budget::{Budget, scratch_of_reader};
+pub(crate) use correct::{correct, nothing_to_do};
 pub(crate) use due::{Settle, Settler, settle_due};
 pub(crate) use engine::{settle, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
 pub(crate) use receiver::Receiver;
 pub(crate) use settled::{Settled, settlement};
-pub(crate) use sink::{Output, Sink, write_file};
+pub(crate) use sink::{Output, write_file};
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,20 @@
 //! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late for their settling
 //! included; and what that moves.
 
-use super::rewrite::{self, SETTLED};
+use super::budget::Budget;
+use super::engine::settle;
+use super::gaps_of;
+use super::gather::{Gather, lock};
+use super::receiver::Receiver;
+use super::settled::{Settled, settlement};
+use super::sink::{Output, Sink, write_file};
 use crate::directory;
 use crate::draw;
 use crate::passport;
 use crate::problem::Problem;
 use crate::settlements::{Line, Settlements};
-use crate::settling::{Budget, Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle, settlement, write_file};
 use crate::stored::open_table;
+use crate::upkeep::{Outcome, SETTLED, without};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
@@ -19,20 +25,11 @@ use exporter::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What settling a broadcast again comes to.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The tables are as the log says: a sentence.
-    Nothing(String),
-    /// A commit to publish, and a sentence.
-    Commit(Box<(Commit, Draft, String)>),
-}
-
 /// Computes the airings of the broadcast `id` again by `rules`, into a commit of `owner`'s that is not published yet.
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
+pub(crate) fn correct(owner: &Owner, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
@@ -56,7 +53,7 @@ pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, budget: &Budget) ->
     let gaps = gaps_of(owner.chain().lost());
     let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
-    let taken = rewrite::without(owner, &commit, id, scope.floor)?;
+    let taken = without(owner, &commit, id, scope.floor)?;
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;
@@ -76,7 +73,7 @@ pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, budget: &Budget) ->
 }
 
 /// A sentence where settling the broadcast `id` again would change nothing.
-pub(super) fn nothing_to_do(store: &Store, chain: &Chain, id: &str, rules: Rules) -> Result<Option<String>, Problem> {
+pub(crate) fn nothing_to_do(store: &Store, chain: &Chain, id: &str, rules: Rules) -> Result<Option<String>, Problem> {
     Ok(Scope::find(&Log::of(store, chain)?, id, rules)?.is_settled())
 }
 
