@@ -1,8 +1,9 @@
-//! Sessions, curves and airings: settled from the whole log, or live as events come. Pure: events in; rows and counters out.
+//! Sessions, curves and airings: settled from the whole log, or live as events come. Pure: events in; rows and counters
+//! out.
 //!
-//! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what an event does to a
-//! session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of the watermark. What settles apart, by
-//! shards of viewers, `shard` adds up.
+//! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what
+//! an event does to a session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of
+//! the watermark. What settles apart, by shards of viewers, `shard` adds up.
 
 mod audit;
 mod complete;

@@ -1,5 +1,6 @@
-//! A shard: the viewers of a broadcast that are settled together, apart from the others. What a shard adds to the curves of the broadcast is a
-//! part; parts add up over any split of the viewers and in any order, and from their sum each airing's curve is read.
+//! A shard: the viewers of a broadcast that are settled together, apart from the others. What a shard adds to the
+//! curves of the broadcast is a part; parts add up over any split of the viewers and in any order, and from their sum
+//! each airing's curve is read.
 
 use crate::complete::{Completeness, Gaps};
 use crate::curve::{Flow, Stretches, curve};
@@ -58,14 +59,15 @@ pub struct Shard<'a> {
 }
 
 impl<'a> Shard<'a> {
-    /// Nothing is settled yet of the broadcast whose events have the number `broadcast`. Without airings, its events are passed over.
+    /// Nothing is settled yet of the broadcast whose events have the number `broadcast`. Without airings, its events
+    /// are passed over.
     pub fn new(broadcast: u32, airings: &'a Airings, rules: &'a Rules, gaps: &'a Gaps) -> Shard<'a> {
         let settling = Settling::new(broadcast, airings, rules);
         Shard { settling, airings, gaps, completeness: watched(airings, gaps) }
     }
 
-    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops after `most` instants
-    /// of sessions, each of which adds two changes and two rows at most.
+    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops
+    /// after `most` instants of sessions, each of which adds two changes and two rows at most.
     pub fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
         let mut watching = Watching { rows, airings: self.airings, completeness: &mut self.completeness };
         self.settling.go_on(events, &mut watching, most)
@@ -98,9 +100,10 @@ impl<R: Rows> Rows for Watching<'_, R> {
     }
 }
 
-/// Reads the curve of an airing of the broadcast `broadcast` from the sum of its parts: their flow, the `changes` that were taken off it, and
-/// what was heard of its `completeness`, where the input has gaps. Hands each minute to `minute`, in order and without gaps, and gives the
-/// airing's own row, with what became of all its events. No row, and no minute, where nothing was applied.
+/// Reads the curve of an airing of the broadcast `broadcast` from the sum of its parts: their flow, the `changes` that
+/// were taken off it, and what was heard of its `completeness`, where the input has gaps. Hands each minute to
+/// `minute`, in order and without gaps, and gives the airing's own row, with what became of all its events. No row, and
+/// no minute, where nothing was applied.
 pub fn settle_curve(
     broadcast: u32,
     airing: &Airing,

@@ -1,5 +1,5 @@
-//! Settling by chance: however the viewers are split, however often a shard stops, and however the changes come, as one list or as stretches of
-//! merged runs, the rows are the same.
+//! Settling by chance: however the viewers are split, however often a shard stops, and however the changes come, as one
+//! list or as stretches of merged runs, the rows are the same.
 
 use super::*;
 use crate::curve::{What, packed_at};

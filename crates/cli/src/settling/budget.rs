@@ -1,5 +1,5 @@
-//! The budget: what of the machine one settling may use. All who settle take theirs from the setting `memory` here, so that what they hold
-//! together is weighed in one place.
+//! The budget: what of the machine one settling may use. All who settle take theirs from the setting `memory` here, so
+//! that what they hold together is weighed in one place.
 
 use exporter::Store;
 use rustix::fs::{Access, access};
@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// What settling may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Bytes of events in memory; the rest spills. The ±1 of the curves at hand may take a quarter of it, and to be sorted as much again.
+    /// Bytes of events in memory; the rest spills. The ±1 of the curves at hand may take a quarter of it, and to be
+    /// sorted as much again.
     pub(crate) events: usize,
     /// Bytes of rows that each thread keeps before it writes files of them.
     pub(crate) sink: usize,
@@ -19,14 +20,15 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// For a settling beside which nothing else is held: half of `memory` for events, an eighth each for the curves at hand, for sorting them
-    /// and for rows. The last eighth is left to buffers.
+    /// For a settling beside which nothing else is held: half of `memory` for events, an eighth each for the curves at
+    /// hand, for sorting them and for rows. The last eighth is left to buffers.
     pub(crate) fn alone(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
         Budget::of(usize::try_from(memory).unwrap_or(usize::MAX), threads, scratch)
     }
 
-    /// For a settling beside the live state of a run, which may take up to half of `memory` where partitions are apart: half of what it would
-    /// have alone. What an operator asks for has no more where no run is there, so that the files of its commit are the same.
+    /// For a settling beside the live state of a run, whose lanes go on reading and may hold a quarter of `memory` in
+    /// events that wait: half of what it would have alone. What an operator asks for has no more where no run is there,
+    /// so that the files of its commit are the same.
     pub(crate) fn beside_live(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
         Budget::of(usize::try_from(memory).unwrap_or(usize::MAX) / 2, threads, scratch)
     }
@@ -37,8 +39,8 @@ impl Budget {
     }
 }
 
-/// Where a command that only reads `store` puts temporary files: in the directory, whose disk has room for such amounts, or, where it may not
-/// write there, in the system's folder for them. A read-only directory can be read.
+/// Where a command that only reads `store` puts temporary files: in the directory, whose disk has room for such
+/// amounts, or, where it may not write there, in the system's folder for them. A read-only directory can be read.
 pub(crate) fn scratch_of_reader(store: &Store) -> PathBuf {
     let scratch = store.scratch();
     let may_write = access(&scratch, Access::WRITE_OK | Access::EXEC_OK).is_ok();

@@ -1,5 +1,5 @@
-//! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late for their settling
-//! included; and what that moves.
+//! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late
+//! for their settling included; and what that moves.
 
 use super::budget::Budget;
 use super::engine::settle;

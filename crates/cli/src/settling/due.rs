@@ -1,5 +1,5 @@
-//! What is due in a run: airings that are over settle from the log that is committed, in a commit of their own. It is made ready here, and
-//! published by whoever owns the directory.
+//! What is due in a run: airings that are over settle from the log that is committed, in a commit of their own. It is
+//! made ready here, and published by whoever owns the directory.
 
 use super::budget::Budget;
 use super::engine::settle;
@@ -35,8 +35,8 @@ pub(crate) struct Settler<'a> {
     pub(crate) draft: &'a dyn Fn() -> Draft,
 }
 
-/// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has closed. Gives the commit,
-/// which is to be published, and the number of named airings; `None` where nothing was due.
+/// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has
+/// closed. Gives the commit, which is to be published, and the number of named airings; `None` where nothing was due.
 ///
 /// # Errors
 /// The log cannot be read, or the disk refuses.

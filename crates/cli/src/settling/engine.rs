@@ -1,4 +1,5 @@
-//! The engine of settling: takes groups of broadcasts through all shards side by side, then reads their curves side by side.
+//! The engine of settling: takes groups of broadcasts through all shards side by side, then reads their curves side by
+//! side.
 
 use super::budget::Budget;
 use super::flows::{Flows, Sum};
@@ -11,18 +12,20 @@ use aggregator::{Airings, Gaps, Rules, Shard, Timeline, settle_curve};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Broadcasts are taken together until they have so many events, and fewer where memory is scarce: enough work to share, little enough to keep
-/// their flows in memory.
+/// Broadcasts are taken together until they have so many events, and fewer where memory is scarce: enough work to
+/// share, little enough to keep their flows in memory.
 const GROUP_EVENTS: usize = 1 << 20;
 
 /// Bytes of the changes that one event can make: a session's +1 and −1.
 const EVENT_BYTES: usize = 16;
 
-/// Instants of sessions that one thread settles before it hands over what they gave: their rows and flows are held beside the budgets.
+/// Instants of sessions that one thread settles before it hands over what they gave: their rows and flows are held
+/// beside the budgets.
 const PIECE: usize = 1 << 15;
 
-/// The recipe: what `feed` feeds settles within `budget`, by `rules`, with `gaps` as what the input lacks. `feed` gives the timelines of the
-/// broadcasts by number; events of one that has none there are passed over. Each thread gets a receiver from `receiver`.
+/// The recipe: what `feed` feeds settles within `budget`, by `rules`, with `gaps` as what the input lacks. `feed` gives
+/// the timelines of the broadcasts by number; events of one that has none there are passed over. Each thread gets a
+/// receiver from `receiver`.
 ///
 /// # Errors
 /// Those of `feed` and of the receivers; or temporary files cannot be written.
@@ -41,8 +44,8 @@ pub(crate) fn settle<R: Receiver>(
     settle_all(&gather.finish()?, &timelines, rules, gaps, budget.threads, receiver)
 }
 
-/// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast; `gaps` are what the input lacks.
-/// Each of `threads` threads gets a receiver from `receiver`.
+/// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast; `gaps` are
+/// what the input lacks. Each of `threads` threads gets a receiver from `receiver`.
 pub(crate) fn settle_all<R: Receiver>(
     shards: &Shards,
     timelines: &[Timeline],
@@ -148,7 +151,8 @@ impl Group<'_> {
     }
 }
 
-/// Does the pieces of work 0..`pieces`, each by the next free of the threads, one for each of `helpers`. The first problem ends all.
+/// Does the pieces of work 0..`pieces`, each by the next free of the threads, one for each of `helpers`. The first
+/// problem ends all.
 fn side_by_side<H: Send>(
     helpers: &mut [H],
     pieces: usize,

@@ -1,5 +1,5 @@
-//! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it in sorted stretches on
-//! the disk, until their curves are read.
+//! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it
+//! in sorted stretches on the disk, until their curves are read.
 
 use super::gather::lock;
 use crate::problem::Problem;
@@ -25,12 +25,14 @@ pub(super) struct Flows<'a> {
 #[derive(Debug, Default)]
 struct Held {
     part: Part,
-    /// By place of the airing: where those of its changes are that are not in memory, each section sorted. Empty where all are.
+    /// By place of the airing: where those of its changes are that are not in memory, each section sorted. Empty where
+    /// all are.
     spilled: Vec<Vec<Section>>,
 }
 
 impl<'a> Flows<'a> {
-    /// Keeps at most about `budget` bytes of changes of `broadcasts` in memory, and spills the rest to a file in `folder`.
+    /// Keeps at most about `budget` bytes of changes of `broadcasts` in memory, and spills the rest to a file in
+    /// `folder`.
     pub(super) fn new(broadcasts: &[Airings], gaps: &Gaps, budget: usize, folder: &'a Path) -> Flows<'a> {
         let held = |airings| Mutex::new(Held { part: Part::new(airings, gaps), spilled: Vec::new() });
         let broadcasts = broadcasts.iter().map(held).collect();
@@ -93,7 +95,8 @@ pub(super) struct Sum<'a> {
 }
 
 impl Summed {
-    /// The sums of the broadcast at `place`, by place of the airing; they can be had once. `readers` may be read at a time.
+    /// The sums of the broadcast at `place`, by place of the airing; they can be had once. `readers` may be read at a
+    /// time.
     pub(super) fn take(&self, place: usize, readers: usize) -> impl Iterator<Item = Sum<'_>> {
         let Held { part, spilled } = std::mem::take(&mut *lock(&self.broadcasts[place]));
         let (mut spilled, mut completeness) = (spilled.into_iter(), part.completeness.into_iter());
@@ -112,7 +115,8 @@ impl Summed {
     }
 }
 
-/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be asked.
+/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be
+/// asked.
 #[derive(Debug)]
 pub(super) enum Changes<'a> {
     Memory { changes: Vec<u64>, is_read: bool },

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much again.
+/// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much
+/// again.
 const FLOWS_SHARE: usize = 4;
 
 /// Events a feeder keeps for a shard before it takes the shard's lock.
@@ -52,7 +53,8 @@ impl Heap {
 #[derive(Debug)]
 struct Spill {
     folder: PathBuf,
-    /// Each of the threads that spill has one, which grows by sections of all shards each time, so that open files are few.
+    /// Each of the threads that spill has one, which grows by sections of all shards each time, so that open files are
+    /// few.
     writers: Vec<RunWriter>,
     /// How often it has grown.
     times: usize,

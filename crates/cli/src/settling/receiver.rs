@@ -1,4 +1,5 @@
-//! The receiver: who takes rows as they settle, be it for a commit, a check or a screen. What it does not care for it leaves out.
+//! The receiver: who takes rows as they settle, be it for a commit, a check or a screen. What it does not care for it
+//! leaves out.
 
 use crate::problem::Problem;
 use audience::{AiringRow, MinuteRow};

@@ -19,8 +19,8 @@ pub(crate) struct Settled {
     pub(crate) tally: Tally,
 }
 
-/// What settled by `rules`, as the manifest says it: `settled` from the events up to the commit `read_to`. `names` are the ids of the
-/// broadcasts, by number.
+/// What settled by `rules`, as the manifest says it: `settled` from the events up to the commit `read_to`. `names` are
+/// the ids of the broadcasts, by number.
 pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
     let airings = settled.iter().map(|one| SettledAiring {
         broadcast_id: names[one.broadcast as usize].to_string(),

@@ -18,7 +18,8 @@ const HELPERS_MAX: usize = 8;
 /// A helper for so many files.
 const HELPER_FILES: usize = 8;
 
-/// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of the compression.
+/// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of
+/// the compression.
 const HELPER_BYTES: usize = 8 << 20;
 
 /// The files of one commit that settled rows go to.
@@ -77,8 +78,8 @@ impl Held {
 }
 
 impl<'a> Output<'a> {
-    /// Rows of `tables` go to files of `commit`, with `passport`; `names` are the ids of the broadcasts. Each of the sinks keeps at most about
-    /// `sink_bytes` of rows.
+    /// Rows of `tables` go to files of `commit`, with `passport`; `names` are the ids of the broadcasts. Each of the
+    /// sinks keeps at most about `sink_bytes` of rows.
     pub(crate) fn new(
         commit: &'a Commit,
         names: &'a [Arc<str>],

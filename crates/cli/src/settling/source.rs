@@ -6,7 +6,8 @@ use aggregator::Sorted;
 use audience::{Details, Event};
 use exporter::{Merge, Run, Sorted as Piece, SpillError};
 
-/// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be asked.
+/// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be
+/// asked.
 #[derive(Debug)]
 pub(crate) enum ShardSource {
     /// All in memory.

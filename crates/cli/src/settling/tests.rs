@@ -85,7 +85,8 @@ fn any_memory_gives_the_same_rows() {
     let events = events(60_000);
     let expected = settled(&events, usize::MAX, 1, folder.path());
     assert_eq!(expected.1, 8, "four broadcasts of two airings each");
-    // From nothing, where each shard's part of an airing goes to the disk by itself, to where only some of the events do.
+    // From nothing, where each shard's part of an airing goes to the disk by itself, to where only some of the events
+    // do.
     for (budget, threads) in [(0, 1), (1 << 10, 2), (100 << 10, 1), (300 << 10, 3), (2 << 20, 2), (64 << 20, 2)] {
         let rows = settled(&events, budget, threads, folder.path());
         assert!(rows == expected, "{budget} bytes, {threads} threads: other rows");
