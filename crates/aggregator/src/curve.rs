@@ -127,7 +127,13 @@ impl Flow {
         }
     }
 
-    /// Takes the changes off that it holds, sorted: they may be kept elsewhere until [`curve`] reads them.
+    /// Takes all that it holds. As much is expected to come again.
+    pub(crate) fn take(&mut self) -> Flow {
+        let empty = Flow { changes: Vec::with_capacity(self.changes.len()), ..Flow::new(self.airing_at) };
+        std::mem::replace(self, empty)
+    }
+
+    /// Takes the changes off that it holds, sorted: they may be kept elsewhere until their curve is read.
     pub fn take_sorted(&mut self) -> Vec<u64> {
         let mut changes = std::mem::take(&mut self.changes);
         sort(&mut changes);
@@ -140,10 +146,9 @@ impl Flow {
     }
 }
 
-/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each
-/// minute to `minute`, in order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing
-/// was applied.
-pub fn curve(
+/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each minute to `minute`, in
+/// order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing was applied.
+pub(crate) fn curve(
     broadcast: u32,
     airing: &Airing,
     flow: &Flow,

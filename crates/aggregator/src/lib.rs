@@ -3,7 +3,7 @@
 //!
 //! Nothing here does I/O, reads a clock, starts a thread or returns an error. One state machine (`machine`) knows what
 //! an event does to a session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of
-//! the watermark.
+//! the watermark. What settles apart, by shards of viewers, `shard` adds up.
 
 mod audit;
 mod complete;
@@ -13,18 +13,20 @@ mod live;
 mod machine;
 mod rules;
 mod settle;
+mod shard;
 mod stays;
 mod timeline;
 
 pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
 pub use complete::{Completeness, Gap, Gaps};
-pub use curve::{Flow, Stretches, curve};
+pub use curve::{Flow, Stretches};
 pub use ledger::Tally;
 pub use live::{
     AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered,
-    Holder, Lane, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume, Settled,
-    SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
+    Holder, Lane, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume,
+    SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
-pub use settle::{Rows, Settling, Sorted};
+pub use settle::{Rows, Sorted};
+pub use shard::{Part, Shard, settle_curve, shard_of};
 pub use timeline::{Airing, Airings, Timeline};

@@ -26,7 +26,7 @@ pub use alone::LiveAlone;
 pub use curve::{Due, Live, Standing};
 pub use frozen::FrozenLane;
 pub use lane::Lane;
-pub use resume::{Resume, Settled};
+pub use resume::{Resume, SettledBefore};
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
     AiringState, CrowdState, ExposedState, GapState, LateMinute, LiveState, MinuteState, OpenSession, SignsState,

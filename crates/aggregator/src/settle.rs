@@ -17,18 +17,23 @@ pub trait Sorted {
     fn details(&self) -> &Details;
 }
 
-/// Where settled rows go.
+/// Where settled rows go. Who does not say what to do with a row, does nothing with it.
 pub trait Rows {
     /// A session is complete; `row.via` is not set yet: the text is `via`.
-    fn session(&mut self, row: SessionRow, via: Option<&str>);
+    fn session(&mut self, row: SessionRow, via: Option<&str>) {
+        let _ = (row, via);
+    }
+
     /// A retweet counts; `row.detail` is not set yet.
-    fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>);
+    fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>) {
+        let _ = (row, detail);
+    }
 }
 
 /// The settling of one broadcast in one shard of viewers, some events at a time. The events of one viewer, and those of
 /// one tweet, lie in one shard; which shard, does not matter.
 #[derive(Debug)]
-pub struct Settling<'a> {
+pub(crate) struct Settling<'a> {
     broadcast: u32,
     airings: &'a Airings,
     rules: &'a Rules,
@@ -56,16 +61,16 @@ type Who = (u128, u128);
 
 impl<'a> Settling<'a> {
     /// Nothing is settled yet. Without airings, the events of the broadcast are passed over.
-    pub fn new(broadcast: u32, airings: &'a Airings, rules: &'a Rules) -> Settling<'a> {
+    pub(crate) fn new(broadcast: u32, airings: &'a Airings, rules: &'a Rules) -> Settling<'a> {
         let flows: Vec<Flow> = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
         let firsts = vec![Ms::MAX; flows.len()];
         let (viewer, stay, places) = Default::default();
         Settling { broadcast, airings, rules, flows, viewer, stay, firsts, places }
     }
 
-    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops
-    /// after `most` instants of sessions, each of which adds two changes and two rows at most.
-    pub fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
+    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops after `most` instants
+    /// of sessions, each of which adds two changes and two rows at most.
+    pub(crate) fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
         let mut left = most;
         while let Some(event) = events.peek().filter(|event| event.broadcast == self.broadcast) {
             if left == 0 {
@@ -92,9 +97,9 @@ impl<'a> Settling<'a> {
         false
     }
 
-    /// What the curve of each airing has gained, by its place; to be taken off at any time.
-    pub fn flows(&mut self) -> &mut [Flow] {
-        &mut self.flows
+    /// By place of the airing, what its curve has gained since this was last asked.
+    pub(crate) fn take(&mut self) -> Vec<Flow> {
+        self.flows.iter_mut().map(Flow::take).collect()
     }
 
     /// The events of one session: all, or as many as may be settled.
@@ -289,6 +294,3 @@ pub(crate) fn tie_key<'a>(detail: &RetweetDetail<'a>) -> TieKey<'a> {
         (detail.retweet_of.is_none(), retweet_of),
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -39,6 +39,7 @@ impl Signs {
 
 impl Timeline {
     /// Takes note of an accepted event.
+    #[inline]
     pub fn hear(&mut self, event: &Event) {
         let (at, kind) = (event.ts(), event.kind());
         let signs = Signs { first: at, last: at, first_applied: if kind == Kind::Leave { Ms::MAX } else { at } };

@@ -96,8 +96,8 @@ macro_rules! takers {
 }
 
 takers!(
-    OfRun "run", OfReplay "replay", OfVerify "verify", OfRejected "rejected", OfSettle "settle", OfForget "forget",
-    OfConfig "config"
+    OfRun "run", OfReplay "replay", OfShow "show", OfVerify "verify", OfRejected "rejected", OfSettle "settle",
+    OfForget "forget", OfConfig "config"
 );
 
 /// `jauge demo`
@@ -180,6 +180,9 @@ pub(crate) struct ShowArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags<OfShow>,
 }
 
 /// `jauge verify`

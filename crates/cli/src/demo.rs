@@ -85,7 +85,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         &mut |_| {},
     )?;
     let verified = verifier::verify(dir, &settings)?;
-    show::curve_of(dir, NIGHT_ID)?;
+    show::curve_of(dir, NIGHT_ID, &settings)?;
     terminal::print(&format!("\n{}", verify::told(&verified, terminal::look())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(

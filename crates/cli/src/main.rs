@@ -41,6 +41,7 @@ mod simulate;
 mod size;
 mod stored;
 mod terminal;
+mod upkeep;
 mod verifier;
 mod verify;
 

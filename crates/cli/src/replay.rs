@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::progress::Progress;
 use crate::reading::{Read, Reading};
 use crate::settings::{LogFormat, Settings};
-use crate::settling::{Gather, Output, Settled, settle_all, write_file};
+use crate::settling::{Budget, Gather, Output, Settled, settle_all, settlement, write_file};
 use crate::terminal;
 use aggregator::{Gaps, Rules};
 use audience::{Ms, Registry};
@@ -17,9 +17,7 @@ use ingester::files::Files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{
-    Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, SettledAiring, Settlement, Source,
-};
+use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, Source};
 
 /// `jauge replay`
 pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
@@ -78,12 +76,11 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, events: &[PathBuf], spill: PathBuf) -> Result<(Read, Vec<Settled>), Problem> {
-        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
-        let threads = self.settings.lanes;
+        // While files are read, what is not for events holds blocks and rejected rows; later rows and flows.
+        let budget = Budget::alone(self.settings.memory_bytes, self.settings.lanes, spill);
         let tables = self.tables();
         let passport = passport::of_files(self.settings, events, self.commit.number());
-        // Half of the memory holds events; while they are read the other half holds blocks and rejected rows, later rows and flows.
-        let gather = Gather::new(memory / 2, spill);
+        let gather = Gather::within(&budget);
         let progress = Progress::new("reading", self.files.bytes_total(), self.settings.log_format == LogFormat::Text);
         let reject = |rows: &mut Vec<RejectedRow>| self.reject(rows, &passport);
         let reading = Reading {
@@ -91,13 +88,13 @@ impl Job<'_> {
             paths: events,
             registry: self.registry,
             gather: &gather,
-            threads,
+            threads: budget.threads,
             started_at: self.started_at,
             is_strict: self.settings.strict,
             redact: self.settings.rejected_redact,
             keep_rejected: tables.contains(&Table::Rejected),
             reject: &reject,
-            rejected_bytes: memory / (16 * threads),
+            rejected_bytes: budget.sink / 2,
             progress: &|| progress.reach(self.files.bytes_read()),
         };
         let read = reading.read()?;
@@ -106,10 +103,12 @@ impl Job<'_> {
         }
         let gathered = gather.finish()?;
         let names = self.registry.ids();
-        let output = Output::new(self.commit, &names, &passport, &tables, memory / (8 * threads));
+        let output = Output::new(self.commit, &names, &passport, &tables, budget.sink);
         progress.now("settling");
         let settled =
-            settle_all(&gathered, &read.timelines, &rules(self.settings), &Gaps::default(), threads, || output.sink())?;
+            settle_all(&gathered, &read.timelines, &rules(self.settings), &Gaps::default(), budget.threads, || {
+                output.sink()
+            })?;
         output.finish()?;
         Ok((read, settled))
     }
@@ -165,24 +164,6 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         session_timeout: settings.session_timeout_ms,
         timeout_grace: settings.timeout_grace_ms,
         broadcast_idle: settings.broadcast_idle_ms,
-    }
-}
-
-/// What settled, as the manifest says it: `settled` from the events up to the commit `read_to`.
-pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
-    let airings = settled.iter().map(|one| SettledAiring {
-        broadcast_id: names[one.broadcast as usize].to_string(),
-        airing_at: one.airing_at,
-        frontier: one.last_sign + rules.broadcast_idle,
-        applied: one.tally.applied.unsigned_abs(),
-        repeated: one.tally.repeated.unsigned_abs(),
-        orphaned: one.tally.orphaned.unsigned_abs(),
-    });
-    Settlement {
-        read_to: [(storage::WRITER.to_owned(), read_to)].into(),
-        replaces_from: None,
-        rules: exporter::SavedRules::from(*rules),
-        airings: airings.collect(),
     }
 }
 

@@ -64,7 +64,7 @@ const REPLAY: &[&str] = &["replay"];
 const BOTH: &[&str] = &["run", "replay"];
 const SETTLERS: &[&str] = &["run", "replay", "settle"];
 const KEYED: &[&str] = &["run", "replay", "forget"];
-const READERS: &[&str] = &["run", "replay", "settle", "verify"];
+const READERS: &[&str] = &["run", "replay", "settle", "show", "verify"];
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";

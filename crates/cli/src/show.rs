@@ -1,56 +1,52 @@
-//! `jauge show`: the airings of a data directory, those not settled yet computed from the log and marked provisional; or one curve.
+//! `jauge show`: the airings of a data directory, those not settled yet computed from the log and marked provisional;
+//! or one curve.
 
 use crate::args::ShowArgs;
 use crate::corrections;
-use crate::operator;
 use crate::problem::Problem;
-use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
+use crate::settings::Settings;
+use crate::settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};
 use crate::stored::{ReadError, Stored};
 use crate::terminal;
+use audience::Ms;
 use audience::time::rfc3339;
-use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::Table;
 use report::AiringLine;
-use report::text::{airings, curve};
-use std::collections::BTreeMap;
+use report::text::{Look, airings, curve};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes of unsettled events kept in memory; the rest spills.
-const MEMORY: usize = 512 << 20;
 
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
-    Stored::read(&args.dir, |stored| show_stored(stored, args))
+    let settings = args.settings.load()?;
+    Stored::read(&args.dir, |stored| show_stored(stored, args, &settings))
 }
 
-fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
+fn show_stored(stored: Stored, args: &ShowArgs, settings: &Settings) -> Result<(), ReadError> {
     if let Some(table) = &args.files {
         return Ok(print_files(&stored, table, args.json)?);
     }
     if args.corrections {
         return corrections::show(stored, args.broadcast.as_deref(), args.json);
     }
-    let shown = Shown::load(stored, args.broadcast.as_deref())?;
-    Ok(print(&shown, args)?)
+    let listed = load(stored, args.broadcast.as_deref(), settings)?;
+    Ok(print(&listed, args)?)
 }
 
-fn print(shown: &Shown, args: &ShowArgs) -> Result<(), Problem> {
+fn print(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
     let look = terminal::look();
-    match &args.broadcast {
-        None if args.json => terminal::print_json(&shown.lines().map(|one| one.line.as_json()).collect::<Vec<_>>()),
-        None => {
-            let lines: Vec<AiringLine> = shown.lines().map(|one| one.line.clone()).collect();
+    let Some(id) = &args.broadcast else {
+        let lines: Vec<AiringLine> = listed.iter().map(|(id, one)| line(id, one)).collect();
+        return if args.json {
+            terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>())
+        } else {
             terminal::print(&airings::table(&lines, look))
-        }
-        Some(id) => {
-            let one = shown.pick(id, args.airing.as_deref())?;
-            if args.json {
-                terminal::print_json(&one.line.as_json_with(&one.minutes))
-            } else {
-                terminal::print(&curve::airing(&one.line, &one.retweets, look))
-            }
-        }
+        };
+    };
+    let one = pick(listed, id, args.airing.as_deref())?;
+    if args.json {
+        terminal::print_json(&line(id, one).as_json_with(&one.minutes))
+    } else {
+        terminal::print(&drawn(id, one, look))
     }
 }
 
@@ -64,175 +60,48 @@ fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> 
 }
 
 /// Prints the curve of a broadcast's last airing.
-pub(crate) fn curve_of(dir: &Path, id: &str) -> Result<(), Problem> {
-    let shown = Shown::load(Stored::open(dir)?, Some(id))?;
-    let one = shown.pick(id, None)?;
-    terminal::print(&curve::airing(&one.line, &one.retweets, terminal::look()))
+pub(crate) fn curve_of(dir: &Path, id: &str, settings: &Settings) -> Result<(), Problem> {
+    let listed = load(Stored::open(dir)?, Some(id), settings)?;
+    terminal::print(&drawn(id, pick(&listed, id, None)?, terminal::look()))
 }
 
-/// One airing with its curve.
-#[derive(Clone, Debug)]
-struct One {
-    line: AiringLine,
-    minutes: Vec<MinuteRow>,
-    retweets: Vec<Ms>,
+/// What there is to show: everything, or all of one broadcast with its retweets.
+fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<AiringList, ReadError> {
+    if !stored.keeps(Table::Airings) {
+        return Err(Problem::usage(format!(
+            "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
+            stored.store().root().display()
+        ))
+        .into());
+    }
+    let budget = Budget::alone(settings.memory_bytes, settings.lanes, scratch_of_reader(stored.store()));
+    let selection = Selection { broadcast: only, retweets: only.is_some(), ..Selection::default() };
+    AiringList::load(stored, selection, &budget)
 }
 
-/// What there is to show, by (broadcast_id, airing_at).
-#[derive(Debug, Default)]
-struct Shown {
-    airings: BTreeMap<(Arc<str>, Ms), One>,
+/// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time).
+fn pick<'a>(listed: &'a AiringList, id: &str, at: Option<&str>) -> Result<&'a ListedAiring, Problem> {
+    if listed.of_broadcast(id).next().is_none() {
+        return Err(Problem::usage(format!(
+            "There is no airing of broadcast {id:?} here. `jauge show DIR` lists those there are."
+        )));
+    }
+    let began = |one: &&ListedAiring| at.is_none_or(|at| rfc3339(one.row.airing_at).starts_with(at));
+    listed.of_broadcast(id).rfind(began).ok_or_else(|| {
+        let times: Vec<String> = listed.of_broadcast(id).map(|one| rfc3339(one.row.airing_at)).collect();
+        Problem::usage(format!(
+            "No airing of {id:?} began at {}. They began at {}.",
+            at.unwrap_or_default(),
+            times.join(", ")
+        ))
+    })
 }
 
-impl Shown {
-    /// Everything, or all of one broadcast with its retweets.
-    fn load(stored: Stored, only: Option<&str>) -> Result<Shown, ReadError> {
-        let stored = match only {
-            Some(id) => stored.of_broadcast(id),
-            None => stored,
-        };
-        if !stored.keeps(Table::Airings) {
-            return Err(Problem::usage(format!(
-                "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
-                stored.store().root().display()
-            ))
-            .into());
-        }
-        let mut found = Found::default();
-        stored.airings(|rows| {
-            found.airings.extend(rows.into_iter().map(|row| (row, false)));
-            Ok(())
-        })?;
-        stored.minutes(Table::Minutes, |rows| {
-            found.minutes.extend(rows.into_iter().map(light));
-            Ok(())
-        })?;
-        if only.is_some() {
-            stored.retweets(|(rows, _)| {
-                found.retweets.extend(rows);
-                Ok(())
-            })?;
-        }
-        let provisional = provisional(&stored)?;
-        found.airings.extend(provisional.airings);
-        found.minutes.extend(provisional.minutes.into_iter().map(light));
-        found.retweets.extend(provisional.retweets);
-        Ok(found.sorted(&stored.broadcast_ids()))
-    }
-
-    fn lines(&self) -> impl Iterator<Item = &One> {
-        self.airings.values()
-    }
-
-    /// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time).
-    fn pick(&self, id: &str, at: Option<&str>) -> Result<&One, Problem> {
-        let of_broadcast = || self.airings.iter().filter(|((broadcast, _), _)| **broadcast == *id).map(|(_, one)| one);
-        if of_broadcast().next().is_none() {
-            return Err(Problem::usage(format!(
-                "There is no airing of broadcast {id:?} here. `jauge show DIR` lists those there are."
-            )));
-        }
-        let began = |one: &&One| at.is_none_or(|at| rfc3339(one.line.airing_at).starts_with(at));
-        of_broadcast().rfind(began).ok_or_else(|| {
-            let times: Vec<String> = of_broadcast().map(|one| rfc3339(one.line.airing_at)).collect();
-            Problem::usage(format!(
-                "No airing of {id:?} began at {}. They began at {}.",
-                at.unwrap_or_default(),
-                times.join(", ")
-            ))
-        })
-    }
+fn drawn(id: &str, one: &ListedAiring, look: Look) -> String {
+    let retweets: Vec<Ms> = one.retweets.iter().map(|row| row.retweeted_at).collect();
+    curve::airing(&line(id, one), &retweets, look)
 }
 
-/// Without its stays, which are not shown, the table of many airings is small.
-fn light(mut row: MinuteRow) -> MinuteRow {
-    row.stays = Vec::new();
-    row
-}
-
-/// Rows as they were found, each airing with whether it is provisional.
-#[derive(Debug, Default)]
-struct Found {
-    airings: Vec<(AiringRow, bool)>,
-    minutes: Vec<MinuteRow>,
-    retweets: Vec<RetweetRow>,
-}
-
-impl Found {
-    fn sorted(mut self, ids: &[Arc<str>]) -> Shown {
-        self.minutes.sort_unstable_by_key(|row| (row.broadcast, row.airing_at, row.minute_at));
-        let mut minutes = BTreeMap::<(u32, Ms), Vec<MinuteRow>>::new();
-        for row in self.minutes {
-            minutes.entry((row.broadcast, row.airing_at)).or_default().push(row);
-        }
-        let mut shown = Shown::default();
-        for (row, provisional) in self.airings {
-            let minutes = minutes.remove(&(row.broadcast, row.airing_at)).unwrap_or_default();
-            let retweets =
-                self.retweets.iter().filter(|one| (one.broadcast, one.airing_at) == (row.broadcast, row.airing_at));
-            let id = Arc::clone(&ids[row.broadcast as usize]);
-            let line = AiringLine::of(&id, &row, &minutes, provisional);
-            let one = One { line, minutes, retweets: retweets.map(|one| one.retweeted_at).collect() };
-            shown.airings.insert((id, row.airing_at), one);
-        }
-        shown
-    }
-}
-
-/// The airings that have not settled, from the log, by the rules of the last commit.
-fn provisional(stored: &Stored) -> Result<Found, ReadError> {
-    if !stored.keeps(Table::Events) {
-        return Ok(Found::default());
-    }
-    let frontiers: BTreeMap<u32, Ms> =
-        stored.frontiers().into_iter().map(|(id, frontier)| (stored.number_of(id), frontier)).collect();
-    let gather = Gather::new(MEMORY, std::env::temp_dir());
-    let mut feeder = gather.feeder();
-    stored.events(|rows, details| {
-        for row in rows {
-            let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
-            if !is_settled {
-                feeder.push(&row.event, details)?;
-            }
-        }
-        Ok(())
-    })?;
-    let timelines = feeder.finish()?;
-    let found = Mutex::new(Found::default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let rules = operator::rules(stored.newest()?, &BTreeMap::new())?;
-    let gaps = gaps_of(&stored.lost());
-    settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || Collector { found: &found })?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Keeps what settles, as provisional.
-struct Collector<'a> {
-    found: &'a Mutex<Found>,
-}
-
-impl aggregator::Rows for Collector<'_> {
-    fn session(&mut self, _: SessionRow, _: Option<&str>) {}
-
-    fn retweet(&mut self, row: RetweetRow, _: RetweetDetail<'_>) {
-        lock(self.found).retweets.push(row);
-    }
-}
-
-impl Receiver for Collector<'_> {
-    fn minute(&mut self, row: MinuteRow) {
-        lock(self.found).minutes.push(row);
-    }
-
-    fn airing(&mut self, row: AiringRow) {
-        lock(self.found).airings.push((row, true));
-    }
-
-    fn settle_down(&mut self) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        Ok(())
-    }
+fn line(id: &str, one: &ListedAiring) -> AiringLine {
+    AiringLine::of(id, &one.row, &one.minutes, one.is_provisional)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Airings that settled after the freeze.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct SettledBefore {
     /// The last commit whose events were read; what came in later ones, before a frontier, came too late.
     pub read_to: i64,
     /// The watermark of that commit.
@@ -22,14 +22,14 @@ pub struct Settled {
 pub struct Resume {
     alone: LiveAlone,
     commit: i64,
-    settled: Vec<Settled>,
+    settled: Vec<SettledBefore>,
     /// By broadcast: up to which commit each settlement read, and its frontier.
     history: BTreeMap<u32, Vec<(i64, Ms)>>,
 }
 
 impl Resume {
     /// Lanes and owner as they were frozen at the cut of `commit`, and what settled from then on, in that order.
-    pub fn new(lanes: Vec<Lane>, live: Live, commit: i64, settled: Vec<Settled>) -> Resume {
+    pub fn new(lanes: Vec<Lane>, live: Live, commit: i64, settled: Vec<SettledBefore>) -> Resume {
         let mut history = BTreeMap::<u32, Vec<(i64, Ms)>>::new();
         for one in &settled {
             for (broadcast, frontier) in &one.frontiers {
@@ -69,9 +69,8 @@ impl Resume {
 
     /// The state at the last commit's watermark. Minutes that close on the way have been written.
     pub fn finish(mut self, watermark: Option<Ms>) -> (Vec<Lane>, Live) {
-        for Settled { watermark, frontiers, .. } in self.settled {
-            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held
-            // already.
+        for SettledBefore { watermark, frontiers, .. } in self.settled {
+            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held already.
             watermark.into_iter().for_each(|watermark| drop(self.alone.advance(watermark)));
             frontiers.iter().for_each(|(broadcast, frontier)| self.alone.set_frontier(*broadcast, *frontier));
         }

@@ -1,23 +1,18 @@
 //! What an operator asks of a data directory: to settle a broadcast again, and to forget one. It is done at once where nobody owns the
 //! directory; else a request is left for the owner, and the commit that answers it is waited for.
 
-mod correct;
-mod forget;
-mod rewrite;
-
-pub(crate) use correct::{Means, Outcome};
-
 use crate::args::{ForgetArgs, SettleArgs};
 use crate::directory::{self, Keys, WRITER};
 use crate::layers::Origin;
 use crate::problem::Problem;
 use crate::setting::RULES;
 use crate::settings::Settings;
+use crate::settling::{Budget, correct, nothing_to_do};
 use crate::stored::Stored;
 use crate::terminal;
+use crate::upkeep::{Outcome, forget};
 use aggregator::Rules;
 use audience::Ms;
-use correct::correct;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +37,7 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
     // Where nothing is to be done nobody need be asked, and no commit made.
     let nothing = Stored::read(&args.dir, |stored| {
         let rules = rules(stored.newest()?, &request.rules)?;
-        correct::nothing_to_do(&stored, &args.broadcast, rules)
+        nothing_to_do(&stored, &args.broadcast, rules)
     })?;
     if let Some(said) = nothing {
         return tell(args.json, None, &said);
@@ -183,8 +178,8 @@ fn at_once(
         (RequestKind::Forget, None) => Some(Keys::open(settings, false)?),
         (_, keys) => keys,
     };
-    let means = Means::of(settings, owner.store());
-    match obey(owner, keys.as_mut(), request, &means)? {
+    let budget = Budget::beside_live(settings.memory_bytes, settings.lanes, owner.store().scratch());
+    match obey(owner, keys.as_mut(), request, &budget)? {
         Outcome::Nothing(said) => tell(json, None, &said),
         Outcome::Commit(made) => {
             let (commit, draft, said) = *made;
@@ -200,12 +195,12 @@ pub(crate) fn obey(
     owner: &Committer,
     keys: Option<&mut Keys>,
     request: &Request,
-    means: &Means,
+    budget: &Budget,
 ) -> Result<Outcome, Problem> {
     let newest = owner.chain().newest().ok_or_else(|| Problem::world("Nothing was committed here yet."))?;
     match (request.kind, keys) {
-        (RequestKind::Settle, _) => correct(owner, &request.broadcast_id, rules(newest, &request.rules)?, means),
-        (RequestKind::Forget, Some(keys)) => forget::forget(owner, keys, &request.broadcast_id, request.all_payloads),
+        (RequestKind::Settle, _) => correct(owner, &request.broadcast_id, rules(newest, &request.rules)?, budget),
+        (RequestKind::Forget, Some(keys)) => forget(owner, keys, &request.broadcast_id, request.all_payloads),
         (RequestKind::Forget, None) => Err(Problem::bug("Forgetting needs the key file.")),
     }
 }

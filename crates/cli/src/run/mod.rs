@@ -11,7 +11,6 @@ mod owner;
 mod rebuild;
 mod requests;
 mod restore;
-mod settle;
 mod snapshot;
 mod start;
 mod status;

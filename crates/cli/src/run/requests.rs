@@ -3,8 +3,10 @@
 
 use super::logline;
 use super::writer::{Writer, Written};
-use crate::operator::{self, Means, Outcome};
+use crate::operator;
 use crate::problem::Problem;
+use crate::settling::Budget;
+use crate::upkeep::Outcome;
 use std::sync::Arc;
 use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 
@@ -24,13 +26,14 @@ impl Writer {
     }
 
     fn answer(&mut self, asked: &Asked, written: &mut Written) -> Result<(), Problem> {
-        let means = Means::of(&self.settings, self.owner.store());
+        let scratch = self.owner.store().scratch();
+        let budget = Budget::beside_live(self.settings.memory_bytes, self.settings.lanes, scratch);
         let kind = asked.request.as_ref().map_or(CommitKind::Tidy, |request| match request.kind {
             RequestKind::Settle => CommitKind::Settle,
             RequestKind::Forget => CommitKind::Forget,
         });
         let outcome = match &asked.request {
-            Ok(request) => operator::obey(&self.owner, Some(&mut self.keys), request, &means),
+            Ok(request) => operator::obey(&self.owner, Some(&mut self.keys), request, &budget),
             Err(what) => Err(Problem::usage(format!("The request cannot be read: {what}."))),
         };
         let (commit, mut draft, said, code) = match outcome {

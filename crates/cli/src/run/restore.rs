@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::replay::rules;
 use crate::settings::Settings;
 use crate::stored::open_table;
-use aggregator::{Resume, Settled};
+use aggregator::{Resume, SettledBefore};
 use audience::Ms;
 use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
 use std::collections::BTreeMap;
@@ -122,14 +122,14 @@ fn resume(
 }
 
 /// What settled from the snapshot's cut on, each with the watermark of the last commit whose events were read.
-fn settled(started: &Started, head: &Head, later: &[Manifest]) -> Vec<Settled> {
+fn settled(started: &Started, head: &Head, later: &[Manifest]) -> Vec<SettledBefore> {
     let mut settled = Vec::new();
     let mut watermark = head.watermark;
     for manifest in later {
         for settlement in &manifest.settled {
             let frontier =
                 |airing: &storage::SettledAiring| (started.registry.number(&airing.broadcast_id).0, airing.frontier);
-            settled.push(Settled {
+            settled.push(SettledBefore {
                 read_to: settlement.read_to(),
                 watermark,
                 frontiers: settlement.airings.iter().map(frontier).collect(),

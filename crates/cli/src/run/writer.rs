@@ -1,5 +1,5 @@
 //! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
-//! is due (`settle`). A full disk is waited for, and so is an object store, or a topic of rejected records, that is away.
+//! is due. A full disk is waited for, and so is an object store, or a topic of rejected records, that is away.
 
 use super::lane::{Cut, Taken};
 use super::letters::Letters;
@@ -11,8 +11,7 @@ use crate::passport;
 use crate::problem::{Awaited, Problem};
 use crate::replay::rules;
 use crate::settings::Settings;
-use crate::settling::{lock, write_file};
-use aggregator::Due;
+use crate::settling::{Budget, Settle, Settler, lock, settle_due, write_file};
 use audience::{Details, MinuteRow, Ms, Registry};
 use exporter::{LoggedEvent, RejectedRow, TableRows, minutes_by_date, rejected_by_date, sort_events};
 use ingester::kafka::PartitionInfo;
@@ -54,14 +53,6 @@ pub(super) struct Standing {
     pub(super) start: i64,
     pub(super) watermark: Option<Ms>,
     pub(super) is_idle: bool,
-}
-
-/// What to settle after the cut is committed.
-#[derive(Clone, Debug)]
-pub(super) struct Settle {
-    pub(super) due: Vec<Due>,
-    /// The data end here: every airing is over, whatever the watermark says.
-    pub(super) is_end: bool,
 }
 
 /// What the writer tells the owner.
@@ -144,6 +135,28 @@ impl Writer {
         (written.commit, written.ledger) = (self.owner.chain().number(), self.ledger());
         written.is_snapshot_due = self.snapshots.is_due();
         Ok(written)
+    }
+
+    /// Settles what is due, in a commit of its own; gives the number of named airings.
+    fn settle(
+        &mut self,
+        what: &Settle,
+        watermark: Option<Ms>,
+        live: &mut [MinuteRow],
+    ) -> Result<Option<usize>, Problem> {
+        let settings = &self.settings;
+        let scratch = self.owner.store().scratch();
+        let settler = Settler {
+            owner: &self.owner,
+            registry: &self.registry,
+            rules: rules(settings),
+            budget: &Budget::beside_live(settings.memory_bytes, settings.lanes, scratch),
+            passport: &|commit| passport::of_topics(settings, commit),
+            draft: &|| self.draft(CommitKind::Run),
+        };
+        let Some((commit, draft, airings)) = settle_due(&settler, what, watermark, live)? else { return Ok(None) };
+        self.publish(&commit, &draft)?;
+        Ok(Some(airings))
     }
 
     /// Whether there is something to say without a row: a gap that was accepted, or, now and then, that time went on.

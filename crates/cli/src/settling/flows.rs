@@ -1,9 +1,9 @@
-//! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it in sorted stretches on
-//! the disk, until their curves are read.
+//! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it
+//! in sorted stretches on the disk, until their curves are read.
 
 use super::gather::lock;
 use crate::problem::Problem;
-use aggregator::{Airing, Airings, Flow, Stretches};
+use aggregator::{Airings, Completeness, Flow, Gaps, Part, Stretches};
 use settling::{Numbers, NumbersMerge, Section, SpillError};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 /// Adds up flows that come from several threads.
 #[derive(Debug)]
 pub(super) struct Flows<'a> {
-    /// By place of the broadcast, then of its airing.
-    broadcasts: Vec<Mutex<Vec<Held>>>,
+    /// By place of the broadcast.
+    broadcasts: Vec<Mutex<Held>>,
     /// Bytes of changes in memory.
     held: AtomicUsize,
     budget: usize,
@@ -21,30 +21,29 @@ pub(super) struct Flows<'a> {
     spill: Mutex<Option<Numbers>>,
 }
 
-/// The flow of one airing.
-#[derive(Debug)]
+/// The flows of one broadcast.
+#[derive(Debug, Default)]
 struct Held {
-    flow: Flow,
-    /// Where those of its changes are that are not in memory, each section sorted.
-    spilled: Vec<Section>,
+    part: Part,
+    /// By place of the airing: where those of its changes are that are not in memory, each section sorted. Empty where
+    /// all are.
+    spilled: Vec<Vec<Section>>,
 }
 
 impl<'a> Flows<'a> {
-    /// Keeps at most about `budget` bytes of changes of `broadcasts` in memory, and spills the rest to a file in `folder`.
-    pub(super) fn new(broadcasts: &[Airings], budget: usize, folder: &'a Path) -> Flows<'a> {
-        let held = |airing: &Airing| Held { flow: Flow::new(airing.airing_at), spilled: Vec::new() };
-        let broadcasts =
-            broadcasts.iter().map(|airings| Mutex::new(airings.airings.iter().map(held).collect())).collect();
+    /// Keeps at most about `budget` bytes of changes of `broadcasts` in memory, and spills the rest to a file in
+    /// `folder`.
+    pub(super) fn new(broadcasts: &[Airings], gaps: &Gaps, budget: usize, folder: &'a Path) -> Flows<'a> {
+        let held = |airings| Mutex::new(Held { part: Part::new(airings, gaps), spilled: Vec::new() });
+        let broadcasts = broadcasts.iter().map(held).collect();
         Flows { broadcasts, held: AtomicUsize::new(0), budget, folder, spill: Mutex::default() }
     }
 
-    /// Takes `part` of the broadcast at `place`, by place of the airing; nothing is left in it.
-    pub(super) fn take(&self, place: usize, part: &mut [Flow]) -> Result<(), Problem> {
-        let bytes: usize = part.iter().map(Flow::bytes).sum();
+    /// Takes `part` of the broadcast at `place`.
+    pub(super) fn take(&self, place: usize, part: Part) -> Result<(), Problem> {
+        let bytes = part.bytes();
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        for (held, part) in lock(&self.broadcasts[place]).iter_mut().zip(part) {
-            held.flow.merge(part);
-        }
+        lock(&self.broadcasts[place]).part.merge(part);
         if held > self.budget { self.spill() } else { Ok(()) }
     }
 
@@ -59,10 +58,12 @@ impl<'a> Flows<'a> {
             none => none.insert(Numbers::create(self.folder)?),
         };
         for broadcast in &self.broadcasts {
-            for held in lock(broadcast).iter_mut() {
-                let bytes = held.flow.bytes();
+            let Held { part, spilled } = &mut *lock(broadcast);
+            spilled.resize_with(part.flows.len(), Vec::new);
+            for (flow, spilled) in part.flows.iter_mut().zip(spilled) {
+                let bytes = flow.bytes();
                 if bytes > 0 {
-                    held.spilled.push(numbers.append(&held.flow.take_sorted())?);
+                    spilled.push(numbers.append(&flow.take_sorted())?);
                     self.held.fetch_sub(bytes, Ordering::Relaxed);
                 }
             }
@@ -80,17 +81,27 @@ impl<'a> Flows<'a> {
 /// Whole flows, to be read.
 #[derive(Debug)]
 pub(super) struct Summed {
-    broadcasts: Vec<Mutex<Vec<Held>>>,
+    broadcasts: Vec<Mutex<Held>>,
     spilled: Option<Numbers>,
     budget: usize,
 }
 
+/// The sum of one airing's parts.
+pub(super) struct Sum<'a> {
+    pub(super) flow: Flow,
+    pub(super) changes: Changes<'a>,
+    /// `None` where the input has no gaps.
+    pub(super) completeness: Option<Completeness>,
+}
+
 impl Summed {
-    /// The flows of the broadcast at `place`, by place of the airing; they can be had once. `readers` may be read at a time.
-    pub(super) fn take(&self, place: usize, readers: usize) -> impl Iterator<Item = (Flow, Changes<'_>)> {
-        let held = std::mem::take(&mut *lock(&self.broadcasts[place]));
-        held.into_iter().map(move |Held { mut flow, spilled }| {
-            let memory = flow.take_sorted();
+    /// The sums of the broadcast at `place`, by place of the airing; they can be had once. `readers` may be read at a
+    /// time.
+    pub(super) fn take(&self, place: usize, readers: usize) -> impl Iterator<Item = Sum<'_>> {
+        let Held { part, spilled } = std::mem::take(&mut *lock(&self.broadcasts[place]));
+        let (mut spilled, mut completeness) = (spilled.into_iter(), part.completeness.into_iter());
+        part.flows.into_iter().map(move |mut flow| {
+            let (memory, spilled) = (flow.take_sorted(), spilled.next().unwrap_or_default());
             let changes = match &self.spilled {
                 Some(numbers) if !spilled.is_empty() => {
                     // A block of each section is held three times: as bytes, as numbers, and merged.
@@ -99,12 +110,13 @@ impl Summed {
                 }
                 _ => Changes::Memory { changes: memory, is_read: false },
             };
-            (flow, changes)
+            Sum { flow, changes, completeness: completeness.next() }
         })
     }
 }
 
-/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be asked.
+/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be
+/// asked.
 #[derive(Debug)]
 pub(super) enum Changes<'a> {
     Memory { changes: Vec<u64>, is_read: bool },

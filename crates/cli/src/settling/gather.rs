@@ -1,16 +1,18 @@
 //! The gathering: events by shard of viewers, in memory up to a budget and in sorted runs on disk beyond it.
 
+use super::budget::Budget;
+use super::order::{self, SHARDS};
 use super::source::ShardSource;
-use super::{SHARDS, order};
 use crate::problem::Problem;
-use aggregator::Timeline;
+use aggregator::{Timeline, shard_of};
 use audience::{Details, Event, NO_DETAIL};
 use settling::{Run, RunWriter};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much again.
+/// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much
+/// again.
 const FLOWS_SHARE: usize = 4;
 
 /// Events a feeder keeps for a shard before it takes the shard's lock.
@@ -51,7 +53,8 @@ impl Heap {
 #[derive(Debug)]
 struct Spill {
     folder: PathBuf,
-    /// Each of the threads that spill has one, which grows by sections of all shards each time, so that open files are few.
+    /// Each of the threads that spill has one, which grows by sections of all shards each time, so that open files are
+    /// few.
     writers: Vec<RunWriter>,
     /// How often it has grown.
     times: usize,
@@ -65,6 +68,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gather {
+    /// Keeps as many events in memory as `budget` allows, and spills the rest.
+    pub(crate) fn within(budget: &Budget) -> Gather {
+        Gather::new(budget.events, budget.scratch.clone())
+    }
+
     /// Keeps at most about `budget` bytes of events in memory, and spills the rest to files in the folder `spill_to`.
     pub(crate) fn new(budget: usize, spill_to: PathBuf) -> Gather {
         Gather {
@@ -103,7 +111,7 @@ impl Gather {
     }
 
     /// All events are in: the shards, each to be read in order.
-    pub(crate) fn finish(self) -> Result<Gathered, Problem> {
+    pub(crate) fn finish(self) -> Result<Shards, Problem> {
         let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
         if spill.times > 0 && self.held.load(Ordering::Relaxed) > 0 {
             spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))?;
@@ -112,16 +120,16 @@ impl Gather {
         let runs = spill.writers.into_iter().map(RunWriter::finish).collect::<Result<Vec<Run>, _>>()?;
         // Each time a shard went to one of the runs.
         let buffer = (self.budget / (4 * SHARDS * times.max(1))).clamp(4 << 10, 256 << 10);
-        let mut shards = Vec::with_capacity(SHARDS);
+        let mut sources = Vec::with_capacity(SHARDS);
         for (number, heap) in self.shards.into_iter().enumerate() {
             let heap = heap.into_inner().unwrap_or_else(PoisonError::into_inner);
-            shards.push(Mutex::new(if times == 0 {
+            sources.push(Mutex::new(if times == 0 {
                 ShardSource::memory(heap.events, heap.details, spare_max)
             } else {
                 ShardSource::runs(&runs, number, buffer)?
             }));
         }
-        Ok(Gathered { shards, folder, flows_bytes: self.budget / FLOWS_SHARE })
+        Ok(Shards { sources, folder, flows_bytes: self.budget / FLOWS_SHARE })
     }
 }
 
@@ -192,13 +200,14 @@ pub(crate) struct Feeder<'a> {
 
 impl Feeder<'_> {
     /// Takes an accepted event, whose strings are in `details`.
+    #[inline]
     pub(crate) fn push(&mut self, event: &Event, details: &Details) -> Result<(), Problem> {
         let broadcast = event.broadcast as usize;
         if broadcast >= self.timelines.len() {
             self.timelines.resize_with(broadcast + 1, Timeline::default);
         }
         self.timelines[broadcast].hear(event);
-        let shard = shard_of(event.viewer);
+        let shard = shard_of(event.viewer, SHARDS);
         let feed = &mut self.feeds[shard];
         let event = if event.detail == NO_DETAIL { *event } else { feed.details.adopt(*event, details) };
         feed.events.push(event);
@@ -217,15 +226,10 @@ impl Feeder<'_> {
     }
 }
 
-/// The top bits of a pseudonym, which is as good as random.
-fn shard_of(viewer: u128) -> usize {
-    usize::try_from(viewer >> (u128::BITS - SHARDS.ilog2())).unwrap_or(0)
-}
-
 /// All events, by shard, each shard in order.
 #[derive(Debug)]
-pub(crate) struct Gathered {
-    pub(super) shards: Vec<Mutex<ShardSource>>,
+pub(crate) struct Shards {
+    pub(super) sources: Vec<Mutex<ShardSource>>,
     /// Where settling may put temporary files.
     pub(super) folder: PathBuf,
     /// Bytes of changes that settling may hold.

@@ -1,9 +1,11 @@
-//! The order in which events are settled: (broadcast, viewer, session, ts, kind). Pseudonyms are as good as random, so where an event will stand
-//! can be foretold from the sizes of the broadcasts: one pass brings each event near its place, and what is left to sort fits the processor's
-//! cache.
+//! The order in which events are settled: (broadcast, viewer, session, ts, kind). Pseudonyms are as good as random, so
+//! where an event will stand can be foretold from the sizes of the broadcasts: one pass brings each event near its
+//! place, and what is left to sort fits the processor's cache.
 
-use super::SHARDS;
 use audience::Event;
+
+/// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.
+pub(super) const SHARDS: usize = 16;
 
 /// Events that are sorted at once, about: some 50 KiB.
 const PIECE: usize = 1 << 10;
@@ -11,8 +13,8 @@ const PIECE: usize = 1 << 10;
 /// The forecast looks at one event of so many.
 const SAMPLE: usize = 1 << 4;
 
-/// Sorts the events of one shard. `spare` is memory for as many events; it is given back as it is. More than `spare_max` are sorted where they
-/// are, which takes longer.
+/// Sorts the events of one shard. `spare` is memory for as many events; it is given back as it is. More than
+/// `spare_max` are sorted where they are, which takes longer.
 pub(super) fn sort(events: &mut Vec<Event>, spare: &mut Vec<Event>, spare_max: usize) {
     if events.len() < 2 * PIECE || events.len() > spare_max {
         events.sort_unstable();
@@ -43,7 +45,8 @@ pub(super) fn sort(events: &mut Vec<Event>, spare: &mut Vec<Event>, spare_max: u
 
 /// Where events will stand, nearly.
 struct Forecast {
-    /// By number of the broadcast: events of the sample before it, and its own. Broadcasts beyond were not in the sample.
+    /// By number of the broadcast: events of the sample before it, and its own. Broadcasts beyond were not in the
+    /// sample.
     broadcasts: Vec<(u64, u64)>,
     /// Events of the sample.
     sample: u64,

@@ -1,6 +1,7 @@
 //! The sink: where settled rows wait until there are enough for files of a commit.
 
 use super::gather::lock;
+use super::receiver::Receiver;
 use crate::problem::Problem;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
@@ -17,20 +18,9 @@ const HELPERS_MAX: usize = 8;
 /// A helper for so many files.
 const HELPER_FILES: usize = 8;
 
-/// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of the compression.
+/// A helper for so many bytes of rows: writing one more file at a time costs some 5 MiB, buffers of the encoder and of
+/// the compression.
 const HELPER_BYTES: usize = 8 << 20;
-
-/// Takes rows as they settle. Each thread has its own.
-pub(crate) trait Receiver: aggregator::Rows + Send {
-    /// A minute of the curve.
-    fn minute(&mut self, row: MinuteRow);
-    /// An airing; its minutes came just before it.
-    fn airing(&mut self, row: AiringRow);
-    /// A good moment to write what waits.
-    fn settle_down(&mut self) -> Result<(), Problem>;
-    /// No more rows come.
-    fn finish(self) -> Result<(), Problem>;
-}
 
 /// The files of one commit that settled rows go to.
 #[derive(Debug)]
@@ -88,8 +78,8 @@ impl Held {
 }
 
 impl<'a> Output<'a> {
-    /// Rows of `tables` go to files of `commit`, with `passport`; `names` are the ids of the broadcasts. Each of the sinks keeps at most about
-    /// `sink_bytes` of rows.
+    /// Rows of `tables` go to files of `commit`, with `passport`; `names` are the ids of the broadcasts. Each of the
+    /// sinks keeps at most about `sink_bytes` of rows.
     pub(crate) fn new(
         commit: &'a Commit,
         names: &'a [Arc<str>],

@@ -1,12 +1,13 @@
 //! A shard's events in order: sorted in memory, or merged from sorted runs.
 
-use super::{SHARDS, order};
+use super::order::{self, SHARDS};
 use crate::problem::Problem;
 use aggregator::Sorted;
 use audience::{Details, Event};
 use settling::{Merge, Piece, Run, SpillError};
 
-/// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be asked.
+/// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be
+/// asked.
 #[derive(Debug)]
 pub(crate) enum ShardSource {
     /// All in memory.

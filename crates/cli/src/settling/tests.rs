@@ -1,7 +1,6 @@
 //! Tests of settling in little memory: whatever goes through the disk, events or changes, the rows are the same.
 
 use super::*;
-use crate::problem::Problem;
 use aggregator::{Gaps, Rules, Timeline};
 use audience::{
     AiringRow, Details, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
@@ -59,14 +58,6 @@ impl Receiver for Keeper<'_> {
     fn airing(&mut self, row: AiringRow) {
         self.keep(format!("{row:?}"));
     }
-
-    fn settle_down(&mut self) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), Problem> {
-        Ok(())
-    }
 }
 
 fn settled(events: &[Event], budget: usize, threads: usize, folder: &std::path::Path) -> (BTreeSet<String>, usize) {
@@ -94,7 +85,8 @@ fn any_memory_gives_the_same_rows() {
     let events = events(60_000);
     let expected = settled(&events, usize::MAX, 1, folder.path());
     assert_eq!(expected.1, 8, "four broadcasts of two airings each");
-    // From nothing, where each shard's part of an airing goes to the disk by itself, to where only some of the events do.
+    // From nothing, where each shard's part of an airing goes to the disk by itself, to where only some of the events
+    // do.
     for (budget, threads) in [(0, 1), (1 << 10, 2), (100 << 10, 1), (300 << 10, 3), (2 << 20, 2), (64 << 20, 2)] {
         let rows = settled(&events, budget, threads, folder.path());
         assert!(rows == expected, "{budget} bytes, {threads} threads: other rows");
@@ -113,7 +105,7 @@ fn a_folder_for_changes_that_is_gone_is_named() {
     }
     let timelines = feeder.finish().unwrap();
     // The events fit in memory, their changes do not.
-    let gathered = gather::Gathered { flows_bytes: 0, ..gather.finish().unwrap() };
+    let gathered = gather::Shards { flows_bytes: 0, ..gather.finish().unwrap() };
     let kept = Kept::default();
     let problem =
         settle_all(&gathered, &timelines, &Rules::default(), &Gaps::default(), 2, || Keeper(&kept)).unwrap_err();

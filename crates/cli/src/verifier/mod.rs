@@ -16,7 +16,7 @@ mod tallies;
 use crate::draw;
 use crate::problem::Problem;
 use crate::settings::Settings;
-use crate::settling::Gather;
+use crate::settling::{Budget, Gather, scratch_of_reader};
 use crate::stored::Stored;
 use exporter::Table;
 use history::History;
@@ -43,12 +43,11 @@ pub(crate) struct Verified {
 pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Problem> {
     let stored = Stored::open(dir)?;
     let chain = audit_chain(stored.store())?;
-    let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
-    let spill = std::env::temp_dir();
-    let means = Means { budget: memory / 2, spill: &spill, threads: settings.lanes };
+    let budget = Budget::alone(settings.memory_bytes, settings.lanes, scratch_of_reader(stored.store()));
+    let means = Means { budget: budget.events, spill: &budget.scratch, threads: budget.threads };
 
     let history = History::read(&stored)?;
-    let gather = Gather::new(means.budget, spill.clone());
+    let gather = Gather::within(&budget);
     let tables = tables::read(&stored, &gather)?;
     tables::check(&stored, &tables, gather, settings.lanes)?;
     let known = &tables.known;

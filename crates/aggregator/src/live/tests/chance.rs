@@ -98,7 +98,7 @@ struct Play {
     log: Vec<(usize, Event, Option<Ms>, i64)>,
     /// The newest commit.
     commit: i64,
-    settled: Vec<Settled>,
+    settled: Vec<SettledBefore>,
     /// What was lost of the input. The event after a gap is known once it has come.
     gaps: Vec<Gap>,
 }
@@ -177,7 +177,7 @@ impl Play {
         if !due.is_empty() {
             let frontiers: Vec<_> = due.iter().map(|due| (due.broadcast, due.frontier)).collect();
             frontiers.iter().for_each(|(broadcast, frontier)| self.alone.set_frontier(*broadcast, *frontier));
-            self.settled.push(Settled { read_to: self.commit, watermark: Some(self.watermark), frontiers });
+            self.settled.push(SettledBefore { read_to: self.commit, watermark: Some(self.watermark), frontiers });
             self.commit += 1;
         }
     }

@@ -1,7 +1,7 @@
 //! Forgetting: the key of one broadcast destroyed, so that nobody can ever tell which viewer is behind one of its pseudonyms, and its ids in
 //! clear taken out of the rejected events. The pseudonyms stay, as the random numbers that they are then, and so do all curves.
 
-use super::correct::Outcome;
+use super::outcome::Outcome;
 use crate::directory::{self, Keys};
 use crate::draw;
 use crate::problem::Problem;

@@ -1,80 +1,57 @@
-//! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late for their settling
-//! included; and what that moves.
+//! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late
+//! for their settling included; and what that moves.
 
-use super::rewrite::{self, SETTLED};
+use super::budget::Budget;
+use super::engine::settle;
+use super::gaps_of;
+use super::gather::{Gather, lock};
+use super::receiver::Receiver;
+use super::settled::{Settled, settlement};
+use super::sink::{Output, Sink, write_file};
 use crate::directory;
 use crate::draw;
 use crate::passport;
 use crate::problem::Problem;
-use crate::replay::settlement;
-use crate::settings::Settings;
 use crate::settlements::{Line, Settlements};
-use crate::settling::{Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle_all, write_file};
 use crate::stored::{ReadError, Stored, open_table};
+use crate::upkeep::{Outcome, SETTLED, without};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
 use exporter::{CorrectionRow, LoggedEvent, Table, TableRows, corrections_by_date};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::{Chain, Commit, CommitKind, Committer, Draft, FileEntry, Folder, Manifest, Store};
-
-/// What a correction may use.
-#[derive(Clone, Debug)]
-pub(crate) struct Means {
-    /// Bytes of memory.
-    pub(crate) memory: usize,
-    pub(crate) threads: usize,
-    /// Where sorted runs go.
-    pub(crate) spill: PathBuf,
-}
-
-impl Means {
-    /// What `settings` grant, for the data directory `store`.
-    pub(crate) fn of(settings: &Settings, store: &Store) -> Means {
-        let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
-        Means { memory, threads: settings.lanes, spill: store.scratch() }
-    }
-}
-
-/// What settling a broadcast again comes to.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The tables are as the log says: a sentence.
-    Nothing(String),
-    /// A commit to publish, and a sentence.
-    Commit(Box<(Commit, Draft, String)>),
-}
 
 /// Computes the airings of the broadcast `id` again by `rules`, into a commit of `owner`'s that is not published yet.
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(super) fn correct(owner: &Committer, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
+pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
     if let Some(said) = scope.is_settled() {
         return Ok(Outcome::Nothing(said));
     }
-    let gather = Gather::new(means.memory / 4, means.spill.clone());
-    let mut feeder = gather.feeder();
-    log.read(id, |row, details| {
-        if (scope.floor..=scope.last).contains(&row.event.ts()) { feeder.push(&row.event, details) } else { Ok(()) }
-    })?;
-    let timelines = feeder.finish()?;
+    let feed = |gather: &Gather| {
+        let mut feeder = gather.feeder();
+        log.read(id, |row, details| {
+            if (scope.floor..=scope.last).contains(&row.event.ts()) { feeder.push(&row.event, details) } else { Ok(()) }
+        })?;
+        feeder.finish()
+    };
     let commit = owner.begin();
     let names = [Arc::from(id)];
     let passport = passport::of_correction(newest, &rules, commit.number());
     let tables: BTreeSet<Table> = SETTLED.into_iter().filter(|table| newest.tables.contains(table.name())).collect();
-    let output = Output::new(&commit, &names, &passport, &tables, means.memory / (16 * means.threads));
+    let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let minutes = Mutex::default();
     let receiver = || Both { sink: output.sink(), minutes: &minutes };
     let gaps = gaps_of(owner.chain().lost());
-    let airings = settle_all(&gather.finish()?, &timelines, &rules, &gaps, means.threads, receiver)?;
+    let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
-    let taken = rewrite::without(owner, &commit, id, scope.floor)?;
+    let taken = without(owner, &commit, id, scope.floor)?;
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;
@@ -94,7 +71,7 @@ pub(super) fn correct(owner: &Committer, id: &str, rules: Rules, means: &Means) 
 }
 
 /// A sentence where settling the broadcast `id` again would change nothing.
-pub(super) fn nothing_to_do(stored: &Stored, id: &str, rules: Rules) -> Result<Option<String>, ReadError> {
+pub(crate) fn nothing_to_do(stored: &Stored, id: &str, rules: Rules) -> Result<Option<String>, ReadError> {
     Ok(Scope::find(&Log::of(stored.store(), stored.chain())?, id, rules)?.is_settled())
 }
 

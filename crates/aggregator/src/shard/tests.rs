@@ -1,10 +1,10 @@
-//! Settling by chance: however often it stops, and however the changes come, as one list or as stretches of merged
-//! runs, the rows are the same.
+//! Settling by chance: however the viewers are split, however often a shard stops, and however the changes come, as one
+//! list or as stretches of merged runs, the rows are the same.
 
 use super::*;
 use crate::curve::{What, packed_at};
-use crate::{Flow, Rules, Stretches, Timeline, curve};
-use audience::{AiringRow, Detail, MINUTE_MS, MinuteRow};
+use crate::{Gap, Timeline};
+use audience::{Detail, Details, Event, Kind, MINUTE_MS, Ms, NO_DETAIL};
 
 const T: Ms = 1_459_711_860_000;
 
@@ -73,10 +73,10 @@ struct Kept {
     sessions: Vec<SessionRow>,
     retweets: Vec<(RetweetRow, String)>,
     minutes: Vec<MinuteRow>,
-    airings: Vec<Option<AiringRow>>,
+    airings: Vec<(Option<AiringRow>, Tally)>,
 }
 
-impl crate::Rows for Kept {
+impl Rows for Kept {
     fn session(&mut self, row: SessionRow, _: Option<&str>) {
         self.sessions.push(row);
     }
@@ -86,9 +86,19 @@ impl crate::Rows for Kept {
 }
 
 impl Kept {
-    fn read(&mut self, airing: &crate::Airing, flow: &Flow, changes: &mut impl Stretches) {
-        let row = curve(0, airing, flow, changes, |row| self.minutes.push(row));
-        self.airings.push(row);
+    /// Reads the curve of the airing at `place` of its broadcast.
+    fn read(&mut self, airing: &Airing, part: &Part, place: usize, changes: &mut impl Stretches) {
+        let heard = part.completeness.get(place);
+        let (row, tally) = settle_curve(0, airing, &part.flows[place], changes, heard, |row| self.minutes.push(row));
+        self.airings.push((row, tally));
+    }
+
+    /// Reads the curves of all airings of a broadcast at once.
+    fn read_all(&mut self, airings: &Airings, mut part: Part) {
+        for (place, airing) in airings.airings.iter().enumerate() {
+            let changes = part.flows[place].take_sorted();
+            self.read(airing, &part, place, &mut changes.as_slice());
+        }
     }
 
     fn sorted(mut self) -> Kept {
@@ -129,7 +139,7 @@ fn meet_in_one_ms(runs: &[Vec<u64>]) -> bool {
 
 #[test]
 fn stops_and_runs_change_nothing() {
-    let mut met = 0;
+    let (mut met, mut spoilt) = (0, 0);
     for seed in 0..300 {
         let chance = &mut Chance(seed);
         let script = Script::new(chance);
@@ -137,43 +147,49 @@ fn stops_and_runs_change_nothing() {
         let rules = Rules { session_timeout, timeout_grace: 0, broadcast_idle: 10 * MINUTE_MS };
         let airings = script.airings(&rules);
 
+        let gap = |before: u64, after: u64| Gap {
+            before: (before > 0).then_some(T + before.cast_signed() * MINUTE_MS),
+            after: (after > 0).then_some(T + after.cast_signed() * MINUTE_MS),
+        };
+        let gaps: Gaps = (0..chance.below(3)).map(|_| gap(chance.below(30), chance.below(30))).collect();
+
         let mut whole = Kept::default();
-        let mut settling = Settling::new(0, &airings, &rules);
-        assert!(!settling.go_on(&mut script.clone(), &mut whole, usize::MAX));
-        for (airing, flow) in airings.airings.iter().zip(settling.flows()) {
-            let changes = flow.take_sorted();
-            whole.read(airing, flow, &mut changes.as_slice());
-        }
+        let mut shard = Shard::new(0, &airings, &rules, &gaps);
+        assert!(!shard.go_on(&mut script.clone(), &mut whole, usize::MAX));
+        whole.read_all(&airings, shard.take());
 
         let mut parted = Kept::default();
-        let mut flows: Vec<Flow> = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
-        let mut runs: Vec<Vec<Vec<u64>>> = vec![Vec::new(); flows.len()];
-        for shard in 0..3 {
+        let mut sum = Part::new(&airings, &gaps);
+        let mut runs: Vec<Vec<Vec<u64>>> = vec![Vec::new(); airings.airings.len()];
+        let shards = 1 + chance.below(4);
+        for number in 0..shards {
             let mut events = script.clone();
-            events.events.retain(|event| event.viewer % 3 == shard);
-            let mut settling = Settling::new(0, &airings, &rules);
+            events.events.retain(|event| event.viewer % u128::from(shards) == u128::from(number));
+            let mut shard = Shard::new(0, &airings, &rules, &gaps);
             let most = 1 + usize::try_from(chance.below(30)).unwrap();
-            while settling.go_on(&mut events, &mut parted, most) {
-                for (place, part) in settling.flows().iter_mut().enumerate() {
-                    flows[place].merge(part);
+            while shard.go_on(&mut events, &mut parted, most) {
+                sum.merge(shard.take());
+                for (flow, runs) in sum.flows.iter_mut().zip(&mut runs) {
                     if chance.below(3) == 0 {
-                        runs[place].push(flows[place].take_sorted());
+                        runs.push(flow.take_sorted());
                     }
                 }
             }
-            flows.iter_mut().zip(settling.flows()).for_each(|(flow, part)| flow.merge(part));
+            sum.merge(shard.take());
         }
-        for ((airing, flow), runs) in airings.airings.iter().zip(&mut flows).zip(&mut runs) {
-            runs.push(flow.take_sorted());
-            assert_eq!(flow.bytes(), 0);
+        for (place, (airing, runs)) in airings.airings.iter().zip(&mut runs).enumerate() {
+            runs.push(sum.flows[place].take_sorted());
             met += usize::from(meet_in_one_ms(runs));
             let mut rest = runs.concat();
             rest.sort_unstable();
-            parted.read(airing, flow, &mut Cut { rest, stretch: Vec::new(), chance });
+            parted.read(airing, &sum, place, &mut Cut { rest, stretch: Vec::new(), chance });
         }
+        assert_eq!(sum.bytes(), 0);
+        spoilt += usize::from(whole.minutes.iter().any(|row| !row.complete));
         assert_eq!(parted.sorted(), whole.sorted(), "seed {seed}");
     }
     assert!(met > 20, "only {met} airings had all that can happen in one ms of several runs");
+    assert!(spoilt > 20, "only {spoilt} broadcasts had minutes that are not complete");
 }
 
 /// One viewer's sessions come in any order of time: the earliest of an airing is the first.
@@ -189,12 +205,20 @@ fn a_viewer_is_new_once_an_airing() {
     let rules = Rules { broadcast_idle: 10 * MINUTE_MS, ..Rules::default() };
     let airings = script.airings(&rules);
     let mut kept = Kept::default();
-    let mut settling = Settling::new(0, &airings, &rules);
-    settling.go_on(&mut script, &mut kept, usize::MAX);
-    for (airing, flow) in airings.airings.iter().zip(settling.flows()) {
-        let changes = flow.take_sorted();
-        kept.read(airing, flow, &mut changes.as_slice());
-    }
+    let gaps = Gaps::default();
+    let mut shard = Shard::new(0, &airings, &rules, &gaps);
+    shard.go_on(&mut script, &mut kept, usize::MAX);
+    kept.read_all(&airings, shard.take());
     let new: Vec<_> = kept.minutes.iter().map(|row| ((row.minute_at - T) / MINUTE_MS, row.new_viewers)).collect();
     assert_eq!(new, [(3, 1), (4, 0), (5, 0), (100, 1)]);
+}
+
+/// Every viewer has one shard, and neighbours in the order of settling have neighbouring ones.
+#[test]
+fn a_shard_is_a_range_of_viewers() {
+    let viewers = [0, 1, u128::MAX / 3, u128::MAX / 2, u128::MAX / 2 + 1, u128::MAX - 1, u128::MAX];
+    for shards in [1, 2, 16] {
+        let places: Vec<usize> = viewers.iter().map(|viewer| shard_of(*viewer, shards)).collect();
+        assert!(places.is_sorted() && places[0] == 0 && places[6] == shards - 1, "{shards}: {places:?}");
+    }
 }

@@ -1,0 +1,191 @@
+//! The airings of a data directory as they stand: what is settled is read as it was written, the rest is computed from
+//! the log by the rules of the newest commit, and is provisional. It is one list for a screen, a page and a report.
+
+use super::budget::Budget;
+use super::engine::settle;
+use super::gaps_of;
+use super::gather::{Gather, lock};
+use super::receiver::Receiver;
+use crate::operator;
+use crate::stored::{ReadError, Stored};
+use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
+use exporter::Table;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Which rows are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Selection<'a> {
+    /// One broadcast alone.
+    pub(crate) broadcast: Option<&'a str>,
+    /// Minutes with their stays. Without them the minutes of many airings are small.
+    pub(crate) stays: bool,
+    /// Retweets, which may be many.
+    pub(crate) retweets: bool,
+}
+
+/// One airing as it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedAiring {
+    pub(crate) row: AiringRow,
+    /// Without gaps, in their order; none where the table is not kept.
+    pub(crate) minutes: Vec<MinuteRow>,
+    /// In the order of time; none where they are not wanted, or the table is not kept.
+    pub(crate) retweets: Vec<RetweetRow>,
+    /// What the retweets say.
+    #[expect(dead_code, reason = "the terminal draws when they came; who retweeted is for a page or a report")]
+    pub(crate) details: Details,
+    /// Whether it has not settled yet, so that it may change.
+    pub(crate) is_provisional: bool,
+}
+
+/// The airings as they stand, by (broadcast_id, airing_at).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AiringList {
+    airings: BTreeMap<(Arc<str>, Ms), ListedAiring>,
+}
+
+impl AiringList {
+    /// Reads what is settled, and computes the rest within `budget`.
+    ///
+    /// # Errors
+    /// A table cannot be read, or temporary files cannot be written.
+    pub(crate) fn load(stored: Stored, selection: Selection<'_>, budget: &Budget) -> Result<AiringList, ReadError> {
+        let stored = match selection.broadcast {
+            Some(id) => stored.of_broadcast(id),
+            None => stored,
+        };
+        let mut found = Found { selection, airings: BTreeMap::new() };
+        stored.airings(|rows| {
+            rows.into_iter().for_each(|row| found.airing(row, false));
+            Ok(())
+        })?;
+        stored.minutes(Table::Minutes, |rows| {
+            rows.into_iter().for_each(|row| found.minute(row));
+            Ok(())
+        })?;
+        if selection.retweets {
+            stored.retweets(|(rows, details)| {
+                rows.into_iter().for_each(|row| found.retweet(row, details.get(row.detail)));
+                Ok(())
+            })?;
+        }
+        let found = with_unsettled(found, &stored, budget)?;
+        Ok(found.listed(&stored.broadcast_ids()))
+    }
+
+    /// All of them, each with the id of its broadcast.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &ListedAiring)> {
+        self.airings.iter().map(|((id, _), one)| (&**id, one))
+    }
+
+    /// Those of one broadcast, in the order of time.
+    pub(crate) fn of_broadcast(&self, id: &str) -> impl DoubleEndedIterator<Item = &ListedAiring> {
+        self.iter().filter(move |(broadcast, _)| *broadcast == id).map(|(_, one)| one)
+    }
+}
+
+/// Adds the airings that have not settled to `found`, from the log, by the rules of the newest commit.
+fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Result<Found<'a>, ReadError> {
+    if !stored.keeps(Table::Events) {
+        return Ok(found);
+    }
+    let frontiers: BTreeMap<u32, Ms> =
+        stored.frontiers().into_iter().map(|(id, frontier)| (stored.number_of(id), frontier)).collect();
+    let feed = |gather: &Gather| -> Result<_, ReadError> {
+        let mut feeder = gather.feeder();
+        stored.events(|rows, details| {
+            for row in rows {
+                let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
+                if !is_settled {
+                    feeder.push(&row.event, details)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(feeder.finish()?)
+    };
+    let rules = operator::rules(stored.newest()?, &BTreeMap::new())?;
+    let gaps = gaps_of(&stored.lost());
+    let found = Mutex::new(found);
+    settle(feed, &rules, &gaps, budget, || Collector { found: &found })?;
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Rows as they are found, by (number of the broadcast, airing_at).
+#[derive(Debug)]
+struct Found<'a> {
+    selection: Selection<'a>,
+    airings: BTreeMap<(u32, Ms), FoundAiring>,
+}
+
+/// What is found of one airing: its own row, with whether it is provisional, comes before or after the others.
+#[derive(Debug, Default)]
+struct FoundAiring {
+    row: Option<(AiringRow, bool)>,
+    minutes: Vec<MinuteRow>,
+    retweets: Vec<RetweetRow>,
+    details: Details,
+}
+
+impl Found<'_> {
+    fn of(&mut self, broadcast: u32, airing_at: Ms) -> &mut FoundAiring {
+        self.airings.entry((broadcast, airing_at)).or_default()
+    }
+
+    fn airing(&mut self, row: AiringRow, is_provisional: bool) {
+        let one = self.of(row.broadcast, row.airing_at);
+        one.row = Some((row, is_provisional));
+    }
+
+    fn minute(&mut self, mut row: MinuteRow) {
+        if !self.selection.stays {
+            row.stays = Vec::new();
+        }
+        self.of(row.broadcast, row.airing_at).minutes.push(row);
+    }
+
+    fn retweet(&mut self, row: RetweetRow, detail: Option<Detail<'_>>) {
+        let one = self.of(row.broadcast, row.airing_at);
+        let detail = detail.map_or(NO_DETAIL, |detail| one.details.push(detail));
+        one.retweets.push(RetweetRow { detail, ..row });
+    }
+
+    /// The list of what has a row of its own; `ids` are those of the broadcasts, by number.
+    fn listed(self, ids: &[Arc<str>]) -> AiringList {
+        let mut airings = BTreeMap::new();
+        for ((broadcast, airing_at), found) in self.airings {
+            let FoundAiring { row, mut minutes, mut retweets, details } = found;
+            let Some((row, is_provisional)) = row else { continue };
+            minutes.sort_unstable_by_key(|row| row.minute_at);
+            retweets.sort_by_key(|row| row.retweeted_at);
+            let one = ListedAiring { row, minutes, retweets, details, is_provisional };
+            airings.insert((Arc::clone(&ids[broadcast as usize]), airing_at), one);
+        }
+        AiringList { airings }
+    }
+}
+
+/// Keeps what settles, as provisional.
+struct Collector<'a, 'b> {
+    found: &'a Mutex<Found<'b>>,
+}
+
+impl aggregator::Rows for Collector<'_, '_> {
+    fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>) {
+        let mut found = lock(self.found);
+        if found.selection.retweets {
+            found.retweet(row, Some(Detail::Retweet(detail)));
+        }
+    }
+}
+
+impl Receiver for Collector<'_, '_> {
+    fn minute(&mut self, row: MinuteRow) {
+        lock(self.found).minute(row);
+    }
+
+    fn airing(&mut self, row: AiringRow) {
+        lock(self.found).airing(row, true);
+    }
+}

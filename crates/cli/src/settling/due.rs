@@ -1,0 +1,127 @@
+//! What is due in a run: airings that are over settle from the log that is committed, in a commit of their own. It is
+//! made ready here, and published by whoever owns the directory.
+
+use super::budget::Budget;
+use super::engine::settle;
+use super::gaps_of;
+use super::gather::Gather;
+use super::settled::{Settled, settlement};
+use super::sink::{Output, write_file};
+use crate::problem::Problem;
+use crate::stored::open_table;
+use aggregator::{Due, Rules, Timeline};
+use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
+use exporter::{LoggedEvent, Passport, Table, TableRows, minutes_by_date};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use storage::{Commit, Committer, Draft, FileEntry, Folder};
+
+/// What to settle after a cut is committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Settle {
+    pub(crate) due: Vec<Due>,
+    /// The data end here: every airing is over, whatever the watermark says.
+    pub(crate) is_end: bool,
+}
+
+/// Who settles what is due, and by what.
+pub(crate) struct Settler<'a> {
+    pub(crate) owner: &'a Committer,
+    pub(crate) registry: &'a Registry,
+    pub(crate) rules: Rules,
+    pub(crate) budget: &'a Budget,
+    /// The passport of the files of a commit, by its number.
+    pub(crate) passport: &'a dyn Fn(u64) -> Passport,
+    /// A draft by which all stays as it was.
+    pub(crate) draft: &'a dyn Fn() -> Draft,
+}
+
+/// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has
+/// closed. Gives the commit, which is to be published, and the number of named airings; `None` where nothing was due.
+///
+/// # Errors
+/// The log cannot be read, or the disk refuses.
+pub(crate) fn settle_due(
+    settler: &Settler<'_>,
+    what: &Settle,
+    watermark: Option<Ms>,
+    live: &mut [MinuteRow],
+) -> Result<Option<(Commit, Draft, usize)>, Problem> {
+    let Settler { owner, registry, rules, budget, .. } = settler;
+    let names = registry.ids();
+    let commit = owner.begin();
+    let passport = (settler.passport)(commit.number());
+    let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
+    let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
+    let feed = |gather: &Gather| -> Result<_, Problem> {
+        let mut timelines = settler.gather(what, &names, gather)?;
+        if !what.is_end {
+            // An event may have come that makes the airing longer: then it is not over after all.
+            let is_over = |last: Option<Ms>| {
+                last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark)
+            };
+            let longer = timelines.iter_mut().filter(|timeline| !is_over(timeline.last_sign()));
+            longer.for_each(|timeline| *timeline = Timeline::default());
+        }
+        Ok(timelines)
+    };
+    let gaps = gaps_of(owner.chain().lost());
+    let settled = settle(feed, rules, &gaps, budget, || output.sink())?;
+    if settled.is_empty() && live.is_empty() {
+        return Ok(None);
+    }
+    output.finish()?;
+    for (day, rows) in minutes_by_date(live, &names) {
+        write_file(&commit, Folder::Day(day), TableRows::Live(rows), &names, &passport)?;
+    }
+    let mut draft = (settler.draft)();
+    let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();
+    let ledger = &mut draft.ledger;
+    ledger.applied += sum(|one| one.tally.applied);
+    ledger.repeated += sum(|one| one.tally.repeated);
+    ledger.orphaned += sum(|one| one.tally.orphaned);
+    ledger.not_yet_settled -= sum(|one| one.tally.total());
+    // What is on air ends with the data: a later run that went on from before the end would close its minutes again.
+    if what.is_end {
+        (draft.snapshot, draft.ended) = (None, Some(commit.number()));
+    }
+    if !settled.is_empty() {
+        draft.settled = vec![settlement(&settled, &names, rules, commit.number() - 1)];
+    }
+    let airings = settled.iter().filter(|one| one.airing_at.is_some()).count();
+    Ok(Some((commit, draft, airings)))
+}
+
+impl Settler<'_> {
+    /// Feeds the unsettled events of what is due. `names` are the broadcasts by number.
+    fn gather(&self, what: &Settle, names: &[Arc<str>], gather: &Gather) -> Result<Vec<Timeline>, Problem> {
+        let frontiers = self.owner.chain().frontiers();
+        // By broadcast: the unsettled events in [from, to) are fed.
+        let mut due = BTreeMap::new();
+        for (number, id) in (0..).zip(names) {
+            let from = frontiers.get(&**id).copied().unwrap_or(Ms::MIN);
+            if what.is_end {
+                due.insert(number, (from, Ms::MAX));
+            } else if let Some(one) = what.due.iter().find(|one| one.broadcast == number) {
+                due.insert(number, (from, one.frontier));
+            }
+        }
+        let mut feeder = gather.feeder();
+        let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
+        for file in &files {
+            let number = |id: &str| self.registry.place(id);
+            let table = open_table(self.owner.store(), Table::Events, file)?;
+            for batch in table.events(number, |_| 0, fingerprint)? {
+                let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
+                for row in &rows {
+                    let is_due =
+                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
+                    if is_due {
+                        feeder.push(&row.event, &details)?;
+                    }
+                }
+            }
+        }
+        feeder.finish()
+    }
+}
