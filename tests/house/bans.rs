@@ -27,7 +27,16 @@ const OUTSIDE: [&str; 17] = [
 ];
 
 /// What a room must not have that reads a data directory and never writes to one.
-const WRITING: [&str; 3] = ["storage::Committer", "storage::Commit", "std::fs::File"];
+const WRITING: [&str; 8] = [
+    "storage::Committer",
+    "storage::Commit",
+    "std::fs::File",
+    "std::fs::OpenOptions",
+    "std::fs::create_dir_all",
+    "std::fs::remove_file",
+    "std::fs::rename",
+    "std::fs::write",
+];
 
 /// The rooms of the edge that only read.
 const READERS: [&str; 2] = ["dashboard", "verifier"];
