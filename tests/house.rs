@@ -1,5 +1,6 @@
-//! The rules of the house that a machine can hold: which room sees which, what a file needs of others, how large things are, where
-//! tests lie, and which lints rule. Each is a function of texts, and is shown to fail on drawn ones before it reads ours.
+//! The rules of the house that a machine can hold: which room sees which, what a file needs of others, how large things
+//! are, where tests lie, and which lints rule. Each is a function of texts, and is shown to fail on drawn ones before
+//! it reads ours.
 
 use std::fs;
 use std::path::Path;

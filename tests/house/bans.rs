@@ -1,4 +1,5 @@
-//! What `clippy.toml` bans in a room, and the lints that the workspace has on: the rules of which clippy holds the letter.
+//! What `clippy.toml` bans in a room, and the lints that the workspace has on: the rules of which clippy holds the
+//! letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +74,8 @@ impl Clippy {
     }
 }
 
-/// What the files of clippy lack. It reads the nearest file alone, so the rules of the house stand in each room's own, too.
+/// What the files of clippy lack. It reads the nearest file alone, so the rules of the house stand in each room's own,
+/// too.
 fn faults_of_bans(rooms: &[Room], files: &Texts) -> Vec<String> {
     let house = Clippy::of(&files["clippy.toml"]);
     let mut faults = Vec::new();

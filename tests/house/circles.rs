@@ -50,7 +50,8 @@ impl<'a> Modules<'a> {
         arrows
     }
 
-    /// The files that define what a path names. What cannot be found, such as a macro's work, lies where the path points to.
+    /// The files that define what a path names. What cannot be found, such as a macro's work, lies where the path
+    /// points to.
     fn files_of(&self, module: &str, path: &Path<'a>) -> BTreeSet<&'a str> {
         self.find(module, path).unwrap_or_else(|| {
             let (mut module, parts) = from_where(module, path);

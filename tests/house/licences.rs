@@ -6,7 +6,8 @@ use crate::support::{finish, have, root};
 
 /// Packages of a tree, lines of `licence|package`, whose licence is not among these.
 fn refused<'a>(tree: &'a str, allowed: &[&str]) -> Vec<&'a str> {
-    // No expression among our dependencies has an AND inside an OR, so this reads them all, and would be too strict with one.
+    // No expression among our dependencies has an AND inside an OR, so this reads them all, and would be too strict
+    // with one.
     let may = |part: &str| part.trim_matches(['(', ')']).split(" OR ").any(|licence| allowed.contains(&licence));
     let is_allowed = |licence: &str| licence.replace(" / ", "/").replace('/', " OR ").split(" AND ").all(may);
     tree.lines().filter(|line| line.split_once('|').is_some_and(|(licence, _)| !is_allowed(licence))).collect()

@@ -1,4 +1,5 @@
-//! What a file of Rust says of other files: the modules and items it has, the names it brings in by `use`, and the paths it writes.
+//! What a file of Rust says of other files: the modules and items it has, the names it brings in by `use`, and the
+//! paths it writes.
 
 use std::collections::BTreeSet;
 

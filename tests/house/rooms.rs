@@ -1,4 +1,5 @@
-//! The rooms of the house: on which storey each lies, how pure it is, which others it sees, and which heavy crates it may name.
+//! The rooms of the house: on which storey each lies, how pure it is, which others it sees, and which heavy crates it
+//! may name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +124,8 @@ const HEAVY: [(&str, &[&str]); 19] = [
 /// Rooms that the everyday build must not know of: they cost more than all others together.
 const APART: [&str; 1] = ["distributed"];
 
-/// Names of the crates that the product of a manifest may use, by the name of its package; those of its tests are another matter.
+/// Names of the crates that the product of a manifest may use, by the name of its package; those of its tests are
+/// another matter.
 fn dependencies(manifest: &str) -> (String, BTreeSet<String>) {
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);

@@ -81,7 +81,8 @@ fn no_room_is_two() {
 fn comments_fit_the_columns_too() {
     let texts = super::sources(&["crates", "tests", "benches", "fuzz"]);
     let wide = wide_lines(&texts, COLUMNS);
-    assert!(wide.is_empty(), "{} lines are wider than {COLUMNS} columns: {}", wide.len(), wide.join(", "));
+    let some = &wide[..wide.len().min(20)];
+    assert!(wide.is_empty(), "{} lines are wider than {COLUMNS} columns, such as {some:?}", wide.len());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A file of Rust as its words: comments are gone, each literal is one word, and test code is parted from the product. It knows as
-//! much of the language as the rules of the house ask, and no more.
+//! A file of Rust as its words: comments are gone, each literal is one word, and test code is parted from the product.
+//! It knows as much of the language as the rules of the house ask, and no more.
 
 use std::collections::BTreeSet;
 
