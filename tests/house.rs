@@ -14,10 +14,10 @@ const ROOMS: [(&str, u8); 9] = [
     ("amplification", 1),
     ("report", 1),
     ("simulator", 1),
-    ("dashboard", 2),
     ("exporter", 2),
     ("ingester", 2),
-    ("cli", 3),
+    ("dashboard", 3),
+    ("cli", 4),
 ];
 
 /// The storeys whose rooms do no I/O, and so know no crate that does.

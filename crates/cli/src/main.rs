@@ -19,14 +19,18 @@ mod draw;
 mod duration;
 mod flags;
 mod form;
+mod keyring;
 mod layers;
+mod logline;
 mod operator;
-mod passport;
+#[path = "run/mod.rs"]
+mod pipeline;
 mod problem;
 mod progress;
-mod reading;
+mod provenance;
 mod rejected;
 mod replay;
+#[path = "run.rs"]
 mod run;
 mod setting;
 mod settings;
@@ -36,8 +40,10 @@ mod shell;
 mod show;
 mod simulate;
 mod size;
+mod status;
 mod stored;
 mod terminal;
+mod upkeep;
 mod verify;
 
 fn main() -> ExitCode {

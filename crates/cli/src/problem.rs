@@ -30,17 +30,6 @@ pub(crate) enum Awaited {
     RejectedTopic,
 }
 
-impl Awaited {
-    /// As a noun.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Awaited::Room => "room on the disk",
-            Awaited::Store => "the object store",
-            Awaited::RejectedTopic => "the topic of rejected records",
-        }
-    }
-}
-
 impl Problem {
     /// A bug in this program: exit code 1.
     pub(crate) fn bug(message: impl Into<String>) -> Problem {

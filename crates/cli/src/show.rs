@@ -4,8 +4,8 @@ use crate::airings::{self, AiringLine};
 use crate::args::ShowArgs;
 use crate::corrections;
 use crate::curve;
-use crate::operator;
 use crate::problem::Problem;
+use crate::provenance;
 use crate::settling::{Gather, Receiver, gaps_of, lock, settle_all};
 use crate::stored::{Stored, path_of};
 use crate::terminal::{self, Look};
@@ -242,7 +242,7 @@ fn provisional(stored: &Stored) -> Result<Found, Problem> {
     let found = Mutex::new(Found::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let newest = stored.chain.newest().ok_or_else(|| Problem::bug("A directory without a commit was opened."))?;
-    let rules = operator::rules(newest, &BTreeMap::new())?;
+    let rules = provenance::rules(newest, &BTreeMap::new())?;
     let gaps = gaps_of(stored.chain.lost());
     settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))

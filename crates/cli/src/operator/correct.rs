@@ -1,16 +1,14 @@
 //! A correction: the airings of one broadcast computed again from all its events in the log, those that came too late for their settling
 //! included; and what that moves.
 
-use super::rewrite::{self, SETTLED};
 use crate::directory;
 use crate::draw;
-use crate::passport;
 use crate::problem::Problem;
-use crate::replay::settlement;
-use crate::settings::Settings;
+use crate::provenance;
 use crate::settlements::{Line, Settlements};
-use crate::settling::{Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle_all, write_file};
+use crate::settling::{Gather, Output, Receiver, Settled, Sink, gaps_of, lock, settle_all, settlement, write_file};
 use crate::stored::open_table;
+use crate::upkeep::{Outcome, SETTLED, without};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
@@ -33,27 +31,18 @@ pub(crate) struct Means {
 }
 
 impl Means {
-    /// What `settings` grant, for the data directory `store`.
-    pub(crate) fn of(settings: &Settings, store: &Store) -> Means {
-        let memory = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
-        Means { memory, threads: settings.lanes, spill: store.scratch() }
+    /// So many bytes of memory and so many threads, for the data directory `store`.
+    pub(crate) fn of(memory: u64, threads: usize, store: &Store) -> Means {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        Means { memory, threads, spill: store.scratch() }
     }
-}
-
-/// What settling a broadcast again comes to.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The tables are as the log says: a sentence.
-    Nothing(String),
-    /// A commit to publish, and a sentence.
-    Commit(Box<(Commit, Draft, String)>),
 }
 
 /// Computes the airings of the broadcast `id` again by `rules`, into a commit of `owner`'s that is not published yet.
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
+pub(crate) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
@@ -68,7 +57,7 @@ pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> R
     let timelines = feeder.finish()?;
     let commit = owner.begin();
     let names = [Arc::from(id)];
-    let passport = passport::of_correction(newest, &rules, commit.number());
+    let passport = provenance::of_correction(newest, &rules, commit.number());
     let tables: BTreeSet<Table> = SETTLED.into_iter().filter(|table| newest.tables.contains(table.name())).collect();
     let output = Output::new(&commit, &names, &passport, &tables, means.memory / (16 * means.threads));
     let minutes = Mutex::default();
@@ -76,7 +65,7 @@ pub(super) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> R
     let gaps = gaps_of(owner.chain().lost());
     let airings = settle_all(&gather.finish()?, &timelines, &rules, &gaps, means.threads, receiver)?;
     output.finish()?;
-    let taken = rewrite::without(owner, &commit, id, scope.floor)?;
+    let taken = without(owner, &commit, id, scope.floor)?;
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;

@@ -1,16 +1,16 @@
 //! The settling of a run: what is due, computed from the log that is committed, in a commit of its own.
 
-use super::writer::{Settle, Writer};
-use crate::passport;
+use super::message::Settle;
+use super::publisher::Publisher;
 use crate::problem::Problem;
-use crate::replay::{rules, settlement};
-use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, write_file};
+use crate::provenance;
+use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, settlement, write_file};
 use crate::stored::open_table;
 use audience::{Details, MinuteRow, Ms, fingerprint};
 use exporter::{CommitKind, FileEntry, Folder, LoggedEvent, Rows, Table, minutes_by_date};
 use std::collections::BTreeMap;
 
-impl Writer {
+impl Publisher {
     /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has closed. Gives the
     /// number of named airings; `None` where nothing was due.
     pub(super) fn settle(
@@ -19,10 +19,10 @@ impl Writer {
         watermark: Option<Ms>,
         live: &mut [MinuteRow],
     ) -> Result<Option<usize>, Problem> {
-        let memory = usize::try_from(self.settings.memory_bytes).unwrap_or(usize::MAX);
-        let threads = self.settings.lanes;
-        let rules = rules(&self.settings);
-        let gather = Gather::new(memory / 4, self.owner.store().scratch());
+        let memory = self.options.memory();
+        let threads = self.options.lanes;
+        let rules = self.options.rules;
+        let gather = Gather::new(memory / 4, self.committer.store().scratch());
         let mut timelines = self.gather_due(settle, &gather)?;
         if !settle.is_end {
             // An event may have come that makes the airing longer: then it is not over after all.
@@ -38,12 +38,12 @@ impl Writer {
         if is_nothing && live.is_empty() {
             return Ok(None);
         }
-        let commit = self.owner.begin();
+        let commit = self.committer.begin();
         let names = self.registry.ids();
-        let passport = passport::of_topics(&self.settings, commit.number());
+        let passport = provenance::of_topics(&rules, self.options.lateness_ms, &self.options.topic, commit.number());
         let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
         let output = Output::new(&commit, &names, &passport, &tables, memory / (16 * threads));
-        let gaps = gaps_of(self.owner.chain().lost());
+        let gaps = gaps_of(self.committer.chain().lost());
         let settled = match is_nothing {
             true => Vec::new(),
             false => settle_all(&gather.finish()?, &timelines, &rules, &gaps, threads, || output.sink())?,
@@ -85,10 +85,10 @@ impl Writer {
             }
         }
         let mut feeder = gather.feeder();
-        let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
+        let files: Vec<FileEntry> = self.committer.chain().files_of(Table::Events.name()).cloned().collect();
         for file in &files {
             let number = |id: &str| self.registry.place(id);
-            let table = open_table(self.owner.store(), Table::Events, file)?;
+            let table = open_table(self.committer.store(), Table::Events, file)?;
             for batch in table.events(number, |_| 0, fingerprint)? {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
                 for row in &rows {

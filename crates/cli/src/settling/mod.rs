@@ -7,6 +7,7 @@ mod engine;
 mod flows;
 mod gather;
 mod order;
+mod settled;
 mod sink;
 mod source;
 
@@ -25,6 +26,7 @@ pub(crate) fn gaps_of(lost: &[Lost]) -> Gaps {
 
 pub(crate) use engine::{Settled, settle_all};
 pub(crate) use gather::{Feeder, Gather, lock};
+pub(crate) use settled::settlement;
 pub(crate) use sink::{Output, Receiver, Sink, write_file};
 
 /// Shards of viewers: the unit of parallelism. A power of two; many more than threads, so that uneven shards even out.

@@ -11,11 +11,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// The tables that a settlement writes.
-pub(super) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
+pub(crate) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
 
 /// What a commit takes away.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct TakenAway {
     pub(crate) removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
     pub(crate) dropped: BTreeMap<String, u64>,
@@ -23,8 +23,8 @@ pub(crate) struct Taken {
 
 /// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what else is in their files
 /// goes to `commit`.
-pub(super) fn without(owner: &Owner, commit: &Commit, id: &str, from: Ms) -> Result<Taken, Problem> {
-    let mut taken = Taken::default();
+pub(crate) fn without(owner: &Owner, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
+    let mut taken = TakenAway::default();
     for table in SETTLED {
         let files: Vec<&FileEntry> = owner.chain().files_of(table.name()).collect();
         for file in files {

@@ -1,9 +1,10 @@
 //! Forgetting: the key of one broadcast destroyed, so that nobody can ever tell which viewer is behind one of its pseudonyms, and its ids in
 //! clear taken out of the rejected events. The pseudonyms stay, as the random numbers that they are then, and so do all curves.
 
-use super::correct::Outcome;
-use crate::directory::{self, Keys};
+use super::outcome::Outcome;
+use crate::directory;
 use crate::draw;
+use crate::keyring::Keys;
 use crate::problem::Problem;
 use crate::stored::open_table;
 use audience::Reason;

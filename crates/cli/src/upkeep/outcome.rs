@@ -1,0 +1,12 @@
+//! The outcome of what an operator asked for.
+
+use exporter::{Commit, Draft};
+
+/// What doing it comes to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Nothing is to be changed: a sentence that says why.
+    Nothing(String),
+    /// A commit to publish, and a sentence.
+    Commit(Box<(Commit, Draft, String)>),
+}
