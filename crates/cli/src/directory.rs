@@ -3,11 +3,12 @@
 use crate::keyring::{KeyOptions, Keys};
 use crate::problem::Problem;
 use audience::Ms;
-use exporter::{CommitError, Identity, Owner, SNAPSHOT, Store, Table, is_object_store};
+use exporter::Table;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+use storage::{CommitError, Committer, Identity, SNAPSHOT, Store, is_object_store};
 
 /// The writer's name: one process owns the directory.
 pub(crate) const WRITER: &str = "main";
@@ -70,8 +71,8 @@ pub(crate) fn take(
     store: &Store,
     recorded: &BTreeMap<String, String>,
     keys: &KeyOptions,
-    take: impl FnOnce(&Store, Identity, Ms) -> Result<Owner, CommitError>,
-) -> Result<(Owner, Keys), Problem> {
+    take: impl FnOnce(&Store, Identity, Ms) -> Result<Committer, CommitError>,
+) -> Result<(Committer, Keys), Problem> {
     let alone = if store.is_local() { None } else { Some(Keys::open(keys, true)?) };
     let owner = take(store, identity(recorded)?, now())?;
     Ok((owner, alone.map_or_else(|| Keys::open(keys, false), Ok)?))

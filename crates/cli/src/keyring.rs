@@ -2,9 +2,9 @@
 
 use crate::problem::Problem;
 use audience::{Key, Registry};
-use exporter::KeyFile;
 use std::path::PathBuf;
 use std::sync::Arc;
+use storage::KeyFile;
 
 /// How far one key of the pseudonyms reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

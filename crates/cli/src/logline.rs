@@ -7,10 +7,10 @@ use crate::problem::Awaited;
 use crate::settings::LogFormat;
 use crate::terminal;
 use audience::time::rfc3339;
-use exporter::{Counts, Ledger};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::{Counts, Ledger};
 
 /// Who writes what a run says as log lines.
 pub(crate) fn teller(format: LogFormat) -> Tell {

@@ -14,10 +14,10 @@ use crate::setting::RULES;
 use crate::settings::Settings;
 use crate::stored::Stored;
 use crate::terminal;
-use exporter::{Request, RequestKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use storage::{Request, RequestKind};
 
 /// `jauge settle`
 pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {

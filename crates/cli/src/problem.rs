@@ -97,11 +97,11 @@ macro_rules! exit_codes {
 }
 
 exit_codes!(
-    exporter::ChainError,
-    exporter::CommitError,
-    exporter::KeyError,
-    exporter::SpillError,
-    exporter::StoreError,
+    storage::ChainError,
+    storage::CommitError,
+    storage::KeyError,
+    settling::SpillError,
+    storage::StoreError,
     exporter::TableError,
     ingester::files::InputError,
     ingester::kafka::KafkaError,

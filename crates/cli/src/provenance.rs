@@ -4,9 +4,10 @@ use crate::duration;
 use crate::problem::Problem;
 use aggregator::Rules;
 use audience::Ms;
-use exporter::{CONTRACT, Manifest, Passport};
+use exporter::Passport;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use storage::{CONTRACT, Manifest};
 
 /// The unit of every count of viewers.
 const UNIT: &str = "sessions";

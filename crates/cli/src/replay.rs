@@ -7,8 +7,8 @@ use crate::problem::Problem;
 use crate::progress::Bar;
 use crate::settings::{LogFormat, Settings};
 use crate::terminal;
-use exporter::Ledger;
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::Ledger;
 
 /// `jauge replay`
 pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use aggregator::Rules;
 use audience::Ms;
-use exporter::is_object_store;
 use ingester::kafka::KafkaOptions;
+use storage::is_object_store;
 
 use crate::form::{Raw, Value};
 use crate::keyring::{KeyOptions, Pseudonyms};

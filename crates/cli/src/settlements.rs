@@ -4,8 +4,8 @@
 use crate::problem::Problem;
 use aggregator::Rules;
 use audience::Ms;
-use exporter::{Chain, Manifest, Store, read_manifests};
 use std::collections::{BTreeMap, BTreeSet};
+use storage::{Chain, Manifest, Store, read_manifests};
 
 /// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use exporter::{CommitKind, Draft, SettledAiring};
+    use storage::{CommitKind, Draft, SettledAiring};
 
     const HOUR: Ms = 3_600_000;
 
@@ -170,10 +170,14 @@ mod tests {
                 applied: 1,
                 ..SettledAiring::default()
             };
-            let settlement = exporter::Settlement {
+            let settlement = storage::Settlement {
                 read_to: [("main".to_owned(), number - 1)].into(),
                 replaces_from: *replaces_from,
-                rules: exporter::Rules { session_timeout_ms: None, timeout_grace_ms: 0, broadcast_idle_ms: 6 * HOUR },
+                rules: exporter::SavedRules {
+                    session_timeout_ms: None,
+                    timeout_grace_ms: 0,
+                    broadcast_idle_ms: 6 * HOUR,
+                },
                 airings: hours.iter().map(airing).collect(),
             };
             let mut manifest = manifest(number);

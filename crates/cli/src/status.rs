@@ -4,8 +4,8 @@ use crate::pipeline::{PartitionView, Said, Tell, View};
 use crate::problem::{Awaited, ExitCode, Problem};
 use crate::settings::Settings;
 use dashboard::{CommitStatus, LiveCurve, PartitionStatus, Phase, Server, Status, Waiting};
-use exporter::Ledger;
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// How often the status is told.
 const EVERY: Duration = Duration::from_millis(250);

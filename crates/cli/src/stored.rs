@@ -3,11 +3,12 @@
 use crate::directory::{self, WRITER};
 use crate::problem::Problem;
 use audience::fingerprint;
-use exporter::{Chain, FileEntry, LoggedEvent, Store, StoreError, StoredFile, Table, TableFile, refuse_data};
+use exporter::{LoggedEvent, Table, TableFile};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::{Chain, FileEntry, Store, StoreError, StoredFile, refuse_data};
 
 /// A data directory that is read.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use aggregator::PartitionState;
 use audience::Ms;
-use exporter::Ledger;
 use serde::{Serialize, Serializer};
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// A loop that was not heard of for so long hangs.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);

@@ -12,13 +12,11 @@ use crate::upkeep::{Outcome, SETTLED, without};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
-use exporter::{
-    Chain, Commit, CommitKind, CorrectionRow, Draft, FileEntry, Folder, LoggedEvent, Manifest, Owner, Rows, Store,
-    Table, corrections_by_date,
-};
+use exporter::{CorrectionRow, LoggedEvent, Table, TableRows, corrections_by_date};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::{Chain, Commit, CommitKind, Committer, Draft, FileEntry, Folder, Manifest, Store};
 
 /// What a correction may use.
 #[derive(Clone, Debug)]
@@ -42,7 +40,7 @@ impl Means {
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(crate) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
+pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, means: &Means) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
@@ -73,13 +71,13 @@ pub(crate) fn correct(owner: &Owner, id: &str, rules: Rules, means: &Means) -> R
     let mut moved = scope.moved(&commit, draft.created_at, log.minutes(id, scope.floor)?, after);
     let count = moved.len();
     for (day, rows) in corrections_by_date(&mut moved, &names) {
-        write_file(&commit, Folder::Day(day), Rows::Corrections(rows), &names, &passport)?;
+        write_file(&commit, Folder::Day(day), TableRows::Corrections(rows), &names, &passport)?;
     }
     draft.tables.insert(Table::Corrections.name().to_owned());
     (draft.removed, draft.dropped) = (taken.removed, taken.dropped);
     let said = settlement(&airings, &names, &rules, newest.number);
     // There are no events before 2000.
-    draft.settled = vec![exporter::Settlement { replaces_from: Some(scope.floor.max(0)), ..said }];
+    draft.settled = vec![storage::Settlement { replaces_from: Some(scope.floor.max(0)), ..said }];
     let said = scope.said(airings.len(), count);
     Ok(Outcome::Commit(Box::new((commit, draft, said))))
 }

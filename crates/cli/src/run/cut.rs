@@ -8,13 +8,11 @@ use crate::problem::Problem;
 use crate::provenance;
 use crate::settling::write_file;
 use audience::{Details, Ms};
-use exporter::{
-    Chain, CommitKind, Counts, Draft, Folder, Gap, LoggedEvent, Lost, Partition, RejectedRow, Rows, minutes_by_date,
-    rejected_by_date, sort_events,
-};
+use exporter::{LoggedEvent, RejectedRow, TableRows, minutes_by_date, rejected_by_date, sort_events};
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::{Chain, CommitKind, Counts, Draft, Folder, InputPartition, Lost, OffsetGap};
 
 /// The cuts of all lanes as one.
 #[derive(Debug, Default)]
@@ -79,14 +77,14 @@ pub(super) fn commit_cut(
         whole.events.iter_mut().for_each(|row| row.commit = number);
         sort_events(&mut whole.events, &names);
         let sources = options.sources();
-        let rows = Rows::Events(&whole.events, &whole.details, &sources);
+        let rows = TableRows::Events(&whole.events, &whole.details, &sources);
         write_file(&commit, Folder::Writer, rows, &names, &passport)?;
     }
     for (day, rows) in rejected_by_date(&mut whole.rejected) {
-        write_file(&commit, Folder::Day(day), Rows::Rejected(rows), &names, &passport)?;
+        write_file(&commit, Folder::Day(day), TableRows::Rejected(rows), &names, &passport)?;
     }
     for (day, rows) in minutes_by_date(&mut work.live, &names) {
-        write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
+        write_file(&commit, Folder::Day(day), TableRows::Live(rows), &names, &passport)?;
     }
     let mut draft = publisher.draft(CommitKind::Run);
     draft.watermark = work.watermark.max(draft.watermark);
@@ -124,13 +122,13 @@ fn place_partitions(chain: &Chain, draft: &mut Draft, whole: &Whole, standings: 
             None => {
                 let (topic, partition, from) =
                     (standing.info.topic.to_string(), standing.info.partition, standing.start);
-                partitions.push(Partition { topic, partition, from, to: from, ..Partition::default() });
+                partitions.push(InputPartition { topic, partition, from, to: from, ..InputPartition::default() });
                 partitions.len() - 1
             }
         };
         let one = &mut partitions[place];
         if let Some(gap) = standing.gap.as_ref().filter(|gap| gap.from == one.from && one.to == one.from) {
-            one.gaps.push(Gap { event_at_after: taken.event_at_first, ..gap.clone() });
+            one.gaps.push(OffsetGap { event_at_after: taken.event_at_first, ..gap.clone() });
         }
         // Of an earlier gap, also where there is one more before the first event.
         if awaits(chain, &standing.info) {
@@ -153,7 +151,7 @@ fn place_partitions(chain: &Chain, draft: &mut Draft, whole: &Whole, standings: 
 }
 
 /// The place of a partition among those of a commit.
-pub(super) fn place_of(partitions: &[Partition], info: &PartitionInfo) -> Option<usize> {
+pub(super) fn place_of(partitions: &[InputPartition], info: &PartitionInfo) -> Option<usize> {
     partitions.iter().position(|one| *one.topic == *info.topic && one.partition == info.partition)
 }
 

@@ -6,15 +6,16 @@ use crate::problem::Problem;
 use crate::stored::open_table;
 use aggregator::{Gap, Lane, Live};
 use audience::{Details, Ms, Registry, fingerprint};
-use exporter::{Chain, FileEntry, LoggedEvent, Owner, StoredFile, Table, TableFile};
+use exporter::{LoggedEvent, Table, TableFile};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::{Chain, Committer, FileEntry, StoredFile};
 
 /// The log of a directory, and what this run knows by which it is read.
 #[derive(Clone, Copy)]
 pub(super) struct Log<'a> {
-    pub(super) committer: &'a Owner,
+    pub(super) committer: &'a Committer,
     pub(super) registry: &'a Registry,
     pub(super) partitions: &'a BTreeMap<usize, Partition>,
     /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those accepted now.

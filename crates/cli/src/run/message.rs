@@ -5,11 +5,12 @@ use super::letters::Letter;
 use crate::problem::Problem;
 use aggregator::{Changes, Directives, Due, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
-use exporter::{Gap, Ledger, LoggedEvent, PartitionLane, RejectedRow};
+use exporter::{LoggedEvent, PartitionLane, RejectedRow};
 use ingester::kafka::{Notice, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use storage::{Ledger, OffsetGap};
 
 /// What can happen.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ pub(super) struct Partition {
     /// Id of its topic, where the broker tells one.
     pub(super) topic_id: Option<Arc<str>>,
     /// What is gone before `from`, and accepted as lost.
-    pub(super) gap: Option<Gap>,
+    pub(super) gap: Option<OffsetGap>,
     /// The first offset to read.
     pub(super) from: i64,
     /// With `--until-end`: the first offset not to read.
@@ -212,7 +213,7 @@ pub(super) struct Standing {
     pub(super) info: PartitionInfo,
     pub(super) topic_id: Option<Arc<str>>,
     /// What was lost before `start`.
-    pub(super) gap: Option<Gap>,
+    pub(super) gap: Option<OffsetGap>,
     /// Where reading began in this process.
     pub(super) start: i64,
     pub(super) watermark: Option<Ms>,

@@ -33,7 +33,6 @@ mod writer;
 
 use crate::problem::Problem;
 use audience::Registry;
-use exporter::Ledger;
 use ingester::kafka::Kafka;
 use lane::LaneParts;
 use lanes::{LaneHandle, Lanes};
@@ -46,6 +45,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use storage::Ledger;
 use writer::Writer;
 
 pub(crate) use operator::{Answered, ask};

@@ -9,11 +9,12 @@ use crate::operator::{Means, correct};
 use crate::problem::Problem;
 use crate::provenance;
 use crate::upkeep::{Outcome, forget};
-use exporter::{
-    Answer, Chain, ChainError, CommitError, Owner, Request, RequestKind, Store, StoreError, answer_to, remove_request,
-};
 use std::path::Path;
 use std::time::Duration;
+use storage::{
+    Answer, Chain, ChainError, CommitError, Committer, Request, RequestKind, Store, StoreError, answer_to,
+    remove_request,
+};
 
 /// How often an answer is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,8 +47,9 @@ pub(crate) fn ask(
         }
         // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
         let keys = if offline { keys_of_objects(&store, options, request)? } else { None };
-        let taken = (store.is_local() || offline)
-            .then(|| Ok::<_, Problem>(Owner::take(&store, directory::identity(&options.recorded)?, directory::now())));
+        let taken = (store.is_local() || offline).then(|| {
+            Ok::<_, Problem>(Committer::take(&store, directory::identity(&options.recorded)?, directory::now()))
+        });
         match taken.transpose()? {
             Some(Ok(mut owner)) => {
                 if let Some((name, _)) = &asked {
@@ -106,7 +108,12 @@ fn answered(answer: Answer, commit: u64) -> Result<Answered, Problem> {
 }
 
 /// Does it as the owner of the directory.
-fn at_once(owner: &mut Owner, keys: Option<Keys>, options: &Options, request: &Request) -> Result<Answered, Problem> {
+fn at_once(
+    owner: &mut Committer,
+    keys: Option<Keys>,
+    options: &Options,
+    request: &Request,
+) -> Result<Answered, Problem> {
     let mut keys = match (request.kind, keys) {
         (RequestKind::Forget, None) => Some(Keys::open(&options.keys, false)?),
         (_, keys) => keys,
@@ -125,7 +132,7 @@ fn at_once(owner: &mut Owner, keys: Option<Keys>, options: &Options, request: &R
 
 /// Does what is asked for, up to a commit that is not published yet.
 pub(super) fn obey(
-    owner: &Owner,
+    owner: &Committer,
     keys: Option<&mut Keys>,
     request: &Request,
     means: &Means,

@@ -8,18 +8,18 @@ use crate::directory;
 use crate::keyring::Keys;
 use crate::problem::{Awaited, Problem};
 use audience::{Ms, Registry};
-use exporter::{Commit, CommitKind, Draft, Ledger, Owner};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use storage::{Commit, CommitKind, Committer, Draft, Ledger};
 
 /// How long what is waited for is left alone before the next try.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The publisher's state.
 pub(super) struct Publisher {
-    pub(super) committer: Owner,
+    pub(super) committer: Committer,
     pub(super) keys: Keys,
     pub(super) registry: Arc<Registry>,
     pub(super) options: Options,

@@ -9,14 +9,12 @@ use crate::provenance;
 use crate::settling::{Gather, Output, Settled, settle_all, settlement, write_file};
 use aggregator::Gaps;
 use audience::{Ms, Registry};
-use exporter::{
-    Commit, CommitKind, Counts, Draft, Folder, Inputs, Ledger, Owner, Passport, RejectedRow, Rows, Source, Table,
-    rejected_by_date,
-};
+use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, Source};
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +30,7 @@ pub(crate) fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Resu
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(&options.out)?;
-    let (mut owner, mut keys) = directory::take(&store, &options.recorded, &options.keys, Owner::take_new)?;
+    let (mut owner, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take_new)?;
     let registry = keys.registry()?;
     let commit = owner.begin();
     let job = Job { options, tell, files: &files, started_at, commit: &commit, registry: &registry };
@@ -98,7 +96,7 @@ impl Job<'_> {
 
     fn reject(&self, rows: &mut Vec<RejectedRow>, passport: &Passport) -> Result<(), Problem> {
         for (day, rows) in rejected_by_date(rows) {
-            write_file(self.commit, Folder::Day(day), Rows::Rejected(rows), &[], passport)?;
+            write_file(self.commit, Folder::Day(day), TableRows::Rejected(rows), &[], passport)?;
         }
         rows.clear();
         Ok(())

@@ -8,8 +8,8 @@ use super::said::Said;
 use crate::operator::Means;
 use crate::problem::Problem;
 use crate::upkeep::Outcome;
-use exporter::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 use std::sync::Arc;
+use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 
 /// Answers the requests that wait; what that changes is added to `written`.
 pub(super) fn answer_requests(publisher: &mut Publisher, written: &mut Written) -> Result<(), Problem> {

@@ -11,11 +11,10 @@ use crate::problem::Problem;
 use crate::stored::open_table;
 use aggregator::{Resume, Rules, Settled};
 use audience::Ms;
-use exporter::{
-    CommitKind, Head, Manifest, ON_TIME, Restored, Snapshot, SnapshotReader, Table, open_snapshot, read_manifests,
-};
+use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use storage::{CommitKind, Manifest, Snapshot, open_snapshot, read_manifests};
 
 /// The live state of `lanes` lanes from the snapshot that the last commit names; `None` where there is none, or none that is of use.
 pub(super) fn restore(log: Log<'_>, rules: &Rules, lanes: usize, tell: &Tell) -> Result<Option<Resumed>, Problem> {
@@ -58,7 +57,7 @@ fn fits(log: Log<'_>, rules: &Rules, lanes: usize, reader: &SnapshotReader<impl 
     if head.commit > log.chain().number() || head.watermark > log.watermark() {
         return Err(format!("it says that it is of commit {}, of a later time than the last commit is", head.commit));
     }
-    if head.rules != exporter::Rules::from(*rules) {
+    if head.rules != exporter::SavedRules::from(*rules) {
         return Err("sessions were opened and closed by other rules".to_owned());
     }
     let lane_of = |head: &Head, topic: &str, partition: i32| {
@@ -122,7 +121,7 @@ fn settled(log: Log<'_>, head: &Head, later: &[Manifest]) -> Vec<Settled> {
     for manifest in later {
         for settlement in &manifest.settled {
             let frontier =
-                |airing: &exporter::SettledAiring| (log.registry.number(&airing.broadcast_id).0, airing.frontier);
+                |airing: &storage::SettledAiring| (log.registry.number(&airing.broadcast_id).0, airing.frontier);
             settled.push(Settled {
                 read_to: settlement.read_to(),
                 watermark,

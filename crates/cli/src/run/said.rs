@@ -1,9 +1,9 @@
 //! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log lines, a bar, or nothing.
 
 use crate::problem::Awaited;
-use exporter::{Counts, Ledger};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::{Counts, Ledger};
 
 /// Something that is said.
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@ use crate::provenance;
 use crate::settling::{Gather, Output, Settled, gaps_of, settle_all, settlement, write_file};
 use crate::stored::open_table;
 use audience::{Details, MinuteRow, Ms, fingerprint};
-use exporter::{CommitKind, FileEntry, Folder, LoggedEvent, Rows, Table, minutes_by_date};
+use exporter::{LoggedEvent, Table, TableRows, minutes_by_date};
 use std::collections::BTreeMap;
+use storage::{CommitKind, FileEntry, Folder};
 
 impl Publisher {
     /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has closed. Gives the
@@ -50,7 +51,7 @@ impl Publisher {
         };
         output.finish()?;
         for (day, rows) in minutes_by_date(live, &names) {
-            write_file(&commit, Folder::Day(day), Rows::Live(rows), &names, &passport)?;
+            write_file(&commit, Folder::Day(day), TableRows::Live(rows), &names, &passport)?;
         }
         let mut draft = self.draft(CommitKind::Run);
         let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum::<u64>();

@@ -6,13 +6,13 @@ use crate::problem::Problem;
 use aggregator::FrozenLane;
 use audience::Ms;
 use exporter::{
-    Commit, Draft, FileEntry, Head, LoggedEvent, ON_TIME, Rules, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, Snapshot,
-    SnapshotError, SnapshotFile, write_snapshot,
+    Head, LoggedEvent, ON_TIME, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SavedRules, SnapshotError, write_snapshot,
 };
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use storage::{Commit, Draft, FileEntry, Snapshot, SnapshotFile};
 
 /// A new base is due after so many events, or as many as the last base had sessions and viewers, if those are more: so bases cost each event
 /// at most one entry of a base, and a start reads no more than these events back.
@@ -101,7 +101,7 @@ impl Snapshots {
     }
 
     /// Begins to write what was frozen at the cut of `commit`; `part` takes the file.
-    pub(super) fn begin(&mut self, frozen: Frozen, commit: u64, rules: Rules, names: Vec<Arc<str>>, part: Commit) {
+    pub(super) fn begin(&mut self, frozen: Frozen, commit: u64, rules: SavedRules, names: Vec<Arc<str>>, part: Commit) {
         if self.writing.is_some() {
             return;
         }
@@ -111,7 +111,7 @@ impl Snapshots {
         let head = Head { commit, watermark, rules, lanes: lanes.len(), partitions, held_from };
         (self.events, self.commits, self.is_wanted) = (0, 0, false);
         let write = move || {
-            let refused = |error: exporter::StoreError| SnapshotError::Io(std::io::Error::other(error));
+            let refused = |error: storage::StoreError| SnapshotError::Io(std::io::Error::other(error));
             let writer = part.snapshot_part(SNAPSHOT_EXTENSION).map_err(refused)?;
             let mut out = BufWriter::with_capacity(BUFFER, writer);
             write_snapshot(&mut out, &head, &names, lanes, &live.snapshot())?;

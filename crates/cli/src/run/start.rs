@@ -15,12 +15,13 @@ use crate::problem::Problem;
 use crate::settling::gap_of;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
-use exporter::{Gap, Owner as DirectoryOwner, Table};
+use exporter::Table;
 use ingester::kafka::{Kafka, KafkaError, KafkaOptions, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use storage::{Committer as DirectoryOwner, OffsetGap};
 
 /// How long a broker may take for one answer at the start.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -112,13 +113,13 @@ fn partitions(
             let (topic, partition, low, high) = (topic.to_string(), *partition, offsets.low, offsets.high);
             return Err(KafkaError::OffsetGone { topic, partition, wanted, low, high }.into());
         }
-        let gap = is_gap.then(|| Gap {
+        let gap = is_gap.then(|| OffsetGap {
             from: wanted,
             to: offsets.low,
             event_at_before: known.and_then(|known| known.event_at_last),
             event_at_after: None,
         });
-        if let Some(Gap { from, to, .. }) = &gap {
+        if let Some(OffsetGap { from, to, .. }) = &gap {
             tell(Said::Warning(format!("{topic}/{partition}: offsets [{from}, {to}) are accepted as lost.")));
         }
         let source = options.source_of(topic);
@@ -173,6 +174,6 @@ fn connect(options: &KafkaOptions, stop: &AtomicBool) -> Result<Kafka, Problem> 
     }
 }
 
-fn known<'a>(owner: &'a DirectoryOwner, info: &PartitionInfo) -> Option<&'a exporter::Partition> {
+fn known<'a>(owner: &'a DirectoryOwner, info: &PartitionInfo) -> Option<&'a storage::InputPartition> {
     owner.chain().partitions().iter().find(|one| *one.topic == *info.topic && one.partition == info.partition)
 }

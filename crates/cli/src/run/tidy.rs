@@ -7,12 +7,13 @@ use super::said::Said;
 use crate::problem::Problem;
 use crate::provenance;
 use crate::upkeep::{Job, Keep, Old, Places, Tidied, next_merge};
-use exporter::{CommitKind, FileEntry, Table};
+use exporter::Table;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use storage::{CommitKind, FileEntry};
 
 /// How often what is too old is looked for.
 const LOOK: Duration = Duration::from_secs(600);

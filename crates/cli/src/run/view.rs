@@ -5,9 +5,9 @@ use super::partitions::Partitions;
 use crate::problem::Awaited;
 use aggregator::{Live, PartitionState};
 use audience::Ms;
-use exporter::Ledger;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// What a run is doing.
 #[derive(Debug)]

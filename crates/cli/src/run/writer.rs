@@ -11,8 +11,8 @@ use super::snapshot::{Base, Snapshots};
 use super::tidy::Tidy;
 use crate::problem::Problem;
 use audience::Ms;
-use exporter::{CommitKind, Counts};
 use std::time::{Duration, Instant};
+use storage::{CommitKind, Counts};
 
 /// The writer's state.
 pub(super) struct Writer {
@@ -102,7 +102,7 @@ impl Writer {
         let Publisher { committer, registry, options, .. } = &self.publisher;
         let commit = committer.chain().number();
         if let Some(frozen) = frozen.filter(|_| commit > 0 && self.snapshots.is_new()) {
-            let rules = exporter::Rules::from(options.rules);
+            let rules = exporter::SavedRules::from(options.rules);
             self.snapshots.begin(frozen, commit, rules, registry.ids(), committer.begin());
         }
     }

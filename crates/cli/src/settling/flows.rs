@@ -4,7 +4,7 @@
 use super::gather::lock;
 use crate::problem::Problem;
 use aggregator::{Airing, Airings, Flow, Stretches};
-use exporter::{Numbers, NumbersMerge, Section, SpillError};
+use settling::{Numbers, NumbersMerge, Section, SpillError};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

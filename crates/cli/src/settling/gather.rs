@@ -5,7 +5,7 @@ use super::{SHARDS, order};
 use crate::problem::Problem;
 use aggregator::Timeline;
 use audience::{Details, Event, NO_DETAIL};
-use exporter::{Run, RunWriter};
+use settling::{Run, RunWriter};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

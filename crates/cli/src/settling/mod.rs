@@ -12,7 +12,7 @@ mod sink;
 mod source;
 
 use aggregator::{Gap, Gaps};
-use exporter::Lost;
+use storage::Lost;
 
 /// What was lost of the input, as the commits say.
 pub(crate) fn gap_of(lost: &Lost) -> Gap {

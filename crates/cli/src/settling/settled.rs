@@ -3,8 +3,8 @@
 use super::engine::Settled;
 use crate::directory::WRITER;
 use aggregator::Rules;
-use exporter::{SettledAiring, Settlement};
 use std::sync::Arc;
+use storage::{SettledAiring, Settlement};
 
 /// The airings `settled` by `rules` from the events up to the commit `read_to`; `names` are the ids of the broadcasts.
 pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
@@ -19,7 +19,7 @@ pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules,
     Settlement {
         read_to: [(WRITER.to_owned(), read_to)].into(),
         replaces_from: None,
-        rules: exporter::Rules::from(*rules),
+        rules: exporter::SavedRules::from(*rules),
         airings: airings.collect(),
     }
 }

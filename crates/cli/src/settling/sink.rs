@@ -4,12 +4,12 @@ use super::gather::lock;
 use crate::problem::Problem;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
-    Commit, Folder, PartWriter, Passport, Rows, Table, airings_by_date, minutes_by_date, retweets_by_date,
-    sessions_by_date, write_rows,
+    Passport, Table, TableRows, airings_by_date, minutes_by_date, retweets_by_date, sessions_by_date, write_rows,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::{Commit, Folder, PartWriter};
 
 /// Threads that help the sinks to write files, at most: they wait for the disk most of the time.
 const HELPERS_MAX: usize = 8;
@@ -115,11 +115,12 @@ impl<'a> Output<'a> {
     fn write(&self, held: &mut Held) -> Result<(), Problem> {
         let Held { airings, minutes, sessions, sessions_details, retweets, retweets_details, stays_bytes } = held;
         let (said, retold) = (&*sessions_details, &*retweets_details);
-        let files = (airings_by_date(airings, self.names).map(|(day, rows)| (day, Rows::Airings(rows))))
-            .chain(minutes_by_date(minutes, self.names).map(|(day, rows)| (day, Rows::Minutes(rows))))
-            .chain(sessions_by_date(sessions, self.names).map(|(day, rows)| (day, Rows::Sessions(rows, said))))
+        let files = (airings_by_date(airings, self.names).map(|(day, rows)| (day, TableRows::Airings(rows))))
+            .chain(minutes_by_date(minutes, self.names).map(|(day, rows)| (day, TableRows::Minutes(rows))))
+            .chain(sessions_by_date(sessions, self.names).map(|(day, rows)| (day, TableRows::Sessions(rows, said))))
             .chain(
-                retweets_by_date(retweets, retold, self.names).map(|(day, rows)| (day, Rows::Retweets(rows, retold))),
+                retweets_by_date(retweets, retold, self.names)
+                    .map(|(day, rows)| (day, TableRows::Retweets(rows, retold))),
             );
         self.write_files(files.collect())?;
         airings.clear();
@@ -133,7 +134,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes files side by side: where they are many and small, most of their time is waiting for the disk.
-    fn write_files(&self, files: Vec<(i64, Rows<'_>)>) -> Result<(), Problem> {
+    fn write_files(&self, files: Vec<(i64, TableRows<'_>)>) -> Result<(), Problem> {
         // A few files are large: beside each other they would only need more memory.
         let wanted = files.len() / HELPER_FILES;
         let free =
@@ -173,14 +174,14 @@ impl<'a> Output<'a> {
 pub(crate) fn write_file(
     commit: &Commit,
     folder: Folder,
-    rows: Rows<'_>,
+    rows: TableRows<'_>,
     names: &[Arc<str>],
     passport: &Passport,
 ) -> Result<(), Problem> {
     finish_file(commit.part(rows.table().name(), folder)?, rows, names, passport)
 }
 
-fn finish_file(part: PartWriter, rows: Rows<'_>, names: &[Arc<str>], passport: &Passport) -> Result<(), Problem> {
+fn finish_file(part: PartWriter, rows: TableRows<'_>, names: &[Arc<str>], passport: &Passport) -> Result<(), Problem> {
     write_rows(rows, names, passport, part)?.finish(rows.len() as u64)?;
     Ok(())
 }

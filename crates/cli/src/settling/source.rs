@@ -4,7 +4,7 @@ use super::{SHARDS, order};
 use crate::problem::Problem;
 use aggregator::Sorted;
 use audience::{Details, Event};
-use exporter::{Merge, Run, Sorted as Piece, SpillError};
+use settling::{Merge, Piece, Run, SpillError};
 
 /// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be asked.
 #[derive(Debug)]

@@ -9,18 +9,16 @@ use crate::problem::Problem;
 use crate::stored::open_table;
 use audience::Reason;
 use audience::time::day_of;
-use exporter::{
-    Commit, CommitKind, Draft, FileEntry, Folder, Owner, PartWriter, Passport, RejectedRow, Removed, Rows, Table,
-    TableWriter,
-};
+use exporter::{Passport, RejectedRow, Table, TableRows, TableWriter};
 use serde_json::Value;
+use storage::{Commit, CommitKind, Committer, Draft, FileEntry, Folder, PartWriter, Removed};
 
 /// Destroys the key of the broadcast `id`, and takes its bytes out of the table `rejected` into a commit that is not published yet. With
 /// `all_payloads` the bytes of every rejected event that cannot be read go, whosever they are.
 ///
 /// # Errors
 /// One key for all broadcasts, an id that nothing is known of; or the disk refuses. The key may be destroyed then: the same again goes on.
-pub(crate) fn forget(owner: &Owner, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
+pub(crate) fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
     let dir = owner.store().root().display();
     let newest = owner.chain().newest();
     let newest =
@@ -70,7 +68,7 @@ pub(crate) fn forget(owner: &Owner, keys: &mut Keys, id: &str, all_payloads: boo
 }
 
 /// Whether a broadcast ever settled, or is in the log.
-fn is_known(owner: &Owner, id: &str) -> Result<bool, Problem> {
+fn is_known(owner: &Committer, id: &str) -> Result<bool, Problem> {
     if owner.chain().frontiers().contains_key(id) {
         return Ok(true);
     }
@@ -97,7 +95,7 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn file(&mut self, owner: &Owner, commit: &Commit, file: &FileEntry) -> Result<(), Problem> {
+    fn file(&mut self, owner: &Committer, commit: &Commit, file: &FileEntry) -> Result<(), Problem> {
         let mut found = 0;
         for batch in open_table(owner.store(), Table::Rejected, file)?.rejected()? {
             for row in batch? {
@@ -130,7 +128,7 @@ impl Sweep<'_> {
                     writer.insert(TableWriter::new(Table::Rejected, &passport, part)?)
                 }
             };
-            writer.push(Rows::Rejected(&rows), &[])?;
+            writer.push(TableRows::Rejected(&rows), &[])?;
         }
         if let Some(writer) = writer {
             writer.finish()?.finish(file.rows)?;

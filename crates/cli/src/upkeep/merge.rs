@@ -4,10 +4,11 @@ use crate::directory::WRITER;
 use crate::problem::Problem;
 use crate::stored::open_table;
 use audience::Ms;
-use exporter::{Commit, FileEntry, Folder, LoggedEvent, Passport, Removed, Store, Table, merge_logs, read_manifest};
+use exporter::{LoggedEvent, Passport, Table, merge_logs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use storage::{Commit, FileEntry, Folder, Removed, Store, read_manifest};
 
 /// So many files of one size become one, which is then of the next size.
 const FAN: usize = 8;

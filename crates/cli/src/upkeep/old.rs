@@ -7,11 +7,10 @@ use crate::problem::Problem;
 use crate::stored::{Names, open_table};
 use audience::time::{day_of, days_from_civil};
 use audience::{MinuteRow, Ms};
-use exporter::{
-    Chain, FileEntry, Folder, LoggedEvent, PartWriter, Removed, Rows, Store, Table, TableWriter, read_manifest,
-};
+use exporter::{LoggedEvent, Table, TableRows, TableWriter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use storage::{Chain, FileEntry, Folder, PartWriter, Removed, Store, read_manifest};
 
 /// Files of a table that are looked through at once.
 const AT_ONCE: usize = 256;
@@ -140,7 +139,7 @@ fn old_minutes(job: &Job, file: &FileEntry, frontiers: &BTreeMap<String, Ms>) ->
     if let (Some(first), true) = (staying.first(), going > 0) {
         let part = job.parts.part(Table::Live.name(), Folder::Day(day_of(first.minute_at)))?.rewritten();
         let mut writer: TableWriter<PartWriter> = TableWriter::new(Table::Live, &passport, part)?;
-        writer.push(Rows::Live(&staying), names.borrow().list())?;
+        writer.push(TableRows::Live(&staying), names.borrow().list())?;
         writer.finish()?.finish(staying.len() as u64)?;
     }
     Ok(going)

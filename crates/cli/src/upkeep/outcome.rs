@@ -1,6 +1,6 @@
 //! The outcome of what an operator asked for.
 
-use exporter::{Commit, Draft};
+use storage::{Commit, Draft};
 
 /// What doing it comes to.
 #[derive(Debug)]

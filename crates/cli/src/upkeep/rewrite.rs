@@ -4,11 +4,10 @@ use crate::problem::Problem;
 use crate::stored::{Names, open_table};
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
-use exporter::{
-    Commit, FileEntry, Folder, Owner, PartWriter, Passport, Removed, Rows, StoredFile, Table, TableFile, TableWriter,
-};
+use exporter::{Passport, Table, TableFile, TableRows, TableWriter};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use storage::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile};
 
 /// The tables that a settlement writes.
 pub(crate) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
@@ -23,7 +22,7 @@ pub(crate) struct TakenAway {
 
 /// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what else is in their files
 /// goes to `commit`.
-pub(crate) fn without(owner: &Owner, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
+pub(crate) fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
         let files: Vec<&FileEntry> = owner.chain().files_of(table.name()).collect();
@@ -103,12 +102,12 @@ impl Batch {
         }
     }
 
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> TableRows<'_> {
         match self {
-            Batch::Airings(rows) => Rows::Airings(rows),
-            Batch::Minutes(rows) => Rows::Minutes(rows),
-            Batch::Sessions(rows, details) => Rows::Sessions(rows, details),
-            Batch::Retweets(rows, details) => Rows::Retweets(rows, details),
+            Batch::Airings(rows) => TableRows::Airings(rows),
+            Batch::Minutes(rows) => TableRows::Minutes(rows),
+            Batch::Sessions(rows, details) => TableRows::Sessions(rows, details),
+            Batch::Retweets(rows, details) => TableRows::Retweets(rows, details),
         }
     }
 

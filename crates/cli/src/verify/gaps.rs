@@ -6,8 +6,9 @@ use crate::problem::Problem;
 use crate::stored::Stored;
 use audience::time::{minute_of, rfc3339};
 use audience::{MinuteRow, Ms};
-use exporter::{FileEntry, LoggedEvent, Lost};
+use exporter::LoggedEvent;
 use std::collections::BTreeMap;
+use storage::{FileEntry, Lost};
 
 /// When the commits told of a gap.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,9 @@ use crate::settling::gaps_of;
 use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
-use exporter::{CommitKind, Lost, Manifest, Table, note_lost, read_manifests};
+use exporter::Table;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use storage::{CommitKind, Lost, Manifest, note_lost, read_manifests};
 
 /// What the commits say.
 #[derive(Debug, Default)]

@@ -17,10 +17,11 @@ use crate::settings::Settings;
 use crate::settling::Gather;
 use crate::stored::Stored;
 use crate::terminal::{self, Look};
-use exporter::{ChainReport, Ledger, Table, audit_chain};
+use exporter::Table;
 use history::History;
 use log::{Logged, Means};
 use std::path::Path;
+use storage::{ChainReport, Ledger, audit_chain};
 
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {

@@ -3,17 +3,17 @@
 use super::*;
 use aggregator::Rows as _;
 use audience::{Ended, Ms};
-use exporter::{Identity, Owner, Store};
 use std::path::Path;
+use storage::{Committer, Identity, Store};
 
 const DAY_MS: Ms = 86_400_000;
 const T: Ms = 1_459_711_860_000;
 const DAYS: i64 = 40;
 
-fn owner(folder: &Path) -> Owner {
+fn owner(folder: &Path) -> Committer {
     let store = Store::create(folder).unwrap();
     let identity = Identity { writer: "main".into(), incarnation: 1, version: "0.1.0".into(), config: "c".into() };
-    Owner::take_new(&store, identity, T).unwrap()
+    Committer::take_new(&store, identity, T).unwrap()
 }
 
 /// A session on each of many days, given by two sinks.
