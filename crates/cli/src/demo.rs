@@ -5,10 +5,9 @@
 use crate::args::{DemoArgs, OfRun};
 use crate::draw;
 use crate::flags::Flags;
+use crate::pipeline::{self, How, Tell, View};
 use crate::problem::{Problem, ProblemKind};
-use crate::run::{self, View};
-use crate::settings::{LogFormat, Settings};
-use crate::settling::lock;
+use crate::settings::Settings;
 use crate::terminal;
 use crate::{show, verifier, verify};
 use aggregator::Live;
@@ -20,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const TOPIC: &str = "audience";
@@ -64,8 +63,11 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let options = Options { seed: args.seed, scale: args.scale, ..Options::default() };
     let producing = std::thread::spawn(move || feed.produce(&options));
     let mut ticker = Ticker::new();
-    let ran = run::run(&settings, run::How::default(), &stop, &mut |view| {
-        positions.set(view.positions);
+    let run = settings.options_of_run()?;
+    // The demo has a voice of its own.
+    let tell: Tell = Arc::new(|_| {});
+    let ran = pipeline::run(&run, How::default(), &stop, &tell, &mut |view| {
+        positions.set(view);
         ticker.show(view);
     });
     stop.store(true, Ordering::Relaxed);
@@ -78,12 +80,8 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         "\n{} events through {PARTITIONS} partitions. Settled from the log, exact to the viewer-millisecond:\n",
         draw::thousands(produced)
     ));
-    run::run(
-        &settings,
-        run::How { until_end: true, ..run::How::default() },
-        &Arc::new(AtomicBool::new(false)),
-        &mut |_| {},
-    )?;
+    let until_end = How { until_end: true, ..How::default() };
+    pipeline::run(&run, until_end, &Arc::new(AtomicBool::new(false)), &tell, &mut |_| {})?;
     let verified = verifier::verify(dir, &settings)?;
     show::curve_of(dir, NIGHT_ID, &settings)?;
     terminal::print(&format!("\n{}", verify::told(&verified, terminal::look())))?;
@@ -113,15 +111,13 @@ fn quoted(path: &str) -> String {
 /// The settings of the demo's runs.
 fn settings(brokers: &str, dir: &Path) -> Result<Settings, Problem> {
     let given = |name, value: &str| (name, crate::form::Raw::Text(value.to_owned()));
-    let mut settings = Flags::<OfRun>::of(vec![
+    Flags::<OfRun>::of(vec![
         given("brokers", brokers),
         given("topic", TOPIC),
         given("out", &dir.to_string_lossy()),
         given("commit_interval", "2s"),
     ])
-    .load_alone()?;
-    settings.log_format = LogFormat::Silent;
-    Ok(settings)
+    .load_alone()
 }
 
 /// The producer of the demo.
@@ -183,14 +179,19 @@ struct Positions {
 }
 
 impl Positions {
-    fn set(&self, read: &BTreeMap<usize, i64>) {
-        lock(&self.read).clone_from(read);
+    fn set(&self, view: &View<'_>) {
+        let positions = view.partitions().map(|partition| (partition.index, partition.position));
+        *self.lock() = positions.collect();
         self.moved.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, i64>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `is_reached`, given how far a partition has been read; false where the demo stops before.
     fn reach(&self, is_reached: impl Fn(&dyn Fn(usize) -> i64) -> bool, stop: &AtomicBool) -> bool {
-        let mut read = lock(&self.read);
+        let mut read = self.lock();
         while !is_reached(&|partition| read.get(&partition).copied().unwrap_or(0)) {
             if stop.load(Ordering::Relaxed) {
                 return false;

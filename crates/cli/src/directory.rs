@@ -1,16 +1,15 @@
-//! A data directory as the commands meet it: made, refused where it holds something else, its keys, and who writes to it.
+//! A data directory as the commands meet it: made, refused where it holds something else, and taken over.
 
+use crate::keyring::{KeyOptions, Keys};
 use crate::problem::Problem;
-use crate::settings::{Pseudonyms, Settings};
-use audience::{Key, Ms, Registry};
+use audience::Ms;
 use exporter::Table;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) use storage::WRITER;
-use storage::{CommitError, Committer, Identity, KeyFile, SNAPSHOT, Store, is_object_store};
+use storage::{CommitError, Committer, Identity, SNAPSHOT, Store, is_object_store};
 
 /// Our clock, ms since the Unix epoch.
 pub(crate) fn now() -> Ms {
@@ -64,16 +63,17 @@ fn local(out: &str) -> Option<&Path> {
     (!is_object_store(out)).then(|| Path::new(out.strip_prefix("file://").unwrap_or(out)))
 }
 
-/// Takes a data directory over with its keys. In an object store no lock keeps a second process of this machine from the same key file, so there
+/// Takes a data directory over with its keys, for a process whose data depend on what is `recorded`. In an object store no lock keeps a second process of this machine from the same key file, so there
 /// the file itself is locked, before the owner before is fenced.
 pub(crate) fn take(
     store: &Store,
-    settings: &Settings,
+    recorded: &BTreeMap<String, String>,
+    keys: &KeyOptions,
     take: impl FnOnce(&Store, Identity, Ms) -> Result<Committer, CommitError>,
 ) -> Result<(Committer, Keys), Problem> {
-    let keys = if store.is_local() { None } else { Some(Keys::open(settings, true)?) };
-    let owner = take(store, identity(settings)?, now())?;
-    Ok((owner, keys.map_or_else(|| Keys::open(settings, false), Ok)?))
+    let alone = if store.is_local() { None } else { Some(Keys::open(keys, true)?) };
+    let owner = take(store, identity(recorded)?, now())?;
+    Ok((owner, alone.map_or_else(|| Keys::open(keys, false), Ok)?))
 }
 
 /// The first entry of a folder that is not of `ours`; none where there is no such folder.
@@ -98,92 +98,13 @@ fn is_bare(path: &Path) -> bool {
     entries.flatten().all(|entry| is_bare(&entry.path()))
 }
 
-/// Who this process is in its commits.
-pub(crate) fn identity(settings: &Settings) -> Result<Identity, Problem> {
-    let said: String = settings_of_data(settings).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+/// Who a process is in its commits whose data depend on what is `recorded`.
+pub(crate) fn identity(recorded: &BTreeMap<String, String>) -> Result<Identity, Problem> {
+    let said: String = recorded.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     Ok(Identity {
         writer: WRITER.to_owned(),
         incarnation: Identity::random_incarnation()?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: blake3::hash(said.as_bytes()).to_hex().to_string(),
     })
-}
-
-/// The settings that the data depend on, as they were written: where they are and who is asked for them is left out.
-pub(crate) fn settings_of_data(settings: &Settings) -> BTreeMap<String, String> {
-    const PLACES: [&str; 10] =
-        ["brokers", "topic", "rejected_topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
-    let entries = settings.origins.entries.iter().filter(|entry| !PLACES.contains(&entry.setting.name));
-    entries.map(|entry| (entry.setting.name.to_owned(), entry.setting.form.write(&entry.value))).collect()
-}
-
-/// The key file, and which of its keys the registry has.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    file: KeyFile,
-    known: Vec<(Option<String>, [u8; 16])>,
-    pseudonyms: Pseudonyms,
-    /// Keys that the registry had given when they were last written to the file.
-    saved: usize,
-}
-
-impl Keys {
-    /// Opens the key file of the directory; `alone`, so that no other process can do the same.
-    pub(crate) fn open(settings: &Settings, alone: bool) -> Result<Keys, Problem> {
-        let path = settings.needed_keys()?;
-        let (file, known) = if alone { KeyFile::open_alone(&path)? } else { KeyFile::open(&path)? };
-        Ok(Keys { file, known, pseudonyms: settings.pseudonyms, saved: 0 })
-    }
-
-    /// A registry with the keys of the file; new broadcasts get a random key each, or all the directory's.
-    pub(crate) fn registry(&mut self) -> Result<Arc<Registry>, Problem> {
-        let of_directory = self.known.iter().find(|(id, _)| id.is_none()).map(|(_, key)| Key(*key));
-        let registry = match self.pseudonyms {
-            Pseudonyms::Broadcast => Registry::new(random_key),
-            Pseudonyms::Directory => {
-                let key = of_directory.unwrap_or_else(random_key);
-                if of_directory.is_none() {
-                    self.file.append(&[(None, key.0)])?;
-                    self.file.sync()?;
-                }
-                Registry::new(move || key)
-            }
-        };
-        for (id, key) in &self.known {
-            if let Some(id) = id {
-                registry.restore(id, Key(*key));
-            }
-        }
-        self.saved = registry.keys_given();
-        Ok(Arc::new(registry))
-    }
-
-    /// Appends and syncs the keys that are new since the last call: before the commit that first uses them.
-    pub(crate) fn append(&mut self, registry: &Registry) -> Result<(), Problem> {
-        let (new, given) = registry.keys_since(self.saved);
-        if self.pseudonyms == Pseudonyms::Broadcast && !new.is_empty() {
-            let lines: Vec<_> = new.iter().map(|(id, Key(key))| (Some(&**id), *key)).collect();
-            self.file.append(&lines)?;
-            self.file.sync()?;
-        }
-        self.saved = given;
-        Ok(())
-    }
-
-    /// Destroys the key of a broadcast, and gives whether there was one.
-    pub(crate) fn forget(&mut self, id: &str) -> Result<bool, Problem> {
-        self.known.retain(|(known, _)| known.as_deref() != Some(id));
-        Ok(self.file.forget(id)?)
-    }
-
-    /// Whether one key serves the whole directory.
-    pub(crate) fn is_of_directory(&self) -> bool {
-        self.pseudonyms == Pseudonyms::Directory || self.known.iter().any(|(id, _)| id.is_none())
-    }
-}
-
-fn random_key() -> Key {
-    let mut key = [0; 16];
-    getrandom::fill(&mut key).expect("without random bits no viewer could be hidden, so going on would be worse");
-    Key(key)
 }

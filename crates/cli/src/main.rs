@@ -22,14 +22,18 @@ mod demo;
 mod directory;
 mod flags;
 mod form;
+mod keyring;
 mod layers;
+mod logline;
 mod operator;
-mod passport;
+#[path = "run/mod.rs"]
+mod pipeline;
 mod problem;
 mod progress;
-mod reading;
+mod provenance;
 mod rejected;
 mod replay;
+#[path = "run.rs"]
 mod run;
 mod setting;
 mod settings;
@@ -39,6 +43,7 @@ mod shell;
 mod show;
 mod simulate;
 mod size;
+mod status;
 mod stored;
 mod terminal;
 mod upkeep;

@@ -7,19 +7,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar, or a spinner where the end is not known. Dropped, it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl Bar {
     /// Progress of `what` (a verb: "reading") over `bytes`, where that is known. `wanted` is false for JSON logs.
-    pub(crate) fn new(what: &'static str, bytes: Option<u64>, wanted: bool) -> Progress {
+    pub(crate) fn new(what: &'static str, bytes: Option<u64>, wanted: bool) -> Bar {
         let shown = wanted && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        Progress::on(target, what, bytes)
+        Bar::on(target, what, bytes)
     }
 
-    fn on(target: ProgressDrawTarget, what: &'static str, bytes: Option<u64>) -> Progress {
+    fn on(target: ProgressDrawTarget, what: &'static str, bytes: Option<u64>) -> Bar {
         let form = match bytes {
             Some(_) => "{prefix} {bar:30} {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left  {msg}",
             None => "{prefix} {spinner} {bytes}, {bytes_per_sec}  {msg}",
@@ -28,7 +28,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(bytes, target)
             .with_style(style.progress_chars("█▉▊▋▌▍▎▏ "))
             .with_prefix(what);
-        Progress { bar }
+        Bar { bar }
     }
 
     /// Moves the bar to `bytes`, of all that there are to read.
@@ -42,7 +42,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for Bar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_bar_shows_how_far_and_goes_away() {
         let line = Line::default();
-        let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(line.clone())), "reading", Some(4_194_304));
+        let progress = Bar::on(ProgressDrawTarget::term_like(Box::new(line.clone())), "reading", Some(4_194_304));
         progress.now("a.ndjson");
         progress.reach(2_097_152);
         progress.bar.force_draw();

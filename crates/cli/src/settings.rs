@@ -3,22 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use aggregator::Rules;
 use audience::Ms;
 use ingester::kafka::KafkaOptions;
 use storage::is_object_store;
 
 use crate::form::{Raw, Value};
+use crate::keyring::{KeyOptions, Pseudonyms};
 use crate::layers::{Entry, Layers, Merged};
+use crate::pipeline::Options;
 use crate::problem::Problem;
-
-/// How far one key of the pseudonyms reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pseudonyms {
-    /// A key for each broadcast: nobody can be followed from one to another.
-    Broadcast,
-    /// One key for the directory.
-    Directory,
-}
 
 /// Form of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +21,6 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// None at all: the demo has a voice of its own.
-    Silent,
 }
 
 /// The effective settings. Durations are ms, `>= 0`.
@@ -165,8 +157,61 @@ impl Settings {
 
     /// Where these topics are, and librdkafka's properties.
     pub(crate) fn kafka_options(&self, topics: &[&str]) -> Result<KafkaOptions, Problem> {
+        self.needed_brokers()?;
+        Ok(self.kafka_of(topics))
+    }
+
+    fn kafka_of(&self, topics: &[&str]) -> KafkaOptions {
         let properties = self.kafka.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Ok(KafkaOptions { properties, ..KafkaOptions::new(&self.needed_brokers()?.join(","), topics) })
+        KafkaOptions { properties, ..KafkaOptions::new(&self.brokers.join(","), topics) }
+    }
+
+    /// The options of a run, which needs topics, a data directory and brokers.
+    pub(crate) fn options_of_run(&self) -> Result<Options, Problem> {
+        self.needed_topics()?;
+        let options = self.options()?;
+        self.needed_brokers()?;
+        Ok(options)
+    }
+
+    /// The options of what needs a data directory alone.
+    pub(crate) fn options(&self) -> Result<Options, Problem> {
+        Ok(Options {
+            kafka: self.kafka_of(&[]),
+            topic: self.topic.clone(),
+            out: self.needed_out()?.to_owned(),
+            commit_interval_ms: self.commit_interval_ms,
+            commit_bytes: self.commit_bytes,
+            settle_interval_ms: self.settle_interval_ms,
+            keep_events_ms: self.keep_events_ms,
+            keep_live_ms: self.keep_live_ms,
+            rejected_keep_ms: self.rejected_keep_ms,
+            tables: self.tables.clone(),
+            rejected_topic: self.rejected_topic.clone(),
+            strict: self.strict,
+            rules: Rules {
+                session_timeout: self.session_timeout_ms,
+                timeout_grace: self.timeout_grace_ms,
+                broadcast_idle: self.broadcast_idle_ms,
+            },
+            future_max_ms: self.future_max_ms,
+            lateness_ms: self.lateness_ms,
+            idle_after_ms: self.idle_after_ms,
+            max_drift_ms: self.max_drift_ms,
+            rejected_redact: self.rejected_redact,
+            keys: KeyOptions { path: self.needed_keys(), pseudonyms: self.pseudonyms },
+            memory_bytes: self.memory_bytes,
+            lanes: self.lanes,
+            recorded: self.recorded(),
+        })
+    }
+
+    /// The settings that the data depend on, as they were written: where they are and who is asked for them is left out.
+    fn recorded(&self) -> BTreeMap<String, String> {
+        const PLACES: [&str; 10] =
+            ["brokers", "topic", "rejected_topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
+        let entries = self.origins.entries.iter().filter(|entry| !PLACES.contains(&entry.setting.name));
+        entries.map(|entry| (entry.setting.name.to_owned(), entry.setting.form.write(&entry.value))).collect()
     }
 
     /// The topics, or a problem of usage that says how to give them.

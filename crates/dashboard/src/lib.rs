@@ -10,4 +10,4 @@ mod server;
 mod status;
 
 pub use server::{ListenError, Server};
-pub use status::{Commit, Ledger, LiveCurve, Partition, Phase, Status};
+pub use status::{CommitStatus, LiveCurve, PartitionStatus, Phase, Status, Waiting};

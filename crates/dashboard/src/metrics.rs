@@ -3,8 +3,9 @@
 
 use crate::{
     process::Process,
-    status::{Partition, Phase, Status},
+    status::{PartitionStatus, Phase, Status, Waiting},
 };
+use aggregator::PartitionState;
 use audience::Ms;
 use prometheus_client::{
     collector::Collector,
@@ -82,10 +83,8 @@ impl Collector for Numbers {
         family.labelled("build_info", "The version that runs", [(version, 1)])?;
         let is = |yes: bool| i64::from(yes);
         family.gauge("ready", "1 where /readyz says ok", is(status.not_ready(self.now).is_empty()))?;
-        let waits = |what: &str| is(status.waits_for.iter().any(|one| one.contains(what)));
-        let words =
-            [("broker", "broker"), ("disk", "disk"), ("store", "store"), ("rejected_topic", "rejected records")];
-        let waiting = words.map(|(label, words)| ([("for", label.to_owned())], waits(words)));
+        let waiting =
+            Waiting::LABELS.map(|(one, label)| ([("for", label.to_owned())], is(status.waits_for.contains(&one))));
         family.labelled("waiting", "1 while it waits for what it cannot do without", waiting)?;
         family.gauge("stopping", "1 from the signal to the end", is(status.phase == Phase::Stopping))?;
         commits(&mut family, status, self.now)?;
@@ -129,24 +128,24 @@ fn live(family: &mut Families<'_, '_>, status: &Status) -> fmt::Result {
     family.gauge("held_bytes", "Events that the watermark has not passed", signed(live.held_bytes))
 }
 
-fn partitions(family: &mut Families<'_, '_>, partitions: &[Partition]) -> fmt::Result {
-    let each = |of: fn(&Partition) -> Option<i64>| {
+fn partitions(family: &mut Families<'_, '_>, partitions: &[PartitionStatus]) -> fmt::Result {
+    let each = |of: fn(&PartitionStatus) -> Option<i64>| {
         partitions.iter().filter_map(move |one| Some((labels(one), of(one)?))).collect::<Vec<_>>()
     };
     family.labelled("offset_position", "Next offset to read", each(|one| Some(one.position)))?;
     family.labelled("offset_durable", "Next offset after what is committed", each(|one| Some(one.durable)))?;
     let about = "The offset after the last record, as the client last saw it";
     family.labelled("offset_high_watermark", about, each(|one| one.high_watermark))?;
-    family.labelled("lag_records", "Records not yet read", each(Partition::lag))?;
-    family.labelled("durable_lag_records", "Records not yet durable here", each(Partition::durable_lag))?;
+    family.labelled("lag_records", "Records not yet read", each(PartitionStatus::lag))?;
+    family.labelled("durable_lag_records", "Records not yet durable here", each(PartitionStatus::durable_lag))?;
     let about = "1 where it does not hold the live curve back: read to its end, and silent";
-    family.labelled("partition_idle", about, each(|one| Some(i64::from(one.state == "idle"))))?;
+    family.labelled("partition_idle", about, each(|one| Some(i64::from(one.state == PartitionState::Idle))))?;
     family.labelled("partition_paused", "1 while it waits for the others", each(|one| Some(i64::from(one.paused))))?;
     let watermarks = partitions.iter().filter_map(|one| Some((labels(one), seconds(one.watermark?))));
     family.labelled("partition_watermark_timestamp_seconds", "Its watermark, since the Unix epoch", watermarks)
 }
 
-fn labels(partition: &Partition) -> [(&'static str, String); 2] {
+fn labels(partition: &PartitionStatus) -> [(&'static str, String); 2] {
     [("topic", partition.topic.clone()), ("partition", partition.partition.to_string())]
 }
 
@@ -255,7 +254,7 @@ mod tests {
     #[test]
     fn a_label_says_what_is_waited_for() {
         let now = Instant::now();
-        let status = Status { waits_for: vec!["room on the disk".to_owned()], ..status(now) };
+        let status = Status { waits_for: vec![Waiting::Room], ..status(now) };
         let text = Metrics::default().text(&status, now);
         assert!(text.contains("jauge_waiting{for=\"disk\"} 1\n") && text.contains("jauge_ready 0\n"), "{text}");
     }

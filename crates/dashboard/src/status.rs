@@ -1,9 +1,11 @@
 //! The status of a run: what it is doing, as plain values, and what follows from them for those who ask whether it
 //! lives and is ready.
 
+use aggregator::PartitionState;
 use audience::Ms;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::time::{Duration, Instant};
+use storage::Ledger;
 
 /// A loop that was not heard of for so long hangs.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
@@ -24,6 +26,45 @@ pub enum Phase {
     Stopping,
 }
 
+/// What a run waits for and cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The brokers are away.
+    Broker,
+    /// There is no room on the disk.
+    Room,
+    /// The object store is away, or has no time.
+    Store,
+    /// The topic of rejected records takes nothing.
+    RejectedTopic,
+}
+
+impl Waiting {
+    /// All, each with its word in the metrics.
+    pub(crate) const LABELS: [(Waiting, &str); 4] = [
+        (Waiting::Broker, "broker"),
+        (Waiting::Room, "disk"),
+        (Waiting::Store, "store"),
+        (Waiting::RejectedTopic, "rejected_topic"),
+    ];
+
+    /// As a noun.
+    pub fn words(self) -> &'static str {
+        match self {
+            Waiting::Broker => "the broker",
+            Waiting::Room => "room on the disk",
+            Waiting::Store => "the object store",
+            Waiting::RejectedTopic => "the topic of rejected records",
+        }
+    }
+}
+
+impl Serialize for Waiting {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.words())
+    }
+}
+
 /// What a run is doing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -33,16 +74,16 @@ pub struct Status {
     pub phase: Phase,
     /// The data directory, as it was given.
     pub data_directory: String,
-    /// What it waits for and cannot do without, as nouns: `the broker`, `room on the disk`. Empty where all is well.
-    pub waits_for: Vec<String>,
+    /// What it waits for. Empty where all is well.
+    pub waits_for: Vec<Waiting>,
     /// The newest commit.
-    pub commit: Commit,
+    pub commit: CommitStatus,
     /// All records up to that commit.
     pub ledger: Ledger,
     /// The live curve.
     pub live: LiveCurve,
     /// Every partition that is read.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<PartitionStatus>,
     /// When the loop of the run said this.
     #[serde(skip)]
     pub told_at: Instant,
@@ -50,7 +91,7 @@ pub struct Status {
 
 /// The newest commit.
 #[derive(Clone, Debug, Serialize)]
-pub struct Commit {
+pub struct CommitStatus {
     /// Its number; 0 before the first.
     pub number: u64,
     /// When that was read which is durable now: all before it is on the disk.
@@ -64,20 +105,6 @@ pub struct Commit {
     pub took: Duration,
     /// Airings that settled since the start of the process.
     pub airings_settled: u64,
-}
-
-/// The ledger of the contract: `read = accepted + rejected`, `accepted =` the sum of the other five.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the words of the contract's ledger, in records")]
-pub struct Ledger {
-    pub read: u64,
-    pub accepted: u64,
-    pub rejected: u64,
-    pub applied: u64,
-    pub repeated: u64,
-    pub orphaned: u64,
-    pub after_settle: u64,
-    pub not_yet_settled: u64,
 }
 
 /// The live curve.
@@ -97,7 +124,7 @@ pub struct LiveCurve {
 
 /// A partition that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Partition {
+pub struct PartitionStatus {
     /// Its topic.
     pub topic: String,
     /// Its number.
@@ -110,15 +137,15 @@ pub struct Partition {
     pub high_watermark: Option<i64>,
     /// Its watermark, ms since the Unix epoch.
     pub watermark: Option<Ms>,
-    /// `reading`, `idle`, `unread` or `open_transaction`.
-    pub state: String,
+    /// What it is doing, as far as the watermark is concerned.
+    #[serde(serialize_with = "as_word")]
+    pub state: PartitionState,
     /// Whether it is held back for being too far ahead of the others.
     pub paused: bool,
 }
 
-impl Partition {
-    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no
-    /// lag.
+impl PartitionStatus {
+    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no lag.
     pub fn lag(&self) -> Option<i64> {
         self.high_watermark.map(|high| (high - self.position).max(0))
     }
@@ -150,13 +177,22 @@ impl Status {
                 }
             }
         }
-        why.extend(self.waits_for.iter().map(|what| format!("it waits for {what}")));
+        why.extend(self.waits_for.iter().map(|what| format!("it waits for {}", what.words())));
         why
     }
 }
 
-fn as_ms<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+fn as_ms<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn as_word<S: Serializer>(state: &PartitionState, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match state {
+        PartitionState::Reading => "reading",
+        PartitionState::Idle => "idle",
+        PartitionState::Unread => "unread",
+        PartitionState::OpenTransaction => "open_transaction",
+    })
 }
 
 #[cfg(test)]
@@ -169,7 +205,7 @@ pub(crate) mod tests {
             phase: Phase::Running,
             data_directory: "audience".to_owned(),
             waits_for: Vec::new(),
-            commit: Commit {
+            commit: CommitStatus {
                 number: 7,
                 durable_at: now,
                 interval: Duration::from_secs(20),
@@ -184,14 +220,14 @@ pub(crate) mod tests {
                 uncommitted_bytes: 0,
                 held_bytes: 0,
             },
-            partitions: vec![Partition {
+            partitions: vec![PartitionStatus {
                 topic: "audience".to_owned(),
                 partition: 3,
                 position: 120,
                 durable: 100,
                 high_watermark: Some(150),
                 watermark: None,
-                state: "reading".to_owned(),
+                state: PartitionState::Reading,
                 paused: true,
             }],
             told_at: now,
@@ -213,7 +249,7 @@ pub(crate) mod tests {
         );
         let stopping = Status { phase: Phase::Stopping, ..status(now) };
         assert_eq!(stopping.not_ready(now), ["it is stopping"]);
-        let waiting = Status { waits_for: vec!["the broker".to_owned()], ..status(now) };
+        let waiting = Status { waits_for: vec![Waiting::Broker], ..status(now) };
         assert_eq!(waiting.not_ready(now), ["it waits for the broker"]);
     }
 
@@ -227,9 +263,13 @@ pub(crate) mod tests {
 
     #[test]
     fn lag_is_never_below_zero() {
-        let partition =
-            |position, durable, high| Partition { position, durable, high_watermark: high, ..Partition::default() };
-        let lags = |partition: Partition| (partition.lag(), partition.durable_lag());
+        let partition = |position, durable, high| PartitionStatus {
+            position,
+            durable,
+            high_watermark: high,
+            ..PartitionStatus::default()
+        };
+        let lags = |partition: PartitionStatus| (partition.lag(), partition.durable_lag());
         assert_eq!(lags(partition(120, 100, Some(150))), (Some(30), Some(50)));
         assert_eq!(lags(partition(120, 100, Some(90))), (Some(0), Some(20)));
         assert_eq!(lags(partition(120, 120, Some(90))), (Some(0), Some(0)));

@@ -5,9 +5,10 @@ use audience::Ms;
 use audience::time::{TS_END, TS_MIN};
 
 /// What a partition is doing, as far as the watermark is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartitionState {
     /// Nothing has been read from it since the start: nobody knows what it brings, so it holds the watermark.
+    #[default]
     Unread,
     /// It has been read from, and counts by its own watermark.
     Reading,

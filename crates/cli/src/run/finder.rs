@@ -1,10 +1,9 @@
 //! The finder: a thread that asks the broker now and then what has become of the topics. It finds partitions that were added, and topics that
 //! were deleted, or made again under the same name; the owner's loop never waits for its answers.
 
-use super::lane::Partition;
-use super::owner::Happening;
+use super::message::{Added, Happening, Partition};
 use crate::problem::Problem;
-use ingester::kafka::{Kafka, KafkaError, PartitionInfo};
+use ingester::kafka::{Kafka, KafkaError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
@@ -16,16 +15,6 @@ const EVERY: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(2);
 /// A topic that is unknown for so long is deleted. For an instant one may be unknown to a broker that has just started.
 const DELETED_AFTER: Duration = Duration::from_secs(10);
-
-/// A partition that was added.
-#[derive(Clone, Debug)]
-pub(super) struct Added {
-    pub(super) index: usize,
-    pub(super) info: PartitionInfo,
-    /// Its first offset.
-    pub(super) from: i64,
-    pub(super) topic_id: Option<Arc<str>>,
-}
 
 struct Finder {
     /// Gone once the owner is.

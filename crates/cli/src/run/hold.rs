@@ -1,9 +1,6 @@
 //! Holding back: a partition that is far ahead of the others in event time is paused, so that what waits for the watermark stays bounded: by
 //! `max_drift`, and by a quarter of `memory`.
 
-use super::lane::Ask;
-use super::owner::Owner;
-use super::status::sum_of;
 use audience::Ms;
 
 /// How far partitions may be ahead while the held events take more than they may, ms.
@@ -15,43 +12,24 @@ pub(super) struct Hold {
 impl Hold {
     /// Learns what the held events take, of the bytes that they may, and how far the first partition is ahead of the last. It tightens by halves
     /// until it helps, and lets go when half of it is free again; but what lies within `least` is held whoever waits.
-    fn learn(&mut self, held: u64, most: u64, least: Ms, spread: impl FnOnce() -> Ms) {
+    pub(super) fn learn(&mut self, held: u64, most: u64, least: Ms, spread: impl FnOnce() -> Ms) {
         if held > most {
             self.drift = Some(self.drift.unwrap_or(Ms::MAX).min(spread() / 2).max(least));
         } else if held < most / 2 {
             self.drift = None;
         }
     }
-}
 
-impl Owner<'_> {
-    /// Pauses partitions that are too far ahead, and resumes them.
-    pub(super) fn hold_back(&mut self) {
-        let held = sum_of(&self.lanes, |progress| progress.held_bytes);
-        let (most, watermarks) = (self.settings.memory_bytes / 4, &self.watermarks);
-        self.state.hold.learn(held, most, self.settings.lateness_ms, || watermarks.spread());
-        let drift =
-            self.state.hold.drift.map_or(self.settings.max_drift_ms, |drift| drift.min(self.settings.max_drift_ms));
-        let done = |index: &usize| self.state.progress.get(index).is_some_and(|progress| progress.is_done);
-        let mut far = self.watermarks.far_ahead(drift);
-        far.retain(|index| !done(index));
-        if far == self.state.paused {
-            return;
-        }
-        for (place, lane) in self.lanes.iter().enumerate() {
-            let here = |index: &&usize| *index % self.lanes.len() == place;
-            let pause: Vec<usize> =
-                far.iter().filter(here).filter(|index| !self.state.paused.contains(index)).copied().collect();
-            let resume = self.state.paused.iter().filter(here).filter(|index| !far.contains(index) && !done(index));
-            let resume: Vec<usize> = resume.copied().collect();
-            for ask in
-                [(!pause.is_empty()).then_some(Ask::Pause(pause)), (!resume.is_empty()).then_some(Ask::Resume(resume))]
-            {
-                // A lane that is gone has said why, and that is read next.
-                let _ = ask.map(|ask| lane.asks.send(ask));
-            }
-        }
-        self.state.paused = far;
+    /// How far a partition may be ahead now, where it may be `most` at any time.
+    pub(super) fn drift(self, most: Ms) -> Ms {
+        self.drift.map_or(most, |drift| drift.min(most))
+    }
+
+    /// Which partitions to pause and which to resume, where these are too far ahead and those are paused. What is done is not read again.
+    pub(super) fn moves(far: &[usize], paused: &[usize], is_done: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<usize>) {
+        let pause = far.iter().filter(|index| !paused.contains(index));
+        let resume = paused.iter().filter(|index| !far.contains(index) && !is_done(**index));
+        (pause.copied().collect(), resume.copied().collect())
     }
 }
 
@@ -73,5 +51,11 @@ mod tests {
         assert_eq!(after(60, 800), Some(500), "not yet");
         assert_eq!(after(101, 4), Some(10), "nobody waits for less than the lateness");
         assert_eq!(after(49, 4), None);
+    }
+
+    #[test]
+    fn who_is_no_longer_far_ahead_is_resumed_unless_it_is_done() {
+        assert_eq!(Hold::moves(&[1, 2], &[2, 3, 4], |index| index == 4), (vec![1], vec![3]));
+        assert_eq!(Hold::moves(&[2], &[2], |_| false), (vec![], vec![]));
     }
 }

@@ -2,19 +2,17 @@
 //! batches, and shares nothing with other lanes but the registry.
 
 use super::letters::Letter;
-use super::owner::Happening;
+use super::lock::lock;
+use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
 use crate::directory;
 use crate::problem::Problem;
-use crate::settling::lock;
-use aggregator::{Directives, FrozenLane};
-use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
+use audience::{Decoder, Field, Ms, Reason, Registry, Rejection};
 use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use storage::OffsetGap;
 
 /// How long a lane waits for records before it looks for what the owner asks.
 const WAIT: Duration = Duration::from_millis(10);
@@ -23,104 +21,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Records in a batch, at most.
 const BATCH: usize = 10_000;
 
-/// What the owner asks of a lane.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
-    /// Hand over what the watermark has passed.
-    Gather(Ms),
-    /// Apply it.
-    Close(Arc<Directives>),
-    /// Read nothing until the next cut.
-    Stand,
-    /// Hand over what was read since the last cut, and, where it is asked for, the live state frozen there.
-    Cut { freeze: bool },
-    /// Stop reading these partitions for now.
-    Pause(Vec<usize>),
-    /// Read them again.
-    Resume(Vec<usize>),
-    /// One more partition, from an offset, and up to another where there is an end.
-    Add(Box<Partition>),
-    /// Events of these broadcasts before these instants come too late for their airing.
-    Frontiers(Arc<Vec<(u32, Ms)>>),
-    /// The key of this broadcast is destroyed.
-    Forget(Arc<str>),
-}
-
-/// A partition as the lane reads it.
-#[derive(Clone, Debug)]
-pub(super) struct Partition {
-    pub(super) index: usize,
-    pub(super) info: PartitionInfo,
-    /// Of its topic, where the broker tells one.
-    pub(super) topic_id: Option<Arc<str>>,
-    /// What is gone before `from`, and accepted as lost.
-    pub(super) gap: Option<OffsetGap>,
-    /// The first offset to read.
-    pub(super) from: i64,
-    /// With `--until-end`: the first offset not to read.
-    pub(super) until: Option<i64>,
-    /// Number of its topic in the list of sources.
-    pub(super) source: u32,
-}
-
-/// How far a partition has been read; the owner looks at it at any time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
-    pub(super) next: i64,
-    /// Greatest of min(`ts`, record's time, our clock) of its accepted events.
-    pub(super) heard: Option<Ms>,
-    /// `ts` of its first accepted event in this process.
-    pub(super) event_at_first: Option<Ms>,
-    /// The client has reported its end, and nothing came since.
-    pub(super) is_at_end: bool,
-    /// The offset after its last record, committed or not, as the client last saw it. Where it lies beyond the end, a transaction is open.
-    pub(super) high: Option<i64>,
-    /// It has been read up to its target.
-    pub(super) is_done: bool,
-    /// When something last came of it.
-    pub(super) last_at: Instant,
-    /// Bytes that the lane holds since the last cut; the same in all its partitions.
-    pub(super) lane_bytes: usize,
-    /// Bytes of the events that the watermark has not passed; the same in all its partitions.
-    pub(super) held_bytes: usize,
-}
-
-/// What was read since the last cut.
-#[derive(Debug, Default)]
-pub(super) struct Cut {
-    pub(super) events: Vec<LoggedEvent>,
-    pub(super) details: Details,
-    pub(super) rejected: Vec<RejectedRow>,
-    /// The rejected records whole, where a topic takes them.
-    pub(super) letters: Vec<Letter>,
-    /// By index of the partition.
-    pub(super) partitions: BTreeMap<usize, Taken>,
-    /// The lane's live state.
-    pub(super) frozen: Option<FrozenLane>,
-    bytes: usize,
-}
-
-/// What was read of one partition since the last cut.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Taken {
-    pub(super) to: i64,
-    pub(super) accepted: u64,
-    pub(super) rejected: u64,
-    /// `ts` of the first and the last accepted event.
-    pub(super) event_at_first: Option<Ms>,
-    pub(super) event_at_last: Option<Ms>,
-    pub(super) event_at_max: Option<Ms>,
-    pub(super) record_at_max: Option<Ms>,
-    pub(super) record_at_last: Option<Ms>,
-}
-
 /// What a lane is made of.
 pub(super) struct LaneParts {
     pub(super) kafka: ingester::kafka::Lane,
     pub(super) live: aggregator::Lane,
     pub(super) registry: Arc<Registry>,
     pub(super) partitions: Vec<Partition>,
-    pub(super) progress: Arc<Mutex<BTreeMap<usize, Progress>>>,
+    pub(super) progress: Arc<Mutex<LaneProgress>>,
     pub(super) asks: Receiver<Ask>,
     pub(super) tells: Sender<Happening>,
     pub(super) future_max: Ms,
@@ -180,10 +87,8 @@ impl LaneThread {
             high: None,
             is_done,
             last_at: Instant::now(),
-            lane_bytes: 0,
-            held_bytes: 0,
         };
-        lock(&self.parts.progress).insert(partition.index, progress);
+        lock(&self.parts.progress).partitions.insert(partition.index, progress);
         self.cut.partitions.insert(partition.index, Taken { to: partition.from, ..Taken::default() });
         self.partitions.insert(partition.index, partition);
     }
@@ -246,7 +151,7 @@ impl LaneThread {
                 self.parts.kafka.resume(&indices)?;
                 // What came meanwhile is still to be fetched: until then it is not silent.
                 let mut progress = lock(&self.parts.progress);
-                let resumed = progress.iter_mut().filter(|(index, _)| indices.contains(index));
+                let resumed = progress.partitions.iter_mut().filter(|(index, _)| indices.contains(index));
                 resumed.for_each(|(_, progress)| progress.last_at = Instant::now());
             }
             Ask::Add(partition) => {
@@ -276,7 +181,7 @@ impl LaneThread {
             return Ok(());
         }
         let (now, at) = (directory::now(), Instant::now());
-        let mut seen: BTreeMap<usize, Progress> = lock(&self.parts.progress).clone();
+        let mut seen: BTreeMap<usize, Progress> = lock(&self.parts.progress).partitions.clone();
         let mut finished = Vec::new();
         for item in batch.items() {
             let (Item::Record { partition: index, .. } | Item::End { partition: index, .. }) = item;
@@ -314,7 +219,7 @@ impl LaneThread {
         if !finished.is_empty() {
             self.parts.kafka.pause(&finished)?;
         }
-        *lock(&self.parts.progress) = seen;
+        lock(&self.parts.progress).partitions = seen;
         self.show_bytes();
         if at.duration_since(self.looked_at) >= LOOK_EVERY {
             self.looked_at = at;
@@ -327,7 +232,8 @@ impl LaneThread {
 
     /// Notes where partitions end, as the client knows it.
     fn look(&self, which: impl Fn(&Progress) -> bool) {
-        for (index, progress) in lock(&self.parts.progress).iter_mut().filter(|(_, progress)| which(progress)) {
+        let mut lane = lock(&self.parts.progress);
+        for (index, progress) in lane.partitions.iter_mut().filter(|(_, progress)| which(progress)) {
             progress.high = self.parts.kafka.high_watermark(*index);
         }
     }
@@ -405,11 +311,9 @@ impl LaneThread {
     }
 
     fn show_bytes(&self) {
-        let bytes = self.cut.bytes + self.cut.details.len();
-        let held = self.parts.live.held_bytes();
-        for progress in lock(&self.parts.progress).values_mut() {
-            (progress.lane_bytes, progress.held_bytes) = (bytes, held);
-        }
+        let mut progress = lock(&self.parts.progress);
+        progress.cut_bytes = self.cut.bytes + self.cut.details.len();
+        progress.held_bytes = self.parts.live.held_bytes();
     }
 }
 

@@ -1,11 +1,12 @@
 //! Dead letters: records that could not be used, sent whole to a topic of their own, each with headers that say where it was and why.
 //! They arrive before the commit that moves their offsets, so that none is missing; after a crash some arrive twice, with the same place.
 
+use super::options::Options;
 use crate::problem::{Awaited, Problem};
-use crate::settings::Settings;
 use audience::{Ms, Rejection};
 use ingester::kafka::{Kafka, KafkaError, KafkaOptions, PartitionInfo};
 use ingester::producer::{Producer, Target};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one attempt to deliver takes.
@@ -44,16 +45,16 @@ pub(super) struct Letters {
 }
 
 impl Letters {
-    /// The topic of the setting `rejected_topic`, which must be there; `None` where none is set.
-    pub(super) fn open(settings: &Settings) -> Result<Option<Letters>, Problem> {
-        let Some(topic) = settings.rejected_topic.clone() else { return Ok(None) };
-        if settings.topic.contains(&topic) {
+    /// The topic `rejected_topic`, which must be there; `None` where none is wanted.
+    pub(super) fn open(options: &Options) -> Result<Option<Letters>, Problem> {
+        let Some(topic) = options.rejected_topic.clone() else { return Ok(None) };
+        if options.topic.contains(&topic) {
             return Err(Problem::usage(format!(
                 "rejected_topic = {topic:?} is one of the topics that are read: each rejected record would come back for ever. \
                  Give it a topic of its own."
             )));
         }
-        let kafka = settings.kafka_options(&[&topic])?;
+        let kafka = options.kafka_of(&[Arc::from(topic.as_str())]);
         let producer = Producer::to_topics(&kafka)?;
         Ok(Some(Letters { topic, kafka, producer }))
     }

@@ -1,160 +1,161 @@
-//! `jauge run`: Kafka in, the live curve and the settled tables out. One owner (`owner`), lanes that read and decode (`lane`), one writer that
-//! commits and settles (`writer`); threads meet in channels only.
+//! The pipeline: Kafka or files in, commits out, and the live view on the way. A run has one owner (`owner`), lanes that read and decode (`lane`),
+//! and one writer that commits and settles (`writer`); threads meet in channels only, and what they hand each other is in `message`. It prints
+//! nothing: what it says are values (`said`), and so is what it shows (`view`).
 
+mod cut;
 mod finder;
 mod hold;
 mod lane;
+mod lanes;
 mod letters;
-mod logline;
+mod lock;
+mod log;
+mod message;
 mod open_files;
+mod operator;
+mod options;
 mod owner;
+mod partitions;
+mod publisher;
+mod reading;
 mod rebuild;
+mod replay;
 mod requests;
 mod restore;
+mod resume;
+mod said;
 mod snapshot;
 mod start;
-mod status;
 mod tidy;
+mod view;
 mod writer;
 
-use crate::args::RunArgs;
 use crate::problem::Problem;
-use crate::settings::Settings;
-use crate::terminal;
-use owner::{Happening, LaneHandle, Owner, State};
+use audience::Registry;
+use ingester::kafka::Kafka;
+use lane::LaneParts;
+use lanes::{LaneHandle, Lanes};
+use message::{Happening, Partition, Work};
+use owner::{Owner, State};
+use partitions::Partitions;
 use start::Started;
-use status::Teller;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use storage::Ledger;
+use writer::Writer;
 
-pub(crate) use owner::View;
-
-/// What a run is asked to do besides reading on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct How {
-    /// Read to where the partitions end now, and settle all.
-    pub(crate) until_end: bool,
-    /// Go on behind offsets that are gone.
-    pub(crate) accept_gap: bool,
-}
+pub(crate) use operator::{Answered, ask};
+pub(crate) use options::{How, Options};
+pub(crate) use replay::replay;
+pub(crate) use said::{Said, Tell};
+pub(crate) use view::{PartitionView, View};
 
 /// What a run did.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ran {
+    /// The newest commit.
     pub(crate) commit: u64,
+    /// All records up to it.
     pub(crate) ledger: Ledger,
 }
 
-/// `jauge run`
-pub(crate) fn command(args: &RunArgs) -> Result<(), Problem> {
-    let settings = args.settings.load()?;
-    let stop = stop_signals()?;
-    let how = How { until_end: args.until_end, accept_gap: args.accept_gap };
-    let ran = run(&settings, how, &stop, &mut |_| {})?;
-    if args.json {
-        return terminal::print_json(&serde_json::json!({ "commit": ran.commit, "ledger": ran.ledger }));
-    }
-    Ok(())
-}
-
-/// A flag that SIGTERM and SIGINT set. A second signal ends the process at once: nothing is lost by it but what is not committed, and that is
-/// read again.
-fn stop_signals() -> Result<Arc<AtomicBool>, Problem> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        let refused = |error| Problem::world(format!("Signal {signal} cannot be waited for: {error}."));
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop)).map_err(refused)?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(refused)?;
-    }
-    Ok(stop)
-}
-
-/// Runs until `stop` is set, or to the end of the data; `watch` is shown the live curve a few times a second.
+/// Runs until `stop` is set, or to the end of the data. `tell` is told what happens, and `watch` is shown where it stands, each turn.
 pub(crate) fn run(
-    settings: &Settings,
+    options: &Options,
     how: How,
     stop: &Arc<AtomicBool>,
+    tell: &Tell,
     watch: &mut dyn FnMut(&View<'_>),
 ) -> Result<Ran, Problem> {
-    open_files::raise(settings.lanes)?;
-    let mut teller = Teller::start(settings)?;
-    let mut started = Started::open(settings, how, stop)?;
-    started.writer.awaited = Arc::clone(&teller.awaited);
-    teller.begin(started.partitions.iter().map(|(index, partition)| (*index, partition.from)));
-    let written = started.written();
-    let (tell, happenings) = mpsc::channel();
-    let Started { kafka, mut writer, registry, partitions, watermarks, watermark, live, lanes, gaps } = started;
-
-    let (give, work) = mpsc::sync_channel(1);
-    let tell_written = tell.clone();
-    let writing = std::thread::spawn(move || {
-        for work in work {
-            let written = writer.write(work);
-            let is_over = written.is_err();
-            if tell_written.send(Happening::Written(written.map(Box::new))).is_err() || is_over {
-                return;
-            }
-        }
-    });
-
-    let mut threads = vec![writing];
-    let mut handles = Vec::new();
-    let count = lanes.len();
-    let bytes_max = usize::try_from(settings.commit_bytes).unwrap_or(usize::MAX) / count;
-    for (place, live) in lanes.into_iter().enumerate() {
-        let partitions: Vec<lane::Partition> =
-            partitions.values().filter(|one| one.index % count == place).cloned().collect();
-        let begun: Vec<(usize, i64)> = partitions.iter().map(|one| (one.index, one.from)).collect();
-        let (asks, asked) = mpsc::channel();
-        let progress = Arc::new(Mutex::new(BTreeMap::new()));
-        let parts = lane::LaneParts {
-            kafka: kafka.lane(&begun)?,
-            live,
-            registry: Arc::clone(&registry),
-            partitions,
-            progress: Arc::clone(&progress),
-            asks: asked,
-            tells: tell.clone(),
-            future_max: settings.future_max_ms,
-            keeps_letters: settings.rejected_topic.is_some(),
-            redact: settings.rejected_redact,
-            strict: settings.strict,
-            bytes_max,
-        };
-        threads.push(std::thread::spawn(move || lane::run(parts)));
-        handles.push(LaneHandle { asks, progress });
-    }
+    open_files::raise(options.lanes)?;
+    let started = Started::open(options, how, stop, tell)?;
+    let Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps } = started;
+    let (tells, happenings) = mpsc::channel();
+    let (handles, mut threads) = start_lanes(lanes, &kafka, &registry, &partitions, options, &tells)?;
     let (finder, over) = mpsc::channel();
     if !how.until_end {
-        finder::start(&kafka, &partitions, tell.clone(), over);
+        finder::start(&kafka, &partitions, tells.clone(), over);
     }
-    drop(tell);
-    let state = State::new(watermark, written);
+    let (written, awaited) = (writer.written(0), Arc::clone(&writer.publisher.awaited));
+    let (give, writing) = start_writer(writer, tells);
+    threads.push(writing);
     let owner = Owner {
-        settings,
+        options,
+        tell: Arc::clone(tell),
         kafka,
-        lanes: handles,
+        lanes: Lanes::new(handles),
         happenings,
         writer: give,
+        awaited,
         live,
-        watermarks,
-        partitions,
+        partitions: Partitions::new(partitions, watermarks, gaps),
         is_until_end: how.until_end,
-        gaps,
         _finder: finder,
         stop,
         watch,
-        state,
-        teller,
+        state: State::new(watermark, written),
     };
     let ended = owner.run();
     // The owner is gone, and with it its ends of the channels: the threads see that and return.
     join(threads)?;
     let written = ended.map_err(|problem| if stop.load(Ordering::Relaxed) { stopped(problem) } else { problem })?;
     Ok(Ran { commit: written.commit, ledger: written.ledger })
+}
+
+/// Starts a thread that writes what it is given, and tells what came of it.
+fn start_writer(mut writer: Writer, tells: Sender<Happening>) -> (SyncSender<Work>, JoinHandle<()>) {
+    let (give, work) = mpsc::sync_channel(1);
+    let writing = std::thread::spawn(move || {
+        for work in work {
+            let written = writer.write(work);
+            let is_over = written.is_err();
+            if tells.send(Happening::Written(written.map(Box::new))).is_err() || is_over {
+                return;
+            }
+        }
+    });
+    (give, writing)
+}
+
+/// Starts a thread for each lane.
+fn start_lanes(
+    lanes: Vec<aggregator::Lane>,
+    kafka: &Arc<Kafka>,
+    registry: &Arc<Registry>,
+    partitions: &BTreeMap<usize, Partition>,
+    options: &Options,
+    tells: &Sender<Happening>,
+) -> Result<(Vec<LaneHandle>, Vec<JoinHandle<()>>), Problem> {
+    let count = lanes.len();
+    let bytes_max = usize::try_from(options.commit_bytes).unwrap_or(usize::MAX) / count;
+    let (mut handles, mut threads) = (Vec::new(), Vec::new());
+    for (place, live) in lanes.into_iter().enumerate() {
+        let partitions: Vec<Partition> =
+            partitions.values().filter(|one| one.index % count == place).cloned().collect();
+        let begun: Vec<(usize, i64)> = partitions.iter().map(|one| (one.index, one.from)).collect();
+        let (asks, asked) = mpsc::channel();
+        let progress = Arc::new(Mutex::default());
+        let parts = LaneParts {
+            kafka: kafka.lane(&begun)?,
+            live,
+            registry: Arc::clone(registry),
+            partitions,
+            progress: Arc::clone(&progress),
+            asks: asked,
+            tells: tells.clone(),
+            future_max: options.future_max_ms,
+            keeps_letters: options.rejected_topic.is_some(),
+            redact: options.rejected_redact,
+            strict: options.strict,
+            bytes_max,
+        };
+        threads.push(std::thread::spawn(move || lane::run(parts)));
+        handles.push(LaneHandle { asks, progress });
+    }
+    Ok((handles, threads))
 }
 
 /// What a stop did not wait for is said as such.

@@ -1,22 +1,18 @@
 //! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes, cuts what they have read, and
 //! hands it to the writer; nothing else decides when anything happens.
 
-use super::finder::Added;
-use super::hold::Hold;
-use super::lane::{Ask, Cut, Partition, Progress};
-use super::logline;
-use super::snapshot::Frozen;
-use super::start::Started;
-use super::status::{Teller, sum_of};
-use super::writer::{Standing, Work, Written};
-use crate::problem::Problem;
-use crate::settings::Settings;
-use crate::settling::{Settle, lock};
-use aggregator::{Changes, END_OF_DATA, Gap, Gathered, Live, PartitionState, Watermarks, Why};
+use super::lanes::Lanes;
+use super::lock::lock;
+use super::message::{Ask, Cut, Frozen, Happening, Work, Written};
+use super::options::Options;
+use super::partitions::{Partitions, name};
+use super::said::{Said, Tell};
+use super::view::{Durable, View};
+use crate::problem::{Awaited, Problem};
+use crate::settling::Settle;
+use aggregator::Live;
 use audience::{MinuteRow, Ms};
-use dashboard::Phase;
 use ingester::kafka::{Kafka, Notice};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -30,92 +26,55 @@ const TELL_TIME_EVERY: Duration = Duration::from_secs(1);
 const UNREAD_AFTER: Duration = Duration::from_secs(15);
 /// Of a broker that is away it is enough to hear so often.
 const NOTICE_EVERY: Duration = Duration::from_secs(30);
-/// How long a transaction is open before it is named, and until it is named again.
-const NAME_AFTER: Duration = Duration::from_secs(3);
+/// How long nothing is said of what holds the watermark after that was said, and after the start.
+const NAME_EVERY: Duration = Duration::from_secs(3);
 /// The group whose offsets tell monitoring tools how far the commits are. Nobody reads from it.
 const GROUP: &str = "jauge";
 
-/// What can happen.
-#[derive(Debug)]
-pub(super) enum Happening {
-    /// A lane gathered what the watermark has passed.
-    Gathered(Gathered),
-    /// A lane applied it.
-    Closed(Changes),
-    /// A lane handed over what it has read.
-    Cut(Box<Cut>),
-    /// A client says something.
-    Notice(Notice),
-    /// The writer is done with what it was given.
-    Written(Result<Box<Written>, Problem>),
-    /// The broker told what has become of the topics.
-    Answered,
-    /// A partition was added.
-    Added(Added),
-    /// A lane cannot go on, or a topic is not there any more.
-    Failed(Problem),
-}
-
-/// What the outside sees of a run, a few times a second.
-#[derive(Debug)]
-pub(crate) struct View<'a> {
-    pub(crate) live: &'a Live,
-    /// Next offsets, by index of the partition.
-    pub(crate) positions: &'a BTreeMap<usize, i64>,
-}
-
-/// A lane as the owner holds it.
-pub(super) struct LaneHandle {
-    pub(super) asks: Sender<Ask>,
-    pub(super) progress: Arc<Mutex<BTreeMap<usize, Progress>>>,
-}
-
 /// The owner of a run.
 pub(super) struct Owner<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) options: &'a Options,
+    pub(super) tell: Tell,
     pub(super) kafka: Arc<Kafka>,
-    pub(super) lanes: Vec<LaneHandle>,
+    pub(super) lanes: Lanes,
     pub(super) happenings: Receiver<Happening>,
     pub(super) writer: SyncSender<Work>,
+    /// What the writer waits for.
+    pub(super) awaited: Arc<Mutex<Option<Awaited>>>,
     pub(super) live: Live,
-    pub(super) watermarks: Watermarks,
-    pub(super) partitions: BTreeMap<usize, Partition>,
+    pub(super) partitions: Partitions,
     pub(super) is_until_end: bool,
-    /// What was lost of the input, each with its partition where that is read.
-    pub(super) gaps: Vec<(Option<usize>, Gap)>,
     /// When it is dropped the finder ends.
     pub(super) _finder: Sender<()>,
     pub(super) stop: &'a AtomicBool,
     pub(super) watch: &'a mut dyn FnMut(&View<'_>),
     pub(super) state: State,
-    pub(super) teller: Teller,
 }
 
 /// What the loop remembers from turn to turn.
 pub(super) struct State {
     /// The watermark of the last round.
-    pub(super) watermark: Option<Ms>,
+    watermark: Option<Ms>,
     /// Live minutes that closed since the last cut.
-    pub(super) closed: Vec<MinuteRow>,
-    pub(super) progress: BTreeMap<usize, Progress>,
-    pub(super) paused: Vec<usize>,
-    pub(super) hold: Hold,
-    pub(super) is_writing: bool,
-    pub(super) written: Written,
+    closed: Vec<MinuteRow>,
+    is_writing: bool,
+    written: Written,
+    durable: Durable,
     /// The run is stopped: the next cut is its last.
-    pub(super) is_last: bool,
-    pub(super) cut_at: Instant,
+    is_last: bool,
+    cut_at: Instant,
     /// Next offsets as of the last cut, by index of the partition.
-    pub(super) cut_to: Vec<(usize, i64)>,
-    pub(super) settled_at: Option<Instant>,
-    pub(super) ticked_at: Instant,
+    cut_to: Vec<(usize, i64)>,
+    settled_at: Option<Instant>,
+    ticked_at: Instant,
     /// When a commit last told the watermark.
-    pub(super) told_at: Instant,
-    pub(super) noticed: Option<(String, Instant)>,
-    pub(super) named_at: Instant,
-    pub(super) began_at: Instant,
-    /// Since when a transaction seems open, by index of the partition.
-    pub(super) open_since: BTreeMap<usize, Instant>,
+    told_at: Instant,
+    noticed: Option<(String, Instant)>,
+    /// When it was last said what holds the watermark.
+    named_at: Instant,
+    began_at: Instant,
+    /// Since when the brokers are away, if they are.
+    away_since: Option<Instant>,
 }
 
 impl State {
@@ -124,11 +83,9 @@ impl State {
         State {
             watermark,
             closed: Vec::new(),
-            progress: BTreeMap::new(),
-            paused: Vec::new(),
-            hold: Hold::default(),
             is_writing: false,
             written,
+            durable: Durable::begin(),
             is_last: false,
             cut_at: now,
             cut_to: Vec::new(),
@@ -138,7 +95,7 @@ impl State {
             noticed: None,
             named_at: now,
             began_at: now,
-            open_since: BTreeMap::new(),
+            away_since: None,
         }
     }
 }
@@ -154,14 +111,14 @@ impl Owner<'_> {
                     return Err(Problem::bug("All lanes have ended without a word."));
                 }
             }
-            self.look()?;
+            self.look();
             self.hold_back();
-            if let Some(watermark) = self.watermarks.least().filter(|at| Some(*at) > self.state.watermark) {
+            if let Some(watermark) = self.partitions.least().filter(|at| Some(*at) > self.state.watermark) {
                 self.round(watermark)?;
                 self.state.watermark = Some(watermark);
             }
-            self.show();
-            if self.is_until_end && self.is_at_end() {
+            self.show(false);
+            if self.is_until_end && self.partitions.is_at_end() {
                 return self.end();
             }
             if self.is_cut_due() && !self.state.is_writing {
@@ -173,12 +130,12 @@ impl Owner<'_> {
 
     /// All targets are reached: the data end here.
     fn end(mut self) -> Result<Written, Problem> {
-        self.tell(Phase::Stopping);
+        self.show(true);
         // What the watermark has closed is committed with the watermark; what the end closes, with what it settles.
         self.wait_for_writer()?;
         self.cut(false)?;
         self.wait_for_writer()?;
-        self.round(END_OF_DATA)?;
+        self.round(aggregator::END_OF_DATA)?;
         self.cut(true)?;
         self.wait_for_writer()?;
         Ok(self.state.written)
@@ -186,7 +143,7 @@ impl Owner<'_> {
 
     /// Stopped: what was read is committed, and how far the watermark is.
     fn last_words(mut self) -> Result<Written, Problem> {
-        self.tell(Phase::Stopping);
+        self.show(true);
         self.state.is_last = true;
         self.wait_for_writer()?;
         self.cut(false)?;
@@ -207,19 +164,22 @@ impl Owner<'_> {
                     self.state.told_at = Instant::now();
                 }
                 self.learn(&written);
+                self.state.durable.written(&written, self.state.cut_at, &self.state.cut_to);
                 self.state.written = written;
-                self.teller.written(&self.state.written, self.state.cut_at, &self.state.cut_to);
                 self.state.is_writing = false;
                 // For monitoring only: where it fails, the client says so in a notice.
                 let _ = self.kafka.commit_offsets(GROUP, &self.state.cut_to);
                 Ok(())
             }
             Happening::Answered => {
-                self.teller.away_since = None;
+                self.state.away_since = None;
                 Ok(())
             }
             Happening::Added(added) => {
-                self.read_added(added);
+                let source = self.options.source_of(&added.info.topic);
+                let partition = self.partitions.add(added, source);
+                (self.tell)(Said::Info(format!("Reading {}, which was added.", name(partition))));
+                self.lanes.ask_one(partition.index, Ask::Add(Box::new(partition.clone())));
                 Ok(())
             }
             Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {
@@ -231,10 +191,14 @@ impl Owner<'_> {
     /// What an operator asked for changes what the lanes may still count, and how they hide who it was.
     fn learn(&mut self, written: &Written) {
         if !written.frontiers.is_empty() {
-            written.frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
-            self.ask(&Ask::Frontiers(Arc::new(written.frontiers.clone())));
+            self.set_frontiers(written.frontiers.clone());
         }
-        written.forgotten.iter().for_each(|id| self.ask(&Ask::Forget(Arc::clone(id))));
+        written.forgotten.iter().for_each(|id| self.lanes.ask(&Ask::Forget(Arc::clone(id))));
+    }
+
+    fn set_frontiers(&mut self, frontiers: Vec<(u32, Ms)>) {
+        frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
+        self.lanes.ask(&Ask::Frontiers(Arc::new(frontiers)));
     }
 
     /// Waits for one answer of each lane.
@@ -250,122 +214,71 @@ impl Owner<'_> {
         Ok(answers)
     }
 
-    fn ask(&self, ask: &Ask) {
-        for lane in &self.lanes {
-            // A lane that is gone has said why, and that is read next.
-            let _ = lane.asks.send(ask.clone());
-        }
-    }
-
     /// One round of the live curve.
     fn round(&mut self, watermark: Ms) -> Result<(), Problem> {
-        self.ask(&Ask::Gather(watermark));
+        self.lanes.ask(&Ask::Gather(watermark));
         let gathered = self.answers(|told| if let Happening::Gathered(one) = told { Ok(one) } else { Err(told) })?;
         let directives = Arc::new(self.live.advance(watermark, gathered));
-        self.ask(&Ask::Close(directives));
+        self.lanes.ask(&Ask::Close(directives));
         let changes = self.answers(|told| if let Happening::Closed(one) = told { Ok(one) } else { Err(told) })?;
         self.state.closed.extend(self.live.close(changes));
         Ok(())
     }
 
     /// Looks how far the lanes are, and what each partition is doing.
-    fn look(&mut self) -> Result<(), Problem> {
+    fn look(&mut self) {
         let now = Instant::now();
-        let away_since = self.teller.away_since;
-        let idle_after = Duration::from_millis(self.settings.idle_after_ms.unsigned_abs());
-        for lane in &self.lanes {
-            self.state.progress.extend(lock(&lane.progress).iter().map(|(index, progress)| (*index, *progress)));
+        let idle_after = Duration::from_millis(self.options.idle_after_ms.unsigned_abs());
+        self.partitions.look(self.lanes.progress(), idle_after, self.is_until_end);
+        if let Some(gaps) = self.partitions.hear_gaps() {
+            self.live.set_gaps(&gaps);
         }
-        self.hear_gaps();
-        for (index, progress) in &self.state.progress {
-            if away_since.is_some_and(|since| progress.last_at > since) {
-                self.teller.away_since = None;
-            }
-            if let Some(heard) = progress.heard {
-                self.watermarks.heard(*index, heard, None, Ms::MAX);
-            }
-            let is_open = progress.is_at_end && progress.high.is_some_and(|high| high > progress.next);
-            let is_quiet = now.duration_since(progress.last_at) >= idle_after;
-            let state = match progress {
-                _ if progress.is_done => PartitionState::Idle,
-                _ if self.is_until_end && progress.is_at_end && !is_open => PartitionState::Idle,
-                _ if is_open => PartitionState::OpenTransaction,
-                // Of one that is held back nobody knows whether it is silent.
-                Progress { is_at_end: true, .. } if is_quiet && !self.state.paused.contains(index) => {
-                    PartitionState::Idle
-                }
-                Progress { heard: None, .. } if self.watermarks.of(*index).is_none() => PartitionState::Unread,
-                _ => PartitionState::Reading,
-            };
-            self.watermarks.set(*index, state);
+        if self.state.away_since.is_some_and(|since| self.partitions.is_heard_since(since)) {
+            self.state.away_since = None;
         }
         // Whole milliseconds: the rest counts next time.
         let elapsed = now.duration_since(self.state.ticked_at).as_millis();
         self.state.ticked_at += Duration::from_millis(u64::try_from(elapsed).unwrap_or(0));
         if !self.is_until_end {
-            self.watermarks.run_on(Ms::try_from(elapsed).unwrap_or(0));
+            self.partitions.run_on(Ms::try_from(elapsed).unwrap_or(0));
         }
-        self.name_holders(now);
-        Ok(())
-    }
-
-    /// A gap's end is known once an event has come after it.
-    fn hear_gaps(&mut self) {
-        let mut is_news = false;
-        for (index, gap) in self.gaps.iter_mut().filter(|(_, gap)| gap.after.is_none()) {
-            gap.after = index.and_then(|index| self.state.progress.get(&index)?.event_at_first);
-            is_news |= gap.after.is_some();
-        }
-        if is_news {
-            let gaps: Vec<Gap> = self.gaps.iter().map(|(_, gap)| *gap).collect();
-            self.live.set_gaps(&gaps);
-        }
-    }
-
-    /// An open transaction is waited for, and named. What is on its way looks like one for an instant.
-    fn name_holders(&mut self, now: Instant) {
-        let watermarks = &self.watermarks;
-        let is_open = |index: usize| watermarks.state(index) == PartitionState::OpenTransaction;
-        self.state.open_since.retain(|index, _| is_open(*index));
-        for index in self.state.progress.keys().filter(|index| is_open(**index)) {
-            self.state.open_since.entry(*index).or_insert(now);
-        }
-        let is_long = |since: Instant| now.duration_since(since) >= NAME_AFTER;
-        let names = |indices: Vec<usize>| -> Vec<String> {
-            indices.iter().filter_map(|index| self.partitions.get(index)).map(name).collect()
-        };
-        let open = self.state.open_since.iter().filter(|(_, since)| is_long(**since)).map(|(index, _)| *index);
-        let open = names(open.collect());
-        let unread =
-            watermarks.holders().into_iter().filter(|holder| holder.why == Why::Unread).map(|holder| holder.partition);
-        let unread = names(unread.collect());
-        let text = if !open.is_empty() {
-            format!("Waiting for an open transaction in {}.", open.join(", "))
-        } else if !unread.is_empty() && now.duration_since(self.state.began_at) >= UNREAD_AFTER {
-            format!("The live curve waits for {}, of which nothing could be read yet.", unread.join(", "))
-        } else {
-            return;
-        };
-        if is_long(self.state.named_at) {
+        let holders = self.partitions.holders(now.duration_since(self.state.began_at) >= UNREAD_AFTER);
+        let is_time = now.duration_since(self.state.named_at) >= NAME_EVERY;
+        if let Some(holders) = holders.filter(|_| is_time) {
             self.state.named_at = now;
-            logline::say(self.settings.log_format, &logline::info(&text));
+            (self.tell)(Said::Info(holders));
         }
     }
 
-    fn show(&mut self) {
-        let positions = self.state.progress.iter().map(|(index, progress)| (*index, progress.next)).collect();
-        (self.watch)(&View { live: &self.live, positions: &positions });
-        self.tell(Phase::Running);
+    /// Pauses partitions that are too far ahead, and resumes them.
+    fn hold_back(&mut self) {
+        let Options { memory_bytes, lateness_ms, max_drift_ms, .. } = *self.options;
+        let held = self.lanes.held_bytes();
+        let (pause, resume) = self.partitions.hold_back(held, memory_bytes / 4, lateness_ms, max_drift_ms);
+        self.lanes.ask_on(&pause, Ask::Pause);
+        self.lanes.ask_on(&resume, Ask::Resume);
     }
 
-    fn is_at_end(&self) -> bool {
-        self.partitions.keys().all(|index| self.state.progress.get(index).is_some_and(|progress| progress.is_done))
+    /// Shows what the run is doing to whoever watches.
+    fn show(&mut self, is_stopping: bool) {
+        let view = View {
+            is_stopping,
+            live: &self.live,
+            commit: self.state.written.commit,
+            ledger: self.state.written.ledger,
+            durable: &self.state.durable,
+            cut_bytes: self.lanes.cut_bytes(),
+            held_bytes: self.lanes.held_bytes(),
+            awaited: *lock(&self.awaited),
+            away_since: self.state.away_since,
+            of: &self.partitions,
+        };
+        (self.watch)(&view);
     }
 
     fn is_cut_due(&self) -> bool {
-        let interval = Duration::from_millis(self.settings.commit_interval_ms.unsigned_abs());
-        let bytes = sum_of(&self.lanes, |progress| progress.lane_bytes);
-        self.state.cut_at.elapsed() >= interval || bytes >= self.settings.commit_bytes
+        let interval = Duration::from_millis(self.options.commit_interval_ms.unsigned_abs());
+        self.state.cut_at.elapsed() >= interval || self.lanes.cut_bytes() >= self.options.commit_bytes
     }
 
     /// Cuts what the lanes have read and hands it to the writer, with what is due to settle.
@@ -373,35 +286,27 @@ impl Owner<'_> {
         let settle = self.settle(is_end)?;
         if let Some(settle) = &settle {
             // From here on events of these airings come too late for them; the lanes learn it with the cut, so the log agrees.
-            let frontiers: Vec<(u32, Ms)> = settle.due.iter().map(|due| (due.broadcast, due.frontier)).collect();
-            frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
-            self.ask(&Ask::Frontiers(Arc::new(frontiers)));
+            self.set_frontiers(settle.due.iter().map(|due| (due.broadcast, due.frontier)).collect());
             self.state.settled_at = Some(Instant::now());
         }
-        let freeze = !is_end && (self.state.written.is_snapshot_due || self.state.is_last);
-        self.ask(&Ask::Cut { freeze });
-        let mut cuts = self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
+        let State { watermark, is_last, .. } = self.state;
+        let freeze = !is_end && (self.state.written.is_snapshot_due || is_last);
+        self.lanes.ask(&Ask::Cut { freeze });
+        let mut cuts: Vec<Cut> =
+            self.answers(|told| if let Happening::Cut(cut) = told { Ok(*cut) } else { Err(told) })?;
         let taken = cuts.iter().flat_map(|cut| &cut.partitions);
         self.state.cut_to = taken.map(|(index, taken)| (*index, taken.to)).collect();
-        let standing = |(index, partition): (&usize, &Partition)| {
-            let standing = Standing {
-                info: partition.info.clone(),
-                topic_id: partition.topic_id.clone(),
-                gap: partition.gap.clone(),
-                start: partition.from,
-                watermark: self.watermarks.of(*index),
-                is_idle: self.watermarks.state(*index) == PartitionState::Idle,
-            };
-            (*index, standing)
+        let every = Duration::from_millis(self.options.settle_interval_ms.unsigned_abs()).max(TELL_TIME_EVERY);
+        let work = Work {
+            frozen: Frozen::of(&mut cuts, &self.live, watermark, self.partitions.all()),
+            cuts,
+            live: std::mem::take(&mut self.state.closed),
+            watermark,
+            partitions: self.partitions.standings(),
+            settle,
+            tells_time: is_last || self.state.told_at.elapsed() >= every,
+            is_last,
         };
-        let partitions = self.partitions.iter().map(standing).collect();
-        let live = std::mem::take(&mut self.state.closed);
-        let watermark = self.state.watermark;
-        let frozen = Frozen::of(&mut cuts, &self.live, watermark, &self.partitions);
-        let is_last = self.state.is_last;
-        let every = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs()).max(TELL_TIME_EVERY);
-        let tells_time = is_last || self.state.told_at.elapsed() >= every;
-        let work = Work { cuts, live, watermark, partitions, settle, tells_time, frozen, is_last };
         self.state.cut_at = Instant::now();
         self.state.is_writing = true;
         self.writer.send(work).map_err(|_| Problem::bug("The writer has ended without a word."))
@@ -412,14 +317,14 @@ impl Owner<'_> {
         if is_end || self.is_until_end {
             return Ok(is_end.then(|| Settle { due: Vec::new(), is_end }));
         }
-        let interval = Duration::from_millis(self.settings.settle_interval_ms.unsigned_abs());
+        let interval = Duration::from_millis(self.options.settle_interval_ms.unsigned_abs());
         let is_time = self.state.settled_at.is_none_or(|at| at.elapsed() >= interval);
         let Some(watermark) = self.state.watermark.filter(|_| is_time && !self.live.due().is_empty()) else {
             return Ok(None);
         };
         // The lanes stand still until the cut, and one more round tells what they have read so far: so what is due is so by the very events
         // that this cut commits, and no event can come in between and make an airing longer.
-        self.ask(&Ask::Stand);
+        self.lanes.ask(&Ask::Stand);
         self.round(watermark)?;
         let due = self.live.due();
         Ok((!due.is_empty()).then_some(Settle { due, is_end }))
@@ -433,25 +338,10 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Reads a partition that was added, from its beginning. It holds the watermark from now on.
-    fn read_added(&mut self, added: Added) {
-        let Added { index, info, from, topic_id } = added;
-        let source = Started::source_of(self.settings, &info.topic);
-        let partition = Partition { index, info, topic_id, gap: None, from, until: None, source };
-        logline::say(
-            self.settings.log_format,
-            &logline::info(&format!("Reading {}, which was added.", name(&partition))),
-        );
-        self.watermarks.add(None);
-        // A lane that is gone has said why, and that is read next.
-        let _ = self.lanes[index % self.lanes.len()].asks.send(Ask::Add(Box::new(partition.clone())));
-        self.partitions.insert(index, partition);
-    }
-
     /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that is said now and then.
     fn notice(&mut self, notice: &Notice) {
         if notice.waiting {
-            self.teller.away_since.get_or_insert_with(Instant::now);
+            self.state.away_since.get_or_insert_with(Instant::now);
         }
         let noticed = &self.state.noticed;
         let again = noticed
@@ -460,12 +350,8 @@ impl Owner<'_> {
         if !again {
             let waiting = if notice.waiting { " Waiting for it; reading goes on when it is back." } else { "" };
             let text = notice.text.trim_end_matches('.');
-            logline::say(self.settings.log_format, &logline::warning(&format!("Kafka: {text}.{waiting}")));
+            (self.tell)(Said::Warning(format!("Kafka: {text}.{waiting}")));
             self.state.noticed = Some((notice.text.clone(), Instant::now()));
         }
     }
-}
-
-fn name(partition: &Partition) -> String {
-    format!("{}/{}", partition.info.topic, partition.info.partition)
 }

@@ -1,13 +1,12 @@
 //! Snapshots of a run: a base, frozen at a cut and written in the background, which the next commit that finds it finished names. The changes since
 //! are the log's own tail, so nothing is written for them, and a base may be as old as reading that tail takes time.
 
-use super::lane::{Cut, Partition};
+use super::message::Frozen;
 use crate::problem::Problem;
-use aggregator::{FrozenLane, Live};
+use aggregator::FrozenLane;
 use audience::Ms;
 use exporter::{
-    Head, LoggedEvent, ON_TIME, PartitionLane, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SavedRules, SnapshotError,
-    write_snapshot,
+    Head, LoggedEvent, ON_TIME, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SavedRules, SnapshotError, write_snapshot,
 };
 use std::collections::BTreeMap;
 use std::io::BufWriter;
@@ -22,45 +21,6 @@ const EVENTS: u64 = 1_000_000;
 const COMMITS: u64 = 100;
 /// What the base's file is gathered in.
 const BUFFER: usize = 1 << 18;
-
-/// The live state at a cut.
-#[derive(Debug)]
-pub(super) struct Frozen {
-    lanes: Vec<FrozenLane>,
-    live: Live,
-    watermark: Option<Ms>,
-    partitions: Vec<PartitionLane>,
-}
-
-impl Frozen {
-    /// What the lanes froze with their cuts, and their owner's part. `None` where a lane could not, or was not asked to.
-    pub(super) fn of(
-        cuts: &mut [Cut],
-        live: &Live,
-        watermark: Option<Ms>,
-        partitions: &BTreeMap<usize, Partition>,
-    ) -> Option<Frozen> {
-        let count = cuts.len();
-        // Each lane has a partition, which tells its number; the cuts come in any order.
-        let lane_of = |cut: &Cut| cut.partitions.keys().next().map(|index| index % count);
-        let mut lanes = BTreeMap::new();
-        for cut in cuts {
-            lanes.insert(lane_of(cut)?, cut.frozen.take()?);
-        }
-        let partitions = partitions.iter().map(|(index, partition)| PartitionLane {
-            topic: partition.info.topic.to_string(),
-            partition: partition.info.partition,
-            lane: index % count,
-        });
-        let lanes: Vec<FrozenLane> = lanes.into_values().collect();
-        (lanes.len() == count).then(|| Frozen {
-            lanes,
-            live: live.clone(),
-            watermark,
-            partitions: partitions.collect(),
-        })
-    }
-}
 
 /// Until when the events of each commit take effect, of commits that may have some that the watermark has not passed.
 #[derive(Clone, Debug, Default)]

@@ -1,18 +1,17 @@
 //! The start of a run: the directory taken over, the topics found, each partition's offset chosen, and the live curve brought to where the last
 //! commit left it, from the log.
 
-use super::How;
-use super::lane::Partition;
 use super::letters::Letters;
-use super::logline;
-use super::rebuild;
-use super::snapshot::Snapshots;
+use super::log::{Log, Resumed};
+use super::message::Partition;
+use super::options::{How, Options};
+use super::publisher::Publisher;
+use super::resume::bring_back;
+use super::said::{Said, Tell};
 use super::tidy::Tidy;
-use super::writer::{Writer, Written};
+use super::writer::Writer;
 use crate::directory;
 use crate::problem::Problem;
-use crate::replay::rules;
-use crate::settings::Settings;
 use crate::settling::gap_of;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
@@ -48,116 +47,99 @@ pub(super) struct Started {
 
 impl Started {
     /// Opens everything. The broker is asked first: where it is not there, nothing is made on disk.
-    pub(super) fn open(settings: &Settings, how: How, give_up: &Arc<AtomicBool>) -> Result<Started, Problem> {
-        let (topics, out) = (settings.needed_topics()?, settings.needed_out()?);
-        let mut topics = topics.to_vec();
-        topics.sort();
-        topics.dedup();
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let kafka = connect(&settings.kafka_options(&names)?, give_up)?;
-
-        let letters = Letters::open(settings)?;
-        let store = directory::create_or_open(out)?;
+    pub(super) fn open(
+        options: &Options,
+        how: How,
+        give_up: &Arc<AtomicBool>,
+        tell: &Tell,
+    ) -> Result<Started, Problem> {
+        let kafka = connect(&options.kafka_of(&options.sources()), give_up)?;
+        let letters = Letters::open(options)?;
+        let store = directory::create_or_open(&options.out)?;
         store.give_up_at(give_up);
-        let (owner, mut keys) = directory::take(&store, settings, DirectoryOwner::take)?;
-        if owner.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
+        let (committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, DirectoryOwner::take)?;
+        if committer.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
             return Err(Problem::world(format!(
-                "{out} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder."
+                "{} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder.",
+                options.out
             )));
         }
         let registry = keys.registry()?;
-        let partitions = Started::partitions(settings, &kafka, &owner, how)?;
-        let mut watermarks = Watermarks::new(settings.lateness_ms);
-        for partition in partitions.values() {
-            watermarks.add(known(&owner, &partition.info).and_then(|known| known.watermark));
-        }
-        let watermark = owner.chain().newest().and_then(|newest| newest.watermark);
-        if let Some(watermark) = watermark {
-            watermarks.stand_at(watermark);
-        }
-        let count = settings.lanes.min(partitions.len()).max(1);
-        let lanes = (0..count).map(|_| Lane::new(rules(settings))).collect();
-        let sources = topics.iter().map(|topic| Arc::from(topic.as_str())).collect();
-        let writer = Writer {
-            owner,
+        let partitions = partitions(options, &kafka, &committer, how, tell)?;
+        let gaps = gaps(&committer, &partitions);
+        let log = Log { committer: &committer, registry: &registry, partitions: &partitions, gaps: &gaps };
+        let watermark = log.watermark();
+        let watermarks = watermarks(options.lateness_ms, &committer, &partitions);
+        let count = options.lanes.min(partitions.len()).max(1);
+        let Resumed { lanes, live, snapshots } = bring_back(log, &options.rules, count, tell)?;
+        let publisher = Publisher {
+            committer,
             keys,
             registry: Arc::clone(&registry),
-            settings: settings.clone(),
-            sources,
-            letters,
-            tidy: Tidy::default(),
+            options: options.clone(),
+            tell: Arc::clone(tell),
             give_up: Arc::clone(give_up),
             awaited: Arc::default(),
-            snapshots: Snapshots::default(),
         };
-        let live = Live::new(rules(settings));
-        let gaps = gaps(&writer.owner, &partitions);
-        let kafka = Arc::new(kafka);
-        let mut started = Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps };
-        rebuild::bring_back(&mut started, settings)?;
-        Ok(started)
+        let writer = Writer { tidy: Tidy::default(), publisher, letters, snapshots };
+        Ok(Started { kafka: Arc::new(kafka), writer, registry, partitions, watermarks, watermark, live, lanes, gaps })
     }
+}
 
-    /// The number of a topic in the sorted list of topics.
-    pub(super) fn source_of(settings: &Settings, topic: &str) -> u32 {
-        let mut topics: Vec<&String> = settings.topic.iter().collect();
-        topics.sort();
-        topics.dedup();
-        let place = topics.iter().position(|known| *known == topic).unwrap_or(0);
-        u32::try_from(place).unwrap_or(0)
-    }
-
-    /// Where to read each partition from: where the last commit stands, or its log start.
-    fn partitions(
-        settings: &Settings,
-        kafka: &Kafka,
-        owner: &DirectoryOwner,
-        how: How,
-    ) -> Result<BTreeMap<usize, Partition>, Problem> {
-        let mut partitions = BTreeMap::new();
-        let ids = kafka.topic_ids(ID_ANSWER);
-        for (index, info) in kafka.partitions().into_iter().enumerate() {
-            let offsets = kafka.offsets(index, ANSWER)?;
-            let known = known(owner, &info);
-            let PartitionInfo { topic, partition } = &info;
-            let topic_id: Option<Arc<str>> = ids.get(&**topic).map(|id| Arc::from(id.as_str()));
-            if let (Some(was), Some(is)) = (known.and_then(|known| known.topic_id.as_deref()), topic_id.as_deref())
-                && was != is
-            {
-                let (topic, was, is) = (format!("{topic}/{partition}"), was.to_owned(), is.to_owned());
-                return Err(KafkaError::AnotherTopic { topic, is, was }.into());
-            }
-            let wanted = known.map_or(offsets.low, |known| known.to);
-            let is_gap = wanted < offsets.low;
-            if (is_gap && !how.accept_gap) || wanted > offsets.high {
-                let (topic, partition, low, high) = (topic.to_string(), *partition, offsets.low, offsets.high);
-                return Err(KafkaError::OffsetGone { topic, partition, wanted, low, high }.into());
-            }
-            let gap = is_gap.then(|| OffsetGap {
-                from: wanted,
-                to: offsets.low,
-                event_at_before: known.and_then(|known| known.event_at_last),
-                event_at_after: None,
-            });
-            if let Some(gap) = &gap {
-                let text = format!("{topic}/{partition}: offsets [{}, {}) are accepted as lost.", gap.from, gap.to);
-                logline::say(settings.log_format, &logline::warning(&text));
-            }
-            let source = Started::source_of(settings, topic);
-            let until = how.until_end.then_some(offsets.high);
-            partitions
-                .insert(index, Partition { index, info, topic_id, gap, from: wanted.max(offsets.low), until, source });
+/// Where to read each partition from: where the last commit stands, or its log start.
+fn partitions(
+    options: &Options,
+    kafka: &Kafka,
+    owner: &DirectoryOwner,
+    how: How,
+    tell: &Tell,
+) -> Result<BTreeMap<usize, Partition>, Problem> {
+    let mut partitions = BTreeMap::new();
+    let ids = kafka.topic_ids(ID_ANSWER);
+    for (index, info) in kafka.partitions().into_iter().enumerate() {
+        let offsets = kafka.offsets(index, ANSWER)?;
+        let known = known(owner, &info);
+        let PartitionInfo { topic, partition } = &info;
+        let topic_id: Option<Arc<str>> = ids.get(&**topic).map(|id| Arc::from(id.as_str()));
+        if let (Some(was), Some(is)) = (known.and_then(|known| known.topic_id.as_deref()), topic_id.as_deref())
+            && was != is
+        {
+            let (topic, was, is) = (format!("{topic}/{partition}"), was.to_owned(), is.to_owned());
+            return Err(KafkaError::AnotherTopic { topic, is, was }.into());
         }
-        Ok(partitions)
+        let wanted = known.map_or(offsets.low, |known| known.to);
+        let is_gap = wanted < offsets.low;
+        if (is_gap && !how.accept_gap) || wanted > offsets.high {
+            let (topic, partition, low, high) = (topic.to_string(), *partition, offsets.low, offsets.high);
+            return Err(KafkaError::OffsetGone { topic, partition, wanted, low, high }.into());
+        }
+        let gap = is_gap.then(|| OffsetGap {
+            from: wanted,
+            to: offsets.low,
+            event_at_before: known.and_then(|known| known.event_at_last),
+            event_at_after: None,
+        });
+        if let Some(OffsetGap { from, to, .. }) = &gap {
+            tell(Said::Warning(format!("{topic}/{partition}: offsets [{from}, {to}) are accepted as lost.")));
+        }
+        let source = options.source_of(topic);
+        let until = how.until_end.then_some(offsets.high);
+        partitions
+            .insert(index, Partition { index, info, topic_id, gap, from: wanted.max(offsets.low), until, source });
     }
+    Ok(partitions)
+}
 
-    /// How the writer stands before its first commit.
-    pub(super) fn written(&self) -> Written {
-        let chain = self.writer.owner.chain();
-        let ledger = chain.newest().map(|newest| newest.ledger).unwrap_or_default();
-        let is_snapshot_due = self.writer.snapshots.is_due();
-        Written { commit: chain.number(), ledger, is_snapshot_due, ..Written::default() }
+/// The watermarks as the last commit left them.
+fn watermarks(lateness: Ms, owner: &DirectoryOwner, partitions: &BTreeMap<usize, Partition>) -> Watermarks {
+    let mut watermarks = Watermarks::new(lateness);
+    for partition in partitions.values() {
+        watermarks.add(known(owner, &partition.info).and_then(|known| known.watermark));
     }
+    if let Some(watermark) = owner.chain().newest().and_then(|newest| newest.watermark) {
+        watermarks.stand_at(watermark);
+    }
+    watermarks
 }
 
 /// The gaps of all commits, and behind them those that are accepted now, in the order in which a commit will tell them.

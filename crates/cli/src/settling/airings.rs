@@ -6,7 +6,7 @@ use super::engine::settle;
 use super::gaps_of;
 use super::gather::{Gather, lock};
 use super::receiver::Receiver;
-use crate::operator;
+use crate::provenance;
 use crate::stored::{ReadError, Stored};
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
@@ -105,7 +105,7 @@ fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Res
         })?;
         Ok(feeder.finish()?)
     };
-    let rules = operator::rules(stored.newest()?, &BTreeMap::new())?;
+    let rules = provenance::rules(stored.newest()?, &BTreeMap::new())?;
     let gaps = gaps_of(&stored.lost());
     let found = Mutex::new(found);
     settle(feed, &rules, &gaps, budget, || Collector { found: &found })?;

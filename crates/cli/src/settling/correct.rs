@@ -10,8 +10,8 @@ use super::settled::{Settled, settlement};
 use super::sink::{Output, Sink, write_file};
 use crate::directory;
 use crate::draw;
-use crate::passport;
 use crate::problem::Problem;
+use crate::provenance;
 use crate::settlements::{Line, Settlements};
 use crate::stored::{ReadError, Stored, open_table};
 use crate::upkeep::{Outcome, SETTLED, without};
@@ -43,7 +43,7 @@ pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget
     };
     let commit = owner.begin();
     let names = [Arc::from(id)];
-    let passport = passport::of_correction(newest, &rules, commit.number());
+    let passport = provenance::of_correction(newest, &rules, commit.number());
     let tables: BTreeSet<Table> = SETTLED.into_iter().filter(|table| newest.tables.contains(table.name())).collect();
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let minutes = Mutex::default();

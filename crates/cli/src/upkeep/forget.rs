@@ -2,8 +2,9 @@
 //! clear taken out of the rejected events. The pseudonyms stay, as the random numbers that they are then, and so do all curves.
 
 use super::outcome::Outcome;
-use crate::directory::{self, Keys};
+use crate::directory;
 use crate::draw;
+use crate::keyring::Keys;
 use crate::problem::Problem;
 use crate::stored::open_table;
 use audience::Reason;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What was read of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct SourceCounts {
     pub(crate) accepted: u64,
     pub(crate) rejected: u64,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Read {
     /// By number of the broadcast.
     pub(crate) timelines: Vec<Timeline>,
     /// By number of the source.
-    pub(crate) counts: Vec<Counts>,
+    pub(crate) counts: Vec<SourceCounts>,
     /// Rejected events by reason.
     pub(crate) reasons: BTreeMap<Reason, u64>,
     /// With `--strict`: the first rejected event that was met.
@@ -63,7 +63,7 @@ impl Reading<'_> {
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             joined.collect::<Vec<_>>()
         });
-        let mut whole = Read { counts: vec![Counts::default(); self.paths.len()], ..Read::default() };
+        let mut whole = Read { counts: vec![SourceCounts::default(); self.paths.len()], ..Read::default() };
         for read in reads {
             whole.absorb(read?);
         }
@@ -120,7 +120,7 @@ impl<'a> Worker<'a> {
             decoder: Decoder::new(Arc::clone(reading.registry)),
             details: Details::new(),
             feeder: reading.gather.feeder(),
-            read: Read { counts: vec![Counts::default(); sources.len()], ..Read::default() },
+            read: Read { counts: vec![SourceCounts::default(); sources.len()], ..Read::default() },
             rejected: Vec::new(),
             rejected_bytes: 0,
         }

@@ -1,0 +1,44 @@
+//! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log lines, a bar, or nothing.
+
+use crate::problem::Awaited;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Counts, Ledger};
+
+/// Something that is said.
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    /// A commit was made.
+    Commit {
+        /// Its number.
+        number: u64,
+        /// The records that came with it.
+        counts: Counts,
+        /// All records up to it.
+        ledger: Ledger,
+        /// Airings that settled with it.
+        airings: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something that is as it should be.
+    Info(String),
+    /// Something that an operator should know.
+    Warning(String),
+    /// This is waited for, and why.
+    Waiting(Awaited, String),
+    /// What was waited for is there.
+    Over(Awaited),
+    /// So many bytes are read, of so many where that is known.
+    Read {
+        /// Of all sources together.
+        bytes: u64,
+        /// `None` where a source does not tell its length.
+        of: Option<u64>,
+    },
+    /// What is done now, as a verb: "settling".
+    Now(&'static str),
+}
+
+/// Who is told. It is called from any thread, and must not wait.
+pub(crate) type Tell = Arc<dyn Fn(Said) + Send + Sync>;
