@@ -1,5 +1,5 @@
-//! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits together say. An
-//! operator's settling takes the place of those before it.
+//! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits
+//! together say. An operator's settling takes the place of those before it.
 
 use crate::problem::Problem;
 use aggregator::Rules;
@@ -12,9 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Settlement {
     /// The commit that says so.
     pub(crate) commit: u64,
+    /// Its first instant.
     pub(crate) from: Ms,
+    /// The first instant after it.
     pub(crate) frontier: Ms,
+    /// The last commit whose events it took.
     pub(crate) read_to: i64,
+    /// By which it was computed.
     pub(crate) rules: Rules,
     /// In the order of time.
     pub(crate) airings: Vec<Told>,
@@ -23,6 +27,7 @@ pub(crate) struct Settlement {
 /// What a commit says of an airing that settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Told {
+    /// The first instant after it.
     pub(crate) frontier: Ms,
     /// `None` where it leaves no row.
     pub(crate) airing_at: Option<Ms>,
@@ -34,6 +39,7 @@ pub(crate) struct Told {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settling {
     commit: u64,
+    /// The last commit whose events it took.
     pub(crate) read_to: i64,
     /// The broadcast's frontier from then on.
     pub(crate) frontier: Ms,
@@ -101,8 +107,8 @@ impl Settlements {
         self.lines.get(id)
     }
 
-    /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled before it can no longer
-    /// be computed again.
+    /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled
+    /// before it can no longer be computed again.
     pub(crate) fn whole_from(&self, id: &str) -> Ms {
         let (Some(horizon), Some(line)) = (self.horizon, self.lines.get(id)) else { return Ms::MIN };
         let dropped = line.history.iter().rfind(|one| one.commit <= horizon).map_or(Ms::MIN, |one| one.frontier);

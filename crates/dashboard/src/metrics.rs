@@ -1,4 +1,5 @@
-//! The numbers for Prometheus: base units, `_total` for what only grows, and never a label by broadcast, of which there are too many.
+//! The numbers for Prometheus: base units, `_total` for what only grows, and never a label by broadcast, of which there
+//! are too many.
 
 use crate::{
     process::Process,

@@ -1,4 +1,5 @@
-//! The process as the operating system counts it, under the names that every Prometheus client uses. Linux only; elsewhere it is left out.
+//! The process as the operating system counts it, under the names that every Prometheus client uses. Linux only;
+//! elsewhere it is left out.
 
 /// Ticks a second in `/proc`: a constant of Linux's interface to programs.
 const TICKS: f64 = 100.0;

@@ -64,7 +64,8 @@ impl Server {
         let serve = move || {
             runtime.block_on(async {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                // A task of its own: who is being answered at the end is cut off, for a run that stops waits for no slow reader.
+                // A task of its own: who is being answered at the end is cut off, for a run that stops waits for no
+                // slow reader.
                 tokio::spawn(axum::serve(listener, routes(shared)).into_future());
                 while end.changed().await.is_ok() {}
             });

@@ -1,4 +1,5 @@
-//! The status of a run: what it is doing, as plain values, and what follows from them for those who ask whether it lives and is ready.
+//! The status of a run: what it is doing, as plain values, and what follows from them for those who ask whether it
+//! lives and is ready.
 
 use aggregator::PartitionState;
 use audience::Ms;
@@ -144,7 +145,8 @@ pub struct PartitionStatus {
 }
 
 impl PartitionStatus {
-    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no lag.
+    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no
+    /// lag.
     pub fn lag(&self) -> Option<i64> {
         self.high_watermark.map(|high| (high - self.position).max(0))
     }

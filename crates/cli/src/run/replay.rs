@@ -58,7 +58,8 @@ impl Job<'_> {
         let threads = self.options.lanes;
         let tables = self.tables();
         let passport = provenance::of_files(&self.options.rules, events, self.commit.number());
-        // Half of the memory holds events; while they are read the other half holds blocks and rejected rows, later rows and flows.
+        // Half of the memory holds events; while they are read the other half holds blocks and rejected rows, later
+        // rows and flows.
         let gather = Gather::new(memory / 2, spill);
         let of = self.files.bytes_total();
         let progress = || (self.tell)(Said::Read { bytes: self.files.bytes_read(), of });
