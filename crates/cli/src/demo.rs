@@ -1,6 +1,6 @@
-//! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker
-//! into `run`, whose live curve is shown as it grows; then `run --until-end` settles it, `verify` checks it,
-//! and its curve is drawn.
+//! `jauge demo`: the whole path on this machine alone. The simulated night goes through an embedded broker into `run`,
+//! whose live curve is shown as it grows; then `run --until-end` settles it, `verify` checks it, and its curve is
+//! drawn.
 
 use crate::args::{DemoArgs, OfRun};
 use crate::draw;
@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 const TOPIC: &str = "audience";
 /// The embedded broker keeps 5 MiB a partition, and the night is some 100 MB.
 const PARTITIONS: usize = 32;
-/// The producer is at most so many records ahead of the reader in a partition: the embedded broker drops
-/// the oldest without a word.
+/// The producer is at most so many records ahead of the reader in a partition: the embedded broker drops the oldest
+/// without a word.
 const AHEAD: i64 = 10_000;
 /// How long the night takes here.
 const NIGHT_TAKES: Duration = Duration::from_secs(12);

@@ -63,8 +63,9 @@ fn local(out: &str) -> Option<&Path> {
     (!is_object_store(out)).then(|| Path::new(out.strip_prefix("file://").unwrap_or(out)))
 }
 
-/// Takes a data directory over with its keys, for a process whose data depend on what is `recorded`. In an object store no lock keeps a second process of this machine from the same key file, so there
-/// the file itself is locked, before the owner before is fenced.
+/// Takes a data directory over with its keys, for a process whose data depend on what is `recorded`. In an object store
+/// no lock keeps a second process of this machine from the same key file, so there the file itself is locked, before
+/// the owner before is fenced.
 pub(crate) fn take(
     store: &Store,
     recorded: &BTreeMap<String, String>,

@@ -1,4 +1,5 @@
-//! The keyring of a data directory: the keys of its pseudonyms, in a file beside it, and which of them this process has given.
+//! The keyring of a data directory: the keys of its pseudonyms, in a file beside it, and which of them this process has
+//! given.
 
 use crate::problem::Problem;
 use audience::{Key, Registry};

@@ -1,4 +1,5 @@
-//! Provenance: by which rules and from which input files were made, as their passports say; and read back, the rules that a commit recorded.
+//! Provenance: by which rules and from which input files were made, as their passports say; and read back, the rules
+//! that a commit recorded.
 
 use crate::duration;
 use crate::problem::Problem;

@@ -24,8 +24,8 @@ pub(crate) fn command(args: &RunArgs) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A flag that SIGTERM and SIGINT set. A second signal ends the process at once: nothing is lost by it but what is not committed, and that is
-/// read again.
+/// A flag that SIGTERM and SIGINT set. A second signal ends the process at once: nothing is lost by it but what is not
+/// committed, and that is read again.
 fn stop_signals() -> Result<Arc<AtomicBool>, Problem> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {

@@ -1,4 +1,5 @@
-//! The settings as the commands use them: every value in its own type, checked against each other, with where it came from.
+//! The settings as the commands use them: every value in its own type, checked against each other, with where it came
+//! from.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,14 +86,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Merges the layers and checks the values against each other. `cores` is what `lanes = auto` means before its limit of 16.
+    /// Merges the layers and checks the values against each other. `cores` is what `lanes = auto` means before its
+    /// limit of 16.
     pub(crate) fn of(layers: &Layers, cores: usize) -> Result<Settings, Problem> {
         let settings = Settings::unchecked(layers, cores)?;
         settings.check_grace()?;
         Ok(settings)
     }
 
-    /// The same where some of what is not set is said elsewhere, so that the values cannot be checked against each other yet.
+    /// The same where some of what is not set is said elsewhere, so that the values cannot be checked against each
+    /// other yet.
     pub(crate) fn unchecked(layers: &Layers, cores: usize) -> Result<Settings, Problem> {
         let origins = layers.merge()?;
         let read = Reader(&origins.entries);
@@ -206,7 +209,8 @@ impl Settings {
         })
     }
 
-    /// The settings that the data depend on, as they were written: where they are and who is asked for them is left out.
+    /// The settings that the data depend on, as they were written: where they are and who is asked for them is left
+    /// out.
     fn recorded(&self) -> BTreeMap<String, String> {
         const PLACES: [&str; 10] =
             ["brokers", "topic", "rejected_topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
@@ -224,7 +228,8 @@ impl Settings {
         self.out.as_deref().ok_or_else(|| missing("out", "audience"))
     }
 
-    /// The key file: as it is set, else `keys` in the data directory. Keys do not lie in an object store beside what they hide.
+    /// The key file: as it is set, else `keys` in the data directory. Keys do not lie in an object store beside what
+    /// they hide.
     pub(crate) fn needed_keys(&self) -> Result<PathBuf, Problem> {
         match (&self.keys, self.needed_out()?) {
             (Some(keys), _) => Ok(keys.clone()),
@@ -279,7 +284,8 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said; `of` makes settings of it.
+/// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said; `of`
+/// makes settings of it.
 pub(crate) fn load(
     config: Option<&Path>,
     flags: Vec<(&'static str, Raw)>,

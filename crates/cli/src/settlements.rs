@@ -12,9 +12,13 @@ use storage::{Chain, Manifest, Store, read_manifests};
 pub(crate) struct Settlement {
     /// The commit that says what settled.
     pub(crate) commit: u64,
+    /// Its first instant.
     pub(crate) from: Ms,
+    /// The first instant after it.
     pub(crate) frontier: Ms,
+    /// The last commit whose events it took.
     pub(crate) read_to: i64,
+    /// By which it was computed.
     pub(crate) rules: Rules,
     /// What settled, in the order of time.
     pub(crate) airings: Vec<Told>,
@@ -23,6 +27,7 @@ pub(crate) struct Settlement {
 /// What a commit says of an airing that settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Told {
+    /// The first instant after it.
     pub(crate) frontier: Ms,
     /// When the airing began; `None` where it leaves no row.
     pub(crate) airing_at: Option<Ms>,
@@ -34,6 +39,7 @@ pub(crate) struct Told {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settling {
     commit: u64,
+    /// The last commit whose events it took.
     pub(crate) read_to: i64,
     /// The broadcast's frontier from then on.
     pub(crate) frontier: Ms,

@@ -145,7 +145,8 @@ pub struct PartitionStatus {
 }
 
 impl PartitionStatus {
-    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no lag.
+    /// Records that are in Kafka and not yet read. A client's high watermark may be behind what it has read: that is no
+    /// lag.
     pub fn lag(&self) -> Option<i64> {
         self.high_watermark.map(|high| (high - self.position).max(0))
     }

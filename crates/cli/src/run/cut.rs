@@ -1,5 +1,5 @@
-//! The commit of a cut: what all lanes have read since the last one, with the offsets up to which it was read, the live minutes that closed, and
-//! a snapshot that is finished.
+//! The commit of a cut: what all lanes have read since the last one, with the offsets up to which it was read, the live
+//! minutes that closed, and a snapshot that is finished.
 
 use super::message::{Cut, Standing, Taken, Work};
 use super::publisher::Publisher;

@@ -1,5 +1,6 @@
-//! The finder: a thread that asks the broker now and then what has become of the topics. It finds partitions that were added, and topics that
-//! were deleted, or made again under the same name; the owner's loop never waits for its answers.
+//! The finder: a thread that asks the broker now and then what has become of the topics. It finds partitions that were
+//! added, and topics that were deleted, or made again under the same name; the owner's loop never waits for its
+//! answers.
 
 use super::message::{Added, Happening, Partition};
 use crate::problem::Problem;
@@ -30,7 +31,8 @@ struct Finder {
     tells: Sender<Happening>,
 }
 
-/// Asks until the other end of `over` is gone. The thread is not waited for: it may be in the middle of a question that nobody answers.
+/// Asks until the other end of `over` is gone. The thread is not waited for: it may be in the middle of a question that
+/// nobody answers.
 pub(super) fn start(
     kafka: &Arc<Kafka>,
     partitions: &BTreeMap<usize, Partition>,

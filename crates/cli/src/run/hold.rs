@@ -1,5 +1,5 @@
-//! Holding back: a partition that is far ahead of the others in event time is paused, so that what waits for the watermark stays bounded: by
-//! `max_drift`, and by a quarter of `memory`.
+//! Holding back: a partition that is far ahead of the others in event time is paused, so that what waits for the
+//! watermark stays bounded: by `max_drift`, and by a quarter of `memory`.
 
 use audience::Ms;
 
@@ -10,8 +10,9 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Learns what the held events take, of the bytes that they may, and how far the first partition is ahead of the last. It tightens by halves
-    /// until it helps, and lets go when half of it is free again; but what lies within `least` is held whoever waits.
+    /// Learns what the held events take, of the bytes that they may, and how far the first partition is ahead of the
+    /// last. It tightens by halves until it helps, and lets go when half of it is free again; but what lies within
+    /// `least` is held whoever waits.
     pub(super) fn learn(&mut self, held: u64, most: u64, least: Ms, spread: impl FnOnce() -> Ms) {
         if held > most {
             self.drift = Some(self.drift.unwrap_or(Ms::MAX).min(spread() / 2).max(least));
@@ -25,7 +26,8 @@ impl Hold {
         self.drift.map_or(most, |drift| drift.min(most))
     }
 
-    /// Which partitions to pause and which to resume, where these are too far ahead and those are paused. What is done is not read again.
+    /// Which partitions to pause and which to resume, where these are too far ahead and those are paused. What is done
+    /// is not read again.
     pub(super) fn moves(far: &[usize], paused: &[usize], is_done: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<usize>) {
         let pause = far.iter().filter(|index| !paused.contains(index));
         let resume = paused.iter().filter(|index| !far.contains(index) && !is_done(**index));

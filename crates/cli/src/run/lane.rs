@@ -1,5 +1,5 @@
-//! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner asks between two
-//! batches, and shares nothing with other lanes but the registry.
+//! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner
+//! asks between two batches, and shares nothing with other lanes but the registry.
 
 use super::letters::Letter;
 use super::lock::lock;

@@ -13,7 +13,8 @@ pub(super) struct LaneHandle {
     pub(super) progress: Arc<Mutex<LaneProgress>>,
 }
 
-/// All lanes. Partition `i` is read by the lane `i % len`. One that is gone has said why, and that is read next: so nobody here minds.
+/// All lanes. Partition `i` is read by the lane `i % len`. One that is gone has said why, and that is read next: so
+/// nobody here minds.
 #[derive(Debug)]
 pub(super) struct Lanes(Vec<LaneHandle>);
 

@@ -1,5 +1,6 @@
-//! Dead letters: records that could not be used, sent whole to a topic of their own, each with headers that say where it was and why.
-//! They arrive before the commit that moves their offsets, so that none is missing; after a crash some arrive twice, with the same place.
+//! Dead letters: records that could not be used, sent whole to a topic of their own, each with headers that say where
+//! it was and why. They arrive before the commit that moves their offsets, so that none is missing; after a crash some
+//! arrive twice, with the same place.
 
 use super::options::Options;
 use crate::problem::{Awaited, Problem};
@@ -59,11 +60,12 @@ impl Letters {
         Ok(Some(Letters { topic, kafka, producer }))
     }
 
-    /// Sends `letters` and takes out those that the brokers have. What remains is to be sent again: the problem says that it may pass.
+    /// Sends `letters` and takes out those that the brokers have. What remains is to be sent again: the problem says
+    /// that it may pass.
     pub(super) fn send(&mut self, letters: &mut Vec<Letter>) -> Result<(), Problem> {
         let Err(mut problem) = self.attempt(letters) else { return Ok(()) };
-        // What is too large in the company of others may fit alone. What is too large alone goes without its bytes: it would hold
-        // everything up for ever.
+        // What is too large in the company of others may fit alone. What is too large alone goes without its bytes: it
+        // would hold everything up for ever.
         let (large, mut rest): (Vec<_>, Vec<_>) = letters.drain(..).partition(|letter| letter.is_too_large);
         for letter in large {
             let mut one = vec![Letter { is_too_large: false, ..letter }];
@@ -124,7 +126,8 @@ impl Letters {
         self.producer.send_with(&self.topic, target, value.as_deref(), None, &headers)
     }
 
-    /// Why the topic took nothing, in the brokers' words where they have any: a producer only knows that nobody took its records.
+    /// Why the topic took nothing, in the brokers' words where they have any: a producer only knows that nobody took
+    /// its records.
     fn refused(&self, error: &KafkaError) -> Problem {
         let options = KafkaOptions { start_timeout: ANSWER, ..self.kafka.clone() };
         let why = Kafka::connect(options).map(|_| ()).err();

@@ -18,7 +18,8 @@ pub(super) struct Log<'a> {
     pub(super) committer: &'a Committer,
     pub(super) registry: &'a Registry,
     pub(super) partitions: &'a BTreeMap<usize, Partition>,
-    /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those accepted now.
+    /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those
+    /// accepted now.
     pub(super) gaps: &'a [(Option<usize>, Gap)],
 }
 
@@ -41,8 +42,8 @@ impl<'a> Log<'a> {
         self.chain().newest().and_then(|newest| newest.watermark)
     }
 
-    /// The gaps that were known by the last commit. Which minutes were complete was decided by those known then; minutes that close from here
-    /// on know all of them.
+    /// The gaps that were known by the last commit. Which minutes were complete was decided by those known then;
+    /// minutes that close from here on know all of them.
     pub(super) fn known_gaps(self) -> Vec<Gap> {
         self.gaps.iter().take(self.chain().lost().len()).map(|(_, gap)| *gap).collect()
     }
@@ -59,7 +60,8 @@ impl<'a> Log<'a> {
         for id in known.keys() {
             self.registry.place(id);
         }
-        // Broadcasts of the log that have no key any more, or settled never, get their numbers while it is read, after these.
+        // Broadcasts of the log that have no key any more, or settled never, get their numbers while it is read, after
+        // these.
         let of = |id: &Arc<str>| known.get(&**id).copied().unwrap_or(Ms::MIN);
         self.registry.ids().iter().map(of).collect()
     }

@@ -1,5 +1,5 @@
-//! Messages: what the threads of a run hand each other. Lanes, finder and writer tell the owner what happened; the owner asks the lanes, and
-//! gives the writer its work.
+//! Messages: what the threads of a run hand each other. Lanes, finder and writer tell the owner what happened; the
+//! owner asks the lanes, and gives the writer its work.
 
 use super::letters::Letter;
 use crate::problem::Problem;
@@ -105,7 +105,8 @@ pub(super) struct Progress {
     pub(super) event_at_first: Option<Ms>,
     /// The client has reported its end, and nothing came since.
     pub(super) is_at_end: bool,
-    /// The offset after its last record, committed or not, as the client last saw it. Where it lies beyond the end, a transaction is open.
+    /// The offset after its last record, committed or not, as the client last saw it. Where it lies beyond the end, a
+    /// transaction is open.
     pub(super) high: Option<i64>,
     /// It has been read up to its target.
     pub(super) is_done: bool,
@@ -153,7 +154,8 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    /// What the lanes froze with their cuts, and their owner's part. `None` where a lane could not, or was not asked to.
+    /// What the lanes froze with their cuts, and their owner's part. `None` where a lane could not, or was not asked
+    /// to.
     pub(super) fn of(
         cuts: &mut [Cut],
         live: &Live,

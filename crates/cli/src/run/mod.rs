@@ -1,6 +1,7 @@
-//! The pipeline: Kafka or files in, commits out, and the live view on the way. A run has one owner (`owner`), lanes that read and decode (`lane`),
-//! and one writer that commits and settles (`writer`); threads meet in channels only, and what they hand each other is in `message`. It prints
-//! nothing: what it says are values (`said`), and so is what it shows (`view`).
+//! The pipeline: Kafka or files in, commits out, and the live view on the way. A run has one owner (`owner`), lanes
+//! that read and decode (`lane`), and one writer that commits and settles (`writer`); threads meet in channels only,
+//! and what they hand each other is in `message`. It prints nothing: what it says are values (`said`), and so is what
+//! it shows (`view`).
 
 mod cut;
 mod finder;
@@ -62,7 +63,8 @@ pub(crate) struct Ran {
     pub(crate) ledger: Ledger,
 }
 
-/// Runs until `stop` is set, or to the end of the data. `tell` is told what happens, and `watch` is shown where it stands, each turn.
+/// Runs until `stop` is set, or to the end of the data. `tell` is told what happens, and `watch` is shown where it
+/// stands, each turn.
 pub(crate) fn run(
     options: &Options,
     how: How,

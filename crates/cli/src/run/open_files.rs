@@ -1,11 +1,11 @@
-//! Open files: how many the system lets this process have. A client of Kafka that cannot open a socket looks like a broker that is away, and
-//! waits for ever; so this is asked at the start.
+//! Open files: how many the system lets this process have. A client of Kafka that cannot open a socket looks like a
+//! broker that is away, and waits for ever; so this is asked at the start.
 
 use crate::problem::Problem;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// With one broker a run was seen to have some 30, and 8 for each lane; more for each further broker, for who asks over HTTP, and while it
-/// settles. This is about twice as many.
+/// With one broker a run was seen to have some 30, and 8 for each lane; more for each further broker, for who asks over
+/// HTTP, and while it settles. This is about twice as many.
 const NEEDED: (u64, u64) = (64, 16);
 
 /// Raises the limit as far as this process may, and says where that is too little for a run with so many lanes.

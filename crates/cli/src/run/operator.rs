@@ -1,5 +1,5 @@
-//! What an operator asks of a data directory: to settle a broadcast again, or to forget one. It is done at once where nobody owns the directory;
-//! else a request is left for the owner, and the commit that answers it is waited for.
+//! What an operator asks of a data directory: to settle a broadcast again, or to forget one. It is done at once where
+//! nobody owns the directory; else a request is left for the owner, and the commit that answers it is waited for.
 
 use super::options::Options;
 use super::said::{Said, Tell};
@@ -28,8 +28,8 @@ pub(crate) struct Answered {
     pub(crate) said: String,
 }
 
-/// Does in the data directory `dir` what is asked for, or has it done by the owner of the directory. `offline`: nobody else is there, whatever it
-/// looks like. It works with the options of who asks, whose `out` is `dir`.
+/// Does in the data directory `dir` what is asked for, or has it done by the owner of the directory. `offline`: nobody
+/// else is there, whatever it looks like. It works with the options of who asks, whose `out` is `dir`.
 pub(crate) fn ask(
     dir: &Path,
     options: &Options,
@@ -72,8 +72,9 @@ pub(crate) fn ask(
     }
 }
 
-/// The key file, where forgetting needs one beside an object store. It is opened before the directory is taken over: a run on this machine that
-/// uses it goes on. One that is not there is not made, for then the key would stay wherever it is.
+/// The key file, where forgetting needs one beside an object store. It is opened before the directory is taken over: a
+/// run on this machine that uses it goes on. One that is not there is not made, for then the key would stay wherever it
+/// is.
 fn keys_of_objects(store: &Store, options: &Options, request: &Request) -> Result<Option<Keys>, Problem> {
     if store.is_local() || request.kind != RequestKind::Forget {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! The options of a run, of a replay and of an operator's request: plain values, each already checked. Where they were said, and how to say them
-//! otherwise, is known to whoever made them.
+//! The options of a run, of a replay and of an operator's request: plain values, each already checked. Where they were
+//! said, and how to say them otherwise, is known to whoever made them.
 
 use crate::keyring::KeyOptions;
 use aggregator::Rules;

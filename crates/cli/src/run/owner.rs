@@ -1,5 +1,5 @@
-//! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes, cuts what they have read, and
-//! hands it to the writer; nothing else decides when anything happens.
+//! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes,
+//! cuts what they have read, and hands it to the writer; nothing else decides when anything happens.
 
 use super::lanes::Lanes;
 use super::lock::lock;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How often the owner looks at the lanes when nothing happens.
 const TICK: Duration = Duration::from_millis(50);
-/// While nothing is read, a commit says how far the watermark has run on, no more often than this and than airings settle.
+/// While nothing is read, a commit says how far the watermark has run on, no more often than this and than airings
+/// settle.
 const TELL_TIME_EVERY: Duration = Duration::from_secs(1);
 /// How long after the start a partition may be unread before it is named.
 const UNREAD_AFTER: Duration = Duration::from_secs(15);
@@ -285,7 +286,8 @@ impl Owner<'_> {
     fn cut(&mut self, is_end: bool) -> Result<(), Problem> {
         let settle = self.settle(is_end)?;
         if let Some(settle) = &settle {
-            // From here on events of these airings come too late for them; the lanes learn it with the cut, so the log agrees.
+            // From here on events of these airings come too late for them; the lanes learn it with the cut, so the log
+            // agrees.
             self.set_frontiers(settle.due.iter().map(|due| (due.broadcast, due.frontier)).collect());
             self.state.settled_at = Some(Instant::now());
         }
@@ -322,8 +324,8 @@ impl Owner<'_> {
         let Some(watermark) = self.state.watermark.filter(|_| is_time && !self.live.due().is_empty()) else {
             return Ok(None);
         };
-        // The lanes stand still until the cut, and one more round tells what they have read so far: so what is due is so by the very events
-        // that this cut commits, and no event can come in between and make an airing longer.
+        // The lanes stand still until the cut, and one more round tells what they have read so far: so what is due is
+        // so by the very events that this cut commits, and no event can come in between and make an airing longer.
         self.lanes.ask(&Ask::Stand);
         self.round(watermark)?;
         let due = self.live.due();
@@ -338,7 +340,8 @@ impl Owner<'_> {
         Ok(())
     }
 
-    /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that is said now and then.
+    /// Says what a client says. A broker that is away makes every client say so every second, each in other words: that
+    /// is said now and then.
     fn notice(&mut self, notice: &Notice) {
         if notice.waiting {
             self.state.away_since.get_or_insert_with(Instant::now);

@@ -1,4 +1,5 @@
-//! The partitions of a run: how far each is read, what it does, and what follows from that for the watermark and for those that are ahead of it.
+//! The partitions of a run: how far each is read, what it does, and what follows from that for the watermark and for
+//! those that are ahead of it.
 
 use super::hold::Hold;
 use super::message::{Added, Partition, Progress, Standing};
@@ -73,8 +74,8 @@ impl Partitions {
         self.watermarks.least()
     }
 
-    /// Takes in how far the lanes are, and sees what each partition is doing. One that is silent for `idle_after` is idle; with `--until-end`
-    /// it is where its end is reached.
+    /// Takes in how far the lanes are, and sees what each partition is doing. One that is silent for `idle_after` is
+    /// idle; with `--until-end` it is where its end is reached.
     pub(super) fn look(
         &mut self,
         progress: impl Iterator<Item = (usize, Progress)>,
@@ -122,8 +123,8 @@ impl Partitions {
         is_news.then(|| self.gaps.iter().map(|(_, gap)| *gap).collect())
     }
 
-    /// A sentence on those that hold the watermark: an open transaction is waited for, and what is on its way looks like one for an instant; so
-    /// is a partition of which nothing was read, which is said once the run `has_begun`.
+    /// A sentence on those that hold the watermark: an open transaction is waited for, and what is on its way looks
+    /// like one for an instant; so is a partition of which nothing was read, which is said once the run `has_begun`.
     pub(super) fn holders(&mut self, has_begun: bool) -> Option<String> {
         let now = Instant::now();
         let watermarks = &self.watermarks;
@@ -163,7 +164,8 @@ impl Partitions {
         self.partitions.entry(index).insert_entry(partition).into_mut()
     }
 
-    /// Which to pause for being too far ahead, and which to resume, where the held events take `held` bytes of `most`: see [`Hold`].
+    /// Which to pause for being too far ahead, and which to resume, where the held events take `held` bytes of `most`:
+    /// see [`Hold`].
     pub(super) fn hold_back(&mut self, held: u64, most: u64, least: Ms, drift_max: Ms) -> (Vec<usize>, Vec<usize>) {
         let watermarks = &self.watermarks;
         self.hold.learn(held, most, least, || watermarks.spread());

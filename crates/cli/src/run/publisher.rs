@@ -1,5 +1,5 @@
-//! The publisher: whoever owns the data directory during a run, and makes its commits. A full disk is waited for, and so is an object store, or
-//! a topic of rejected records, that is away.
+//! The publisher: whoever owns the data directory during a run, and makes its commits. A full disk is waited for, and
+//! so is an object store, or a topic of rejected records, that is away.
 
 use super::lock::lock;
 use super::options::Options;

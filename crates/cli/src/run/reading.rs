@@ -1,4 +1,5 @@
-//! Reading files: blocks of lines side by side through the decoder, accepted events into a gathering, the others into `rejected`.
+//! Reading files: blocks of lines side by side through the decoder, accepted events into a gathering, the others into
+//! `rejected`.
 
 use crate::problem::Problem;
 use crate::settling::{Feeder, Gather};

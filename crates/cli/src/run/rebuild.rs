@@ -1,5 +1,5 @@
-//! The rebuilding of the live state: at the start of a run, lanes and live curve are brought from the log to where the last commit left them. The
-//! minutes that close on the way are in the table `live` already.
+//! The rebuilding of the live state: at the start of a run, lanes and live curve are brought from the log to where the
+//! last commit left them. The minutes that close on the way are in the table `live` already.
 
 use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The live state of `count` lanes from the log alone.
 ///
-/// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or later: then the live airing
-/// went on while the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
+/// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or
+/// later: then the live airing went on while the settled one was over. The events of such a broadcast are taken again
+/// from the beginning, as they were taken then.
 pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) -> Result<Resumed, Problem> {
     let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::new(*rules)).collect();
     let mut live = Live::new(*rules);
@@ -70,7 +71,8 @@ fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Ms], which: i
     }
 }
 
-/// Gives the lanes all events that the live curve had. Gives the number of those that had not settled, and how far the commits reach.
+/// Gives the lanes all events that the live curve had. Gives the number of those that had not settled, and how far the
+/// commits reach.
 fn feed(
     log: Log<'_>,
     lanes: &mut [Lane],

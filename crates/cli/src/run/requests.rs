@@ -1,5 +1,5 @@
-//! The requests of operators: what `settle` and `forget` leave for the run that owns the directory. The writer looks for them between commits,
-//! and answers each in a commit of its own.
+//! The requests of operators: what `settle` and `forget` leave for the run that owns the directory. The writer looks
+//! for them between commits, and answers each in a commit of its own.
 
 use super::message::Written;
 use super::operator::obey;

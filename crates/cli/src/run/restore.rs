@@ -1,5 +1,5 @@
-//! Restoring: at the start of a run the live state is read from the last snapshot and brought forward over the log's tail. A snapshot that is not
-//! there, is damaged, or does not fit is said and passed over: the log has all of it.
+//! Restoring: at the start of a run the live state is read from the last snapshot and brought forward over the log's
+//! tail. A snapshot that is not there, is damaged, or does not fit is said and passed over: the log has all of it.
 
 use super::log::{Log, Resumed};
 use super::message::Partition;
@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use storage::{CommitKind, Manifest, Snapshot, open_snapshot, read_manifests};
 
-/// The live state of `lanes` lanes from the snapshot that the last commit names; `None` where there is none, or none that is of use.
+/// The live state of `lanes` lanes from the snapshot that the last commit names; `None` where there is none, or none
+/// that is of use.
 pub(super) fn restore(log: Log<'_>, rules: &Rules, lanes: usize, tell: &Tell) -> Result<Option<Resumed>, Problem> {
     let Some(snapshot) = log.chain().newest().and_then(|newest| newest.snapshot.as_ref()) else {
         return Ok(None);

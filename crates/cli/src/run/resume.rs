@@ -1,4 +1,5 @@
-//! Going on: at the start of a run the live state is brought to where the last commit left it, from the snapshot, or else from the log alone.
+//! Going on: at the start of a run the live state is brought to where the last commit left it, from the snapshot, or
+//! else from the log alone.
 
 use super::log::{Log, Resumed};
 use super::rebuild::rebuild;

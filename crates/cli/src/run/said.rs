@@ -1,4 +1,5 @@
-//! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log lines, a bar, or nothing.
+//! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log
+//! lines, a bar, or nothing.
 
 use crate::problem::Awaited;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! Snapshots of a run: a base, frozen at a cut and written in the background, which the next commit that finds it finished names. The changes since
-//! are the log's own tail, so nothing is written for them, and a base may be as old as reading that tail takes time.
+//! Snapshots of a run: a base, frozen at a cut and written in the background, which the next commit that finds it
+//! finished names. The changes since are the log's own tail, so nothing is written for them, and a base may be as old
+//! as reading that tail takes time.
 
 use super::message::Frozen;
 use crate::problem::Problem;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use storage::{Commit, Draft, FileEntry, Snapshot, SnapshotFile};
 
-/// A new base is due after so many events, or as many as the last base had sessions and viewers, if those are more: so bases cost each event
-/// at most one entry of a base, and a start reads no more than these events back.
+/// A new base is due after so many events, or as many as the last base had sessions and viewers, if those are more: so
+/// bases cost each event at most one entry of a base, and a start reads no more than these events back.
 const EVENTS: u64 = 1_000_000;
 /// And after so many commits: each is a file of the log.
 const COMMITS: u64 = 100;

@@ -1,5 +1,5 @@
-//! The start of a run: the directory taken over, the topics found, each partition's offset chosen, and the live curve brought to where the last
-//! commit left it, from the log.
+//! The start of a run: the directory taken over, the topics found, each partition's offset chosen, and the live curve
+//! brought to where the last commit left it, from the log.
 
 use super::letters::Letters;
 use super::log::{Log, Resumed};
@@ -41,7 +41,8 @@ pub(super) struct Started {
     pub(super) live: Live,
     /// The live part of each lane; partition `i` is read by lane `i % lanes`.
     pub(super) lanes: Vec<Lane>,
-    /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those accepted now.
+    /// What was lost of the input, each with its partition where that is read: the gaps of all commits, then those
+    /// accepted now.
     pub(super) gaps: Vec<(Option<usize>, aggregator::Gap)>,
 }
 

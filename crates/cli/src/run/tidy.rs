@@ -1,5 +1,5 @@
-//! The housekeeping of a run: the small files of the log merged into larger ones, and what is too old dropped. A thread beside the writer
-//! prepares it; the writer commits it between other commits, so none waits for it.
+//! The housekeeping of a run: the small files of the log merged into larger ones, and what is too old dropped. A thread
+//! beside the writer prepares it; the writer commits it between other commits, so none waits for it.
 
 use super::options::Options;
 use super::publisher::Publisher;

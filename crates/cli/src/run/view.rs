@@ -14,11 +14,13 @@ use storage::Ledger;
 pub(crate) struct View<'a> {
     /// What was read is being committed, and then the run ends.
     pub(crate) is_stopping: bool,
+    /// The live curve.
     pub(crate) live: &'a Live,
     /// The newest commit; 0 before the first.
     pub(crate) commit: u64,
     /// All records up to it.
     pub(crate) ledger: Ledger,
+    /// How much of what was read is on the disk.
     pub(crate) durable: &'a Durable,
     /// Bytes read and not yet handed to the writer.
     pub(crate) cut_bytes: u64,
@@ -49,7 +51,9 @@ pub(crate) struct Durable {
 pub(crate) struct PartitionView<'a> {
     /// In the order in which the topics' partitions were found.
     pub(crate) index: usize,
+    /// Its topic.
     pub(crate) topic: &'a str,
+    /// Its number.
     pub(crate) partition: i32,
     /// Next offset to read.
     pub(crate) position: i64,
@@ -57,7 +61,9 @@ pub(crate) struct PartitionView<'a> {
     pub(crate) durable: i64,
     /// The offset after its last record, as the client last saw it.
     pub(crate) high_watermark: Option<i64>,
+    /// Its watermark, where anything was heard of it.
     pub(crate) watermark: Option<Ms>,
+    /// What it is doing, as far as the watermark is concerned.
     pub(crate) state: PartitionState,
     /// Whether it is held back for being too far ahead of the others.
     pub(crate) is_paused: bool,

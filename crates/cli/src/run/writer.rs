@@ -1,5 +1,6 @@
-//! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an event; and settles what
-//! is due, answers operators, and tidies up. Here is the order of its turn; what each step does stands in the file of the step.
+//! The writer: one thread that encodes, syncs and commits what the owner cut, so that Parquet is not on the path of an
+//! event; and settles what is due, answers operators, and tidies up. Here is the order of its turn; what each step does
+//! stands in the file of the step.
 
 use super::cut::{Whole, commit_cut, counts_of, place_of};
 use super::letters::Letters;
@@ -34,8 +35,8 @@ impl Writer {
         // Data that end before they began are data: the directory says that there were none.
         let is_end = work.settle.as_ref().is_some_and(|settle| settle.is_end);
         let is_all = is_end && self.publisher.committer.chain().newest().is_none();
-        // The watermark does not tell that the end has closed these. In a commit before the one that settles, a crash between the two
-        // would have the next run close them again.
+        // The watermark does not tell that the end has closed these. In a commit before the one that settles, a crash
+        // between the two would have the next run close them again.
         let mut last = if is_end { std::mem::take(&mut work.live) } else { Vec::new() };
         if is_all || !work.is_empty() || self.has_word(&work) {
             written = self.commit(&mut work)?;

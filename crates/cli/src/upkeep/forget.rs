@@ -1,5 +1,6 @@
-//! Forgetting: the key of one broadcast destroyed, so that nobody can ever tell which viewer is behind one of its pseudonyms, and its ids in
-//! clear taken out of the rejected events. The pseudonyms stay, as the random numbers that they are then, and so do all curves.
+//! Forgetting: the key of one broadcast destroyed, so that nobody can ever tell which viewer is behind one of its
+//! pseudonyms, and its ids in clear taken out of the rejected events. The pseudonyms stay, as the random numbers that
+//! they are then, and so do all curves.
 
 use super::outcome::Outcome;
 use crate::directory;
@@ -13,11 +14,12 @@ use exporter::{Passport, RejectedRow, Table, TableRows, TableWriter};
 use serde_json::Value;
 use storage::{Commit, CommitKind, Committer, Draft, FileEntry, Folder, PartWriter, Removed};
 
-/// Destroys the key of the broadcast `id`, and takes its bytes out of the table `rejected` into a commit that is not published yet. With
-/// `all_payloads` the bytes of every rejected event that cannot be read go, whosever they are.
+/// Destroys the key of the broadcast `id`, and takes its bytes out of the table `rejected` into a commit that is not
+/// published yet. With `all_payloads` the bytes of every rejected event that cannot be read go, whosever they are.
 ///
 /// # Errors
-/// One key for all broadcasts, an id that nothing is known of; or the disk refuses. The key may be destroyed then: the same again goes on.
+/// One key for all broadcasts, an id that nothing is known of; or the disk refuses. The key may be destroyed then: the
+/// same again goes on.
 pub(crate) fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
     let dir = owner.store().root().display();
     let newest = owner.chain().newest();
@@ -147,7 +149,8 @@ impl Sweep<'_> {
     }
 }
 
-/// Whether bytes are of the broadcast `id`, as far as they can be read. `is_plain`: they are whole, and no key is there twice.
+/// Whether bytes are of the broadcast `id`, as far as they can be read. `is_plain`: they are whole, and no key is there
+/// twice.
 fn of_broadcast(payload: &[u8], is_plain: bool, id: &str) -> Option<bool> {
     let holds = || payload.windows(id.len().max(1)).any(|bytes| bytes == id.as_bytes());
     if payload.iter().all(u8::is_ascii_whitespace) {

@@ -1,4 +1,5 @@
-//! Merging: the small files of the log become larger ones, so that each byte is written few times and no day has many files.
+//! Merging: the small files of the log become larger ones, so that each byte is written few times and no day has many
+//! files.
 
 use crate::directory::WRITER;
 use crate::problem::Problem;
@@ -22,7 +23,9 @@ const SPANS: Ms = 8;
 /// What was prepared: files in a commit that is not published, and those whose place they take.
 #[derive(Debug)]
 pub(crate) struct Tidied {
+    /// Has the files that were written.
     pub(crate) parts: Commit,
+    /// Those whose place they take.
     pub(crate) removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
     pub(crate) dropped: BTreeMap<String, u64>,
@@ -34,7 +37,8 @@ fn size_of(bytes: u64) -> u32 {
     (bytes / SMALLEST).checked_ilog(FAN as u64).map_or(0, |size| size + 1)
 }
 
-/// The files of the log to merge next, where events are kept for `keep`: the oldest of a size of which there are enough.
+/// The files of the log to merge next, where events are kept for `keep`: the oldest of a size of which there are
+/// enough.
 pub(crate) fn next_merge(
     store: &Store,
     logs: &[&FileEntry],
@@ -69,9 +73,11 @@ fn spans_little(store: &Store, files: &[&FileEntry], keep: Option<Ms>) -> Result
 /// A job beside the writer: what it needs to write files anew.
 #[derive(Debug)]
 pub(crate) struct Job {
+    /// The data directory.
     pub(crate) store: Store,
     /// Takes the files.
     pub(crate) parts: Commit,
+    /// What the files say of themselves.
     pub(crate) passport: Passport,
     /// Nobody waits for it any more.
     pub(crate) is_over: Arc<AtomicBool>,

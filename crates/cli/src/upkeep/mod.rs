@@ -1,4 +1,5 @@
-//! The upkeep of a data directory: files merged, rewritten, and forgotten. Each job prepares a commit that somebody else makes.
+//! The upkeep of a data directory: files merged, rewritten, and forgotten. Each job prepares a commit that somebody
+//! else makes.
 
 mod forget;
 mod merge;

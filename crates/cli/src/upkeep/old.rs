@@ -1,5 +1,5 @@
-//! What is too old: events that settled long ago, live minutes that settled ones have replaced, and rejected events. Files go as a whole where
-//! they can, and are written anew without those rows where they cannot.
+//! What is too old: events that settled long ago, live minutes that settled ones have replaced, and rejected events.
+//! Files go as a whole where they can, and are written anew without those rows where they cannot.
 
 use super::merge::{Job, Tidied};
 use crate::directory::{self, WRITER};

@@ -1,4 +1,5 @@
-//! The rewriting of settled tables: the rows of one broadcast taken out of the files that hold them, those of others written anew as they were.
+//! The rewriting of settled tables: the rows of one broadcast taken out of the files that hold them, those of others
+//! written anew as they were.
 
 use crate::problem::Problem;
 use crate::stored::open_table;
@@ -16,13 +17,14 @@ pub(crate) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::S
 /// What a commit takes away.
 #[derive(Debug, Default)]
 pub(crate) struct TakenAway {
+    /// Files that are data no more.
     pub(crate) removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
     pub(crate) dropped: BTreeMap<String, u64>,
 }
 
-/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what else is in their files
-/// goes to `commit`.
+/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what
+/// else is in their files goes to `commit`.
 pub(crate) fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
