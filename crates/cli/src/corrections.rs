@@ -1,7 +1,6 @@
 //! The correction ledger as people read it: which minutes an operator's `settle` moved, by how much, why,
 //! when and by which commit.
 
-use crate::stored::{ReadError, Stored};
 use crate::terminal;
 use audience::text as words;
 use audience::time::rfc3339;
@@ -10,6 +9,7 @@ use exporter::{CorrectionRow, Table};
 use report::text::{Look, Paint, draw};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use storage::{ReadError, Stored};
 
 /// Prints the corrections of a directory, or of one broadcast.
 pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(), ReadError> {

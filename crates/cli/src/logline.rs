@@ -1,6 +1,5 @@
 //! Log lines of `run`, on stderr: one a commit with the ledger, and what an operator should know. Text or JSON.
 
-use crate::directory;
 use crate::draw;
 use crate::pipeline::{Said, Tell};
 use crate::problem::Awaited;
@@ -10,6 +9,7 @@ use audience::time::rfc3339;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::directory;
 use storage::{Counts, Ledger};
 
 /// Who writes what a run says as log lines.

@@ -1,19 +1,19 @@
 //! `jauge settle` and `jauge forget`: what an operator asks of a data directory, and its answer as words or JSON.
 
 use crate::args::{ForgetArgs, SettleArgs};
-use crate::directory;
 use crate::layers::Origin;
 use crate::pipeline::{Answered, Said, Tell, ask};
 use crate::problem::Problem;
-use crate::provenance;
 use crate::setting::RULES;
 use crate::settings::Settings;
 use crate::settling::nothing_to_do;
-use crate::stored::Stored;
 use crate::terminal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use storage::Stored;
+use storage::directory;
+use storage::provenance;
 use storage::{Request, RequestKind};
 
 /// `jauge settle`

@@ -2,11 +2,9 @@
 //! back into a topic for what can be used now.
 
 use crate::args::RejectedArgs;
-use crate::directory;
 use crate::draw;
 use crate::problem::Problem;
 use crate::settings::Settings;
-use crate::stored::Stored;
 use crate::terminal;
 use audience::{Decoder, Details, Field, Key, Ms, Reason, Registry, Rejection, time::rfc3339};
 use exporter::{RejectedRow, Table};
@@ -18,6 +16,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::Stored;
+use storage::directory;
 
 /// Characters of an example that are shown to people.
 const EXAMPLE: usize = 96;

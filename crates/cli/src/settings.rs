@@ -10,10 +10,10 @@ use ingester::kafka::KafkaOptions;
 use storage::is_object_store;
 
 use crate::form::{Raw, Value};
-use crate::keyring::{KeyOptions, Pseudonyms};
 use crate::layers::{Entry, Layers, Merged};
 use crate::pipeline::Options;
 use crate::problem::Problem;
+use storage::{KeyOptions, Pseudonyms};
 
 /// Form of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

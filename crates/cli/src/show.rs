@@ -6,7 +6,6 @@ use crate::corrections;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};
-use crate::stored::{ReadError, Stored};
 use crate::terminal;
 use audience::Ms;
 use audience::time::rfc3339;
@@ -14,6 +13,7 @@ use exporter::Table;
 use report::AiringLine;
 use report::text::{Look, airings, curve};
 use std::path::Path;
+use storage::{ReadError, Stored};
 
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {

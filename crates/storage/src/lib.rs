@@ -1,13 +1,20 @@
 //! A data directory: files and keys made true in commits, and read back.
 //!
 //! A [`Store`] is the folder or the prefix of an object store where it lies. A [`Committer`] writes the files of a [`Commit`] and makes them
-//! true at once by one [`Manifest`]; a [`Chain`] reads what was made true; [`audit_chain`] checks all of it. Everything blocks.
+//! true at once by one [`Manifest`]; a [`Chain`] reads what was made true, [`Stored`] the tables that it names; [`audit_chain`] checks all of
+//! it, and [`upkeep`] keeps it small. Everything blocks.
 
 mod commits;
+pub mod directory;
+mod keyring;
 mod keys;
+pub mod provenance;
 mod requests;
+mod settlements;
 mod snapshots;
 mod store;
+mod stored;
+pub mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +33,10 @@ pub use commits::manifest::{
     manifest_path, note_lost,
 };
 pub use commits::recover::{Recovered, refuse_data};
+pub use keyring::{KeyOptions, Keys, Pseudonyms};
 pub use keys::{Key, KeyError, KeyFile};
 pub use requests::{Asked, Request, RequestKind, answer_to, remove_request, requests};
+pub use settlements::{SettledLine, SettledOnce, SettledSpan, Settlements, ToldAiring};
 pub use snapshots::open_snapshot;
 pub use store::{Faults, Step, Store, StoreError, StoredFile, StoredReader, is_object_store};
+pub use stored::{ReadError, Stored, open_table};

@@ -5,13 +5,13 @@ use super::message::{Cut, Standing, Taken, Work};
 use super::publisher::Publisher;
 use super::snapshot::Snapshots;
 use crate::problem::Problem;
-use crate::provenance;
 use crate::settling::write_file;
 use audience::{Details, Ms};
 use exporter::{LoggedEvent, RejectedRow, TableRows, minutes_by_date, rejected_by_date, sort_events};
 use ingester::kafka::PartitionInfo;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::provenance;
 use storage::{Chain, CommitKind, Counts, Draft, Folder, InputPartition, Lost, OffsetGap};
 
 /// The cuts of all lanes as one.

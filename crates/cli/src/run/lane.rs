@@ -4,7 +4,6 @@
 use super::letters::Letter;
 use super::lock::lock;
 use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
-use crate::directory;
 use crate::problem::Problem;
 use audience::{Decoder, Field, Ms, Reason, Registry, Rejection};
 use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
@@ -13,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use storage::directory;
 
 /// How long a lane waits for records before it looks for what the owner asks.
 const WAIT: Duration = Duration::from_millis(10);

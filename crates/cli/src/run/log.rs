@@ -3,13 +3,13 @@
 use super::message::Partition;
 use super::snapshot::Snapshots;
 use crate::problem::Problem;
-use crate::stored::open_table;
 use aggregator::{Gap, Lane, Live};
 use audience::{Details, Ms, Names, Registry, fingerprint};
 use exporter::{LoggedEvent, Table, TableFile};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::open_table;
 use storage::{Chain, Committer, FileEntry, StoredFile};
 
 /// The log of a directory, and what this run knows by which it is read.

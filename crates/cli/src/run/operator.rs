@@ -3,14 +3,14 @@
 
 use super::options::Options;
 use super::said::{Said, Tell};
-use crate::directory::{self, WRITER};
-use crate::keyring::Keys;
 use crate::problem::Problem;
-use crate::provenance;
 use crate::settling::{Budget, correct};
-use crate::upkeep::{Outcome, forget};
 use std::path::Path;
 use std::time::Duration;
+use storage::Keys;
+use storage::directory::{self, WRITER};
+use storage::provenance;
+use storage::upkeep::{Outcome, forget};
 use storage::{
     Answer, Chain, ChainError, CommitError, Committer, Request, RequestKind, Store, StoreError, answer_to,
     remove_request,

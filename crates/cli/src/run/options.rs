@@ -1,12 +1,12 @@
 //! The options of a run, of a replay and of an operator's request: plain values, each already checked. Where they were
 //! said, and how to say them otherwise, is known to whoever made them.
 
-use crate::keyring::KeyOptions;
 use aggregator::Rules;
 use audience::Ms;
 use ingester::kafka::KafkaOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::KeyOptions;
 
 /// What to do, with what, and how much of it. Durations are ms, `>= 0`.
 #[derive(Clone, Debug)]

@@ -4,14 +4,14 @@
 use super::lock::lock;
 use super::options::Options;
 use super::said::{Said, Tell};
-use crate::directory;
-use crate::keyring::Keys;
 use crate::problem::{Awaited, Problem};
 use audience::{Ms, Registry};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use storage::Keys;
+use storage::directory;
 use storage::{Commit, CommitKind, Committer, Draft, Ledger};
 
 /// How long what is waited for is left alone before the next try.

@@ -5,12 +5,12 @@ use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
 use crate::problem::Problem;
-use crate::settlements::{Line, Settlements};
 use aggregator::{Lane, Live, Rules};
 use audience::Ms;
 use audience::time::minute_of;
 use exporter::ON_TIME;
 use std::collections::{BTreeMap, BTreeSet};
+use storage::{SettledLine, Settlements};
 
 /// The live state of `count` lanes from the log alone.
 ///
@@ -51,7 +51,7 @@ pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) ->
 }
 
 /// What is settled of these broadcasts, by their numbers.
-fn lines_of(log: Log<'_>, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u32, Line>, Problem> {
+fn lines_of(log: Log<'_>, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u32, SettledLine>, Problem> {
     if broadcasts.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -77,7 +77,7 @@ fn feed(
     log: Log<'_>,
     lanes: &mut [Lane],
     frontiers: &[Ms],
-    overhang: &BTreeMap<u32, Line>,
+    overhang: &BTreeMap<u32, SettledLine>,
 ) -> Result<(u64, Reach), Problem> {
     let partitions = log.partitions.values();
     let places: BTreeMap<(String, i32), usize> =

@@ -3,9 +3,7 @@
 use super::options::Options;
 use super::reading::{Read, Reading};
 use super::said::{Said, Tell};
-use crate::directory;
 use crate::problem::Problem;
-use crate::provenance;
 use crate::settling::{Budget, Gather, Output, Settled, settle_all, settlement, write_file};
 use aggregator::Gaps;
 use audience::{Ms, Registry};
@@ -14,6 +12,8 @@ use ingester::files::Files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use storage::directory;
+use storage::provenance;
 use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, Source};
 
 /// What a replay did.

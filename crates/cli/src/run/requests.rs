@@ -7,8 +7,8 @@ use super::publisher::Publisher;
 use super::said::Said;
 use crate::problem::Problem;
 use crate::settling::Budget;
-use crate::upkeep::Outcome;
 use std::sync::Arc;
+use storage::upkeep::Outcome;
 use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};
 
 /// Answers the requests that wait; what that changes is added to `written`.

@@ -5,15 +5,15 @@ use super::log::{Log, Resumed};
 use super::message::Partition;
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use crate::directory::WRITER;
 use crate::draw;
 use crate::problem::Problem;
-use crate::stored::open_table;
 use aggregator::{Resume, Rules, SettledBefore};
 use audience::Ms;
 use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use storage::directory::WRITER;
+use storage::open_table;
 use storage::{CommitKind, Manifest, Snapshot, open_snapshot, read_manifests};
 
 /// The live state of `lanes` lanes from the snapshot that the last commit names; `None` where there is none, or none

@@ -10,7 +10,6 @@ use super::resume::bring_back;
 use super::said::{Said, Tell};
 use super::tidy::Tidy;
 use super::writer::Writer;
-use crate::directory;
 use crate::problem::Problem;
 use crate::settling::gap_of;
 use aggregator::{Lane, Live, Watermarks};
@@ -21,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use storage::directory;
 use storage::{Committer as DirectoryOwner, OffsetGap};
 
 /// How long a broker may take for one answer at the start.

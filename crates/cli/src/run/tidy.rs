@@ -5,14 +5,14 @@ use super::options::Options;
 use super::publisher::Publisher;
 use super::said::Said;
 use crate::problem::Problem;
-use crate::provenance;
-use crate::upkeep::{Job, Keep, Old, Places, Tidied, next_merge};
 use exporter::Table;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use storage::provenance;
+use storage::upkeep::{Job, Keep, Old, Places, Tidied, next_merge};
 use storage::{CommitKind, FileEntry};
 
 /// How often what is too old is looked for.

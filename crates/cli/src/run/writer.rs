@@ -11,10 +11,10 @@ use super::said::Said;
 use super::snapshot::{Base, Snapshots};
 use super::tidy::Tidy;
 use crate::problem::Problem;
-use crate::provenance;
 use crate::settling::{Budget, Settle, Settler, settle_due};
 use audience::{MinuteRow, Ms};
 use std::time::{Duration, Instant};
+use storage::provenance;
 use storage::{CommitKind, Counts};
 
 /// The writer's state.

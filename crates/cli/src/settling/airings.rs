@@ -6,12 +6,12 @@ use super::engine::settle;
 use super::gaps_of;
 use super::gather::{Gather, lock};
 use super::receiver::Receiver;
-use crate::provenance;
-use crate::stored::{ReadError, Stored};
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::provenance;
+use storage::{ReadError, Stored};
 
 /// Which rows are wanted.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,20 +8,20 @@ use super::gather::{Gather, lock};
 use super::receiver::Receiver;
 use super::settled::{Settled, settlement};
 use super::sink::{Output, Sink, write_file};
-use crate::directory;
 use crate::draw;
 use crate::problem::Problem;
-use crate::provenance;
-use crate::settlements::{Line, Settlements};
-use crate::stored::{ReadError, Stored, open_table};
-use crate::upkeep::{Outcome, SETTLED, without};
 use aggregator::{Airing, Rules, Timeline};
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
 use exporter::{CorrectionRow, LoggedEvent, Table, TableRows, corrections_by_date};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::directory;
+use storage::provenance;
+use storage::upkeep::{Outcome, SETTLED, without};
 use storage::{Chain, Commit, CommitKind, Committer, Draft, FileEntry, Folder, Manifest, Store};
+use storage::{ReadError, Stored, open_table};
+use storage::{SettledLine, Settlements};
 
 /// Computes the airings of the broadcast `id` again by `rules`, into a commit of `owner`'s that is not published yet.
 ///
@@ -131,7 +131,7 @@ impl<'a> Log<'a> {
 struct Scope<'a> {
     id: &'a str,
     /// What is settled now.
-    line: Line,
+    line: SettledLine,
     /// Events before it are no longer all in the log, or there are none.
     floor: Ms,
     /// Last event that settles.
@@ -157,7 +157,7 @@ impl<'a> Scope<'a> {
         let settled = Settlements::of(log.store, log.chain, [id.to_owned()].into())?;
         let line = settled.line(id).cloned().unwrap_or_default();
         let (floor, frontier) = (settled.whole_from(id), line.frontier());
-        let replaced = |one: &&crate::settlements::Settlement| one.airings.iter().any(|airing| airing.frontier > floor);
+        let replaced = |one: &&storage::SettledSpan| one.airings.iter().any(|airing| airing.frontier > floor);
         let rules_changed = line.settlements.iter().filter(replaced).any(|one| one.rules != rules);
         let mut scope = Scope {
             id,

@@ -8,12 +8,12 @@ use super::gather::Gather;
 use super::settled::{Settled, settlement};
 use super::sink::{Output, write_file};
 use crate::problem::Problem;
-use crate::stored::open_table;
 use aggregator::{Due, Rules, Timeline};
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
 use exporter::{LoggedEvent, Passport, Table, TableRows, minutes_by_date};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::open_table;
 use storage::{Commit, Committer, Draft, FileEntry, Folder};
 
 /// What to settle after a cut is committed.

@@ -1,9 +1,9 @@
 //! What settled: one airing for those who asked, and all of them as the manifest says it.
 
-use crate::directory::WRITER;
 use aggregator::{Rules, Tally};
 use audience::Ms;
 use std::sync::Arc;
+use storage::directory::WRITER;
 use storage::{SettledAiring, Settlement};
 
 /// One airing that settled, for the manifest.

@@ -1,8 +1,8 @@
 //! An airing by which rows are told apart: all that the verifier compares, it compares airing by airing.
 
-use crate::stored::Stored;
 use audience::Ms;
 use audience::time::rfc3339;
+use storage::Stored;
 
 /// (number of the broadcast, airing_at).
 pub(super) type Airing = (u32, Ms);

@@ -2,11 +2,11 @@
 //! and the last ends at the row that the table `minutes` has.
 
 use crate::problem::Problem;
-use crate::stored::Stored;
 use audience::time::rfc3339;
 use audience::{MinuteRow, Ms};
 use exporter::{CorrectionRow, Table};
 use std::collections::{BTreeMap, BTreeSet};
+use storage::Stored;
 
 /// Checks the corrections; `settling` are the commits that an operator's settling made. Gives their number.
 pub(super) fn check(stored: &Stored, settling: &BTreeSet<i64>) -> Result<u64, Problem> {

@@ -4,11 +4,11 @@
 
 use super::history::{History, Since};
 use crate::problem::Problem;
-use crate::stored::Stored;
 use audience::time::{minute_of, rfc3339};
 use audience::{MinuteRow, Ms};
 use exporter::LoggedEvent;
 use std::collections::BTreeMap;
+use storage::Stored;
 use storage::{FileEntry, Lost};
 
 /// The events beside one gap, in order of their offsets.

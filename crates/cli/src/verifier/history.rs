@@ -3,13 +3,13 @@
 
 use super::airing::Airing;
 use crate::problem::Problem;
-use crate::settlements::{self, Line, Settlements, Told};
 use crate::settling::gaps_of;
-use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use storage::Stored;
 use storage::{CommitKind, Lost, Manifest, note_lost};
+use storage::{SettledLine, Settlements, ToldAiring};
 
 /// What the commits say.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub(super) struct Again {
     /// The gaps of the input that were known when it settled.
     pub(super) gaps: Gaps,
     /// In the order of time.
-    pub(super) airings: Vec<Told>,
+    pub(super) airings: Vec<ToldAiring>,
 }
 
 /// When the commits told of a gap.
@@ -136,7 +136,7 @@ impl History {
             for one in &line.settlements {
                 let mut airings = one.airings.clone();
                 airings.retain(|airing| airing.frontier > whole_from);
-                let settlements::Settlement { commit, frontier, read_to, rules, .. } = *one;
+                let storage::SettledSpan { commit, frontier, read_to, rules, .. } = *one;
                 // It knew the gaps of the commits before it.
                 let gaps = self.gaps.range(..commit).next_back().map(|(_, gaps)| gaps.clone()).unwrap_or_default();
                 all.push((commit, Again { broadcast, whole_from, frontier, read_to, rules, gaps, airings }));
@@ -148,7 +148,7 @@ impl History {
     }
 
     /// What is settled of each broadcast, by its number.
-    pub(super) fn lines(&self, stored: &Stored) -> HashMap<u32, &Line> {
+    pub(super) fn lines(&self, stored: &Stored) -> HashMap<u32, &SettledLine> {
         self.settled.lines().map(|(id, line)| (stored.number_of(id), line)).collect()
     }
 

@@ -6,11 +6,11 @@ use super::gaps::wrong_complete;
 use super::history::History;
 use super::line::{BROKEN, MinuteLine};
 use crate::problem::Problem;
-use crate::stored::Stored;
 use audience::Ms;
 use audience::time::rfc3339;
 use exporter::Table;
 use std::collections::BTreeMap;
+use storage::Stored;
 
 /// How many late events the log has in a minute.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,9 +8,7 @@ use super::live::{Late, LateMinutes};
 use super::offsets::{OffsetsSeen, RowPlace};
 use super::tables::{Digests, Known};
 use crate::problem::Problem;
-use crate::settlements::{Settling, Told};
 use crate::settling::{Gather, Receiver, lock, settle_all};
-use crate::stored::Stored;
 use aggregator::Timeline;
 use audience::time::{MINUTE_MS, minute_of, rfc3339};
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
@@ -18,6 +16,8 @@ use exporter::{LoggedEvent, ON_TIME, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use storage::Stored;
+use storage::{SettledOnce, ToldAiring};
 
 /// What checking the log gave.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +109,7 @@ impl Logged {
     }
 
     /// Counts a late event to the minute in which it took effect; `settlement` is the one that first reached beyond it.
-    fn hear_late(&mut self, row: &LoggedEvent, settlement: Option<Settling>) {
+    fn hear_late(&mut self, row: &LoggedEvent, settlement: Option<SettledOnce>) {
         if row.late_at == ON_TIME {
             return;
         }
@@ -153,7 +153,7 @@ struct FromLog {
     /// The rows by airing.
     digests: BTreeMap<Airing, Digests>,
     /// By settlement: its airings, and what became of their events.
-    told: Vec<Vec<Told>>,
+    told: Vec<Vec<ToldAiring>>,
 }
 
 fn settle_again(
@@ -176,7 +176,7 @@ fn settle_again(
         part.iter_mut().take(begin).for_each(|before| *before = Timeline::default());
         let receiver = || Digester { all: &digests, settlements, waiting: HashMap::new() };
         for one in settle_all(&gathered, &part, &group[0].rules, &group[0].gaps, threads, receiver)? {
-            told[one.broadcast as usize].push(Told {
+            told[one.broadcast as usize].push(ToldAiring {
                 frontier: one.last_sign + group[0].rules.broadcast_idle,
                 airing_at: one.airing_at,
                 tally: [one.tally.applied, one.tally.repeated, one.tally.orphaned].map(i64::unsigned_abs),
@@ -187,7 +187,7 @@ fn settle_again(
 }
 
 /// The settled airings, and what became of their events, against what the commits say.
-fn compare_told(stored: &Stored, settlements: &[Again], told: Vec<Vec<Told>>) -> Result<(), Problem> {
+fn compare_told(stored: &Stored, settlements: &[Again], told: Vec<Vec<ToldAiring>>) -> Result<(), Problem> {
     for (one, mut again) in settlements.iter().zip(told) {
         again.sort_unstable();
         if one.airings != again {

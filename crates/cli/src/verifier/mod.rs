@@ -17,11 +17,11 @@ use crate::draw;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::settling::{Budget, Gather, scratch_of_reader};
-use crate::stored::Stored;
 use exporter::Table;
 use history::History;
 use log::{Logged, Means};
 use std::path::Path;
+use storage::Stored;
 use storage::{ChainReport, Ledger, audit_chain};
 
 /// What was checked, all of it in order.

@@ -5,7 +5,6 @@ use super::digest::Digest;
 use super::line::{BROKEN, MinuteLine};
 use crate::problem::Problem;
 use crate::settling::{Gather, Receiver, lock, settle_all};
-use crate::stored::Stored;
 use aggregator::{Gaps, Rules};
 use audience::time::{TS_END, TS_MIN, minute_of, rfc3339};
 use audience::{
@@ -15,6 +14,7 @@ use audience::{
 use exporter::Table;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use storage::Stored;
 
 /// The digests of one airing's rows, by table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

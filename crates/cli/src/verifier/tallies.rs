@@ -5,9 +5,9 @@ use super::airing::{Airing, named};
 use super::history::History;
 use super::tables::Known;
 use crate::problem::Problem;
-use crate::stored::Stored;
 use exporter::Table;
 use std::collections::BTreeMap;
+use storage::Stored;
 
 /// What became of each settled airing's events: its row against the commits that settled it.
 pub(super) fn check_tallies(

@@ -1,15 +1,15 @@
 //! The keyring of a data directory: the keys of its pseudonyms, in a file beside it, and which of them this process has
 //! given.
 
-use crate::problem::Problem;
+use crate::KeyFile;
 use audience::{Key, Registry};
+use problem::Problem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::KeyFile;
 
 /// How far one key of the pseudonyms reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pseudonyms {
+pub enum Pseudonyms {
     /// A key for each broadcast: nobody can be followed from one to another.
     Broadcast,
     /// One key for the directory.
@@ -18,16 +18,16 @@ pub(crate) enum Pseudonyms {
 
 /// Where the keys are, and which they are.
 #[derive(Clone, Debug)]
-pub(crate) struct KeyOptions {
+pub struct KeyOptions {
     /// The key file; or why there is none, which is a problem only of those who need it.
-    pub(crate) path: Result<PathBuf, Problem>,
+    pub path: Result<PathBuf, Problem>,
     /// One key a broadcast or one for all.
-    pub(crate) pseudonyms: Pseudonyms,
+    pub pseudonyms: Pseudonyms,
 }
 
 /// The key file, and which of its keys the registry has.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub struct Keys {
     file: KeyFile,
     known: Vec<(Option<String>, [u8; 16])>,
     pseudonyms: Pseudonyms,
@@ -37,14 +37,14 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Opens the key file of a directory; `alone`, so that no other process can do the same.
-    pub(crate) fn open(options: &KeyOptions, alone: bool) -> Result<Keys, Problem> {
+    pub fn open(options: &KeyOptions, alone: bool) -> Result<Keys, Problem> {
         let path = options.path.as_ref().map_err(Problem::clone)?;
         let (file, known) = if alone { KeyFile::open_alone(path)? } else { KeyFile::open(path)? };
         Ok(Keys { file, known, pseudonyms: options.pseudonyms, saved: 0 })
     }
 
     /// A registry with the keys of the file; new broadcasts get a random key each, or all the directory's.
-    pub(crate) fn registry(&mut self) -> Result<Arc<Registry>, Problem> {
+    pub fn registry(&mut self) -> Result<Arc<Registry>, Problem> {
         let of_directory = self.known.iter().find(|(id, _)| id.is_none()).map(|(_, key)| Key(*key));
         let registry = match self.pseudonyms {
             Pseudonyms::Broadcast => Registry::new(random_key),
@@ -67,7 +67,7 @@ impl Keys {
     }
 
     /// Appends and syncs the keys that are new since the last call: before the commit that first uses them.
-    pub(crate) fn append(&mut self, registry: &Registry) -> Result<(), Problem> {
+    pub fn append(&mut self, registry: &Registry) -> Result<(), Problem> {
         let (new, given) = registry.keys_since(self.saved);
         if self.pseudonyms == Pseudonyms::Broadcast && !new.is_empty() {
             let lines: Vec<_> = new.iter().map(|(id, Key(key))| (Some(&**id), *key)).collect();
@@ -79,13 +79,13 @@ impl Keys {
     }
 
     /// Destroys the key of a broadcast, and gives whether there was one.
-    pub(crate) fn forget(&mut self, id: &str) -> Result<bool, Problem> {
+    pub fn forget(&mut self, id: &str) -> Result<bool, Problem> {
         self.known.retain(|(known, _)| known.as_deref() != Some(id));
         Ok(self.file.forget(id)?)
     }
 
     /// Whether one key serves the whole directory.
-    pub(crate) fn is_of_directory(&self) -> bool {
+    pub fn is_of_directory(&self) -> bool {
         self.pseudonyms == Pseudonyms::Directory || self.known.iter().any(|(id, _)| id.is_none())
     }
 }

@@ -3,36 +3,36 @@
 
 use super::merge::{Job, Tidied};
 use crate::directory::{self, WRITER};
-use crate::problem::Problem;
 use crate::stored::open_table;
+use crate::{Chain, FileEntry, Folder, PartWriter, Removed, Store, read_manifest};
 use audience::Names;
 use audience::time::{day_of, days_from_civil};
 use audience::{MinuteRow, Ms};
 use exporter::{LoggedEvent, Table, TableRows, TableWriter};
+use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use storage::{Chain, FileEntry, Folder, PartWriter, Removed, Store, read_manifest};
 
 /// Files of a table that are looked through at once.
 const AT_ONCE: usize = 256;
 
 /// By table, the path of the file that was looked through last, where more come after it.
-pub(crate) type Places = BTreeMap<Table, String>;
+pub type Places = BTreeMap<Table, String>;
 
 /// How long rows are kept, ms; `None` for ever.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Keep {
+pub struct Keep {
     /// Events, after they settled.
-    pub(crate) events: Option<Ms>,
+    pub events: Option<Ms>,
     /// Live minutes, after they settled.
-    pub(crate) live: Option<Ms>,
+    pub live: Option<Ms>,
     /// Rejected events, after they came.
-    pub(crate) rejected: Option<Ms>,
+    pub rejected: Option<Ms>,
 }
 
 /// What is too old.
 #[derive(Debug, Default)]
-pub(crate) struct Old {
+pub struct Old {
     /// Events that had settled by this commit, and live minutes that had by that.
     horizon: Option<(u64, BTreeMap<String, Ms>)>,
     live_frontiers: BTreeMap<String, Ms>,
@@ -43,12 +43,7 @@ pub(crate) struct Old {
 
 impl Old {
     /// Looks for what is older than `keep` says, from the places `looked_to` on.
-    pub(crate) fn find(
-        store: &Store,
-        chain: &Chain,
-        keep: Keep,
-        looked_to: &mut Places,
-    ) -> Result<Option<Old>, Problem> {
+    pub fn find(store: &Store, chain: &Chain, keep: Keep, looked_to: &mut Places) -> Result<Option<Old>, Problem> {
         let now = directory::now();
         let mut old = Old::default();
         let mut candidates = |table: Table, horizon: u64| {
@@ -79,7 +74,7 @@ impl Old {
     }
 
     /// Takes it out of its files; `None` where nothing of it is there, or where `job` was to end before.
-    pub(crate) fn take_out(&self, job: Job) -> Result<Option<Tidied>, Problem> {
+    pub fn take_out(&self, job: Job) -> Result<Option<Tidied>, Problem> {
         let (mut removed, mut dropped) = (Vec::new(), BTreeMap::<String, u64>::new());
         let mut going = |file: &FileEntry, rows: u64| {
             removed.push(Removed::from(file));

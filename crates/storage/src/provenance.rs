@@ -1,14 +1,14 @@
 //! Provenance: by which rules and from which input files were made, as their passports say; and read back, the rules
 //! that a commit recorded.
 
-use crate::duration;
-use crate::problem::Problem;
+use crate::{CONTRACT, Manifest};
 use aggregator::Rules;
 use audience::Ms;
+use audience::duration;
 use exporter::Passport;
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use storage::{CONTRACT, Manifest};
 
 /// The unit of every count of viewers.
 const UNIT: &str = "sessions";
@@ -16,18 +16,18 @@ const UNIT: &str = "sessions";
 const INPUT_CHARS_MAX: usize = 1_000;
 
 /// The passport of files made by `rules` from the files `events`. A replay waits for nothing: it knows no lateness.
-pub(crate) fn of_files(rules: &Rules, events: &[PathBuf], commit: u64) -> Passport {
+pub fn of_files(rules: &Rules, events: &[PathBuf], commit: u64) -> Passport {
     let paths: Vec<_> = events.iter().map(|path| path.to_string_lossy()).collect();
     of_input(rules, None, &paths.join(" "), commit)
 }
 
 /// The passport of files made by `rules` from `topics`, where the live view waits for `lateness`.
-pub(crate) fn of_topics(rules: &Rules, lateness: Ms, topics: &[String], commit: u64) -> Passport {
+pub fn of_topics(rules: &Rules, lateness: Ms, topics: &[String], commit: u64) -> Passport {
     of_input(rules, Some(duration::write(lateness)), &topics.join(" "), commit)
 }
 
 /// The passport of files that an operator's settling by `rules` makes, after the commit `newest`.
-pub(crate) fn of_correction(newest: &Manifest, rules: &Rules, commit: u64) -> Passport {
+pub fn of_correction(newest: &Manifest, rules: &Rules, commit: u64) -> Passport {
     let mut topics: Vec<&str> = newest.inputs.partitions.iter().map(|one| one.topic.as_str()).collect();
     topics.dedup();
     of_input(rules, newest.settings.get("lateness").cloned(), &topics.join(" "), commit)
@@ -49,7 +49,7 @@ fn of_input(rules: &Rules, lateness: Option<String>, input: &str, commit: u64) -
 }
 
 /// The rules of the commit `newest`, but for those that are `given`.
-pub(crate) fn rules(newest: &Manifest, given: &BTreeMap<String, String>) -> Result<Rules, Problem> {
+pub fn rules(newest: &Manifest, given: &BTreeMap<String, String>) -> Result<Rules, Problem> {
     let said = |name: &str| given.get(name).or_else(|| newest.settings.get(name));
     let duration = |name: &str| said(name).and_then(|text| duration::parse(text).ok());
     let defaults = Rules::default();

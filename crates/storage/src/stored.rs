@@ -2,20 +2,20 @@
 //! last commit names, in batches. Broadcasts are numbered as they are met.
 
 use crate::directory::{self, WRITER};
-use crate::problem::Problem;
+use crate::{
+    Chain, ChainError, FileEntry, Ledger, Lost, Manifest, Store, StoreError, StoredFile, read_manifests, refuse_data,
+};
 use audience::{Ms, Names, fingerprint};
 use exporter::{LoggedEvent, Table, TableError, TableFile};
+use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::{
-    Chain, ChainError, FileEntry, Ledger, Lost, Manifest, Store, StoreError, StoredFile, read_manifests, refuse_data,
-};
 
 /// A data directory that is read.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub struct Stored {
     store: Store,
     /// The commits of each writer; none is empty. There is one writer today. Several are coming, each with partitions
     /// and a chain of its own, and whoever reads a directory then finds them all here.
@@ -28,7 +28,7 @@ pub(crate) struct Stored {
 
 /// Why a directory could not be read.
 #[derive(Clone, Debug)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// A file that a commit names is not there: a run has put others in its place since, or it was lost.
     Gone {
         /// Where it should be.
@@ -81,7 +81,7 @@ fn part_of(file: &FileEntry) -> String {
 }
 
 /// Opens one file of a table.
-pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, ReadError> {
+pub fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, ReadError> {
     let mut opened = store.read(&file.path)?;
     if opened.is_none() && store.is_local() {
         opened = store.read(&part_of(file))?;
@@ -95,7 +95,7 @@ pub(crate) fn open_table(store: &Store, table: Table, file: &FileEntry) -> Resul
 macro_rules! tables {
     ($($(#[$doc:meta])* $reader:ident $table:ident $rows:ty;)*) => {$(
         $(#[$doc])*
-        pub(crate) fn $reader(&self, mut take: impl FnMut($rows) -> Result<(), Problem>) -> Result<(), ReadError> {
+        pub fn $reader(&self, mut take: impl FnMut($rows) -> Result<(), Problem>) -> Result<(), ReadError> {
             for file in self.files(Table::$table) {
                 let number = |id: &str| self.broadcasts.borrow_mut().number(id);
                 for batch in self.open_file(Table::$table, file)?.$reader(number)? {
@@ -109,7 +109,7 @@ macro_rules! tables {
 
 impl Stored {
     /// Opens a data directory as its last commit left it.
-    pub(crate) fn open(dir: &Path) -> Result<Stored, Problem> {
+    pub fn open(dir: &Path) -> Result<Stored, Problem> {
         let store = directory::open(dir)?;
         let chain = Chain::open(&store, WRITER)?;
         if chain.newest().is_none() {
@@ -121,7 +121,7 @@ impl Stored {
 
     /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the
     /// place of those that it names.
-    pub(crate) fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, ReadError>) -> Result<T, Problem> {
+    pub fn read<T>(dir: &Path, act: impl Fn(Stored) -> Result<T, ReadError>) -> Result<T, Problem> {
         loop {
             let stored = Stored::open(dir)?;
             let numbers = stored.numbers();
@@ -140,33 +140,33 @@ impl Stored {
     /// From here on only the rows of one broadcast are read, and files that cannot hold any are passed over. Rejected
     /// events have none.
     #[must_use]
-    pub(crate) fn of_broadcast(self, broadcast_id: &str) -> Stored {
+    pub fn of_broadcast(self, broadcast_id: &str) -> Stored {
         Stored { only: Some(broadcast_id.to_owned()), ..self }
     }
 
     /// The folder or place in an object store.
-    pub(crate) fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// The chain in which settlements stand: that of the one writer.
-    pub(crate) fn chain(&self) -> &Chain {
+    pub fn chain(&self) -> &Chain {
         &self.chains[0]
     }
 
     /// The newest commit, by whose settings the directory is read.
-    pub(crate) fn newest(&self) -> Result<&Manifest, Problem> {
+    pub fn newest(&self) -> Result<&Manifest, Problem> {
         let newest = self.chains.iter().filter_map(Chain::newest).max_by_key(|newest| newest.created_at);
         newest.ok_or_else(|| Problem::bug("A directory without a commit was opened."))
     }
 
     /// All commits, those of a writer in their order.
-    pub(crate) fn manifests(&self) -> impl Iterator<Item = Result<Manifest, ChainError>> {
+    pub fn manifests(&self) -> impl Iterator<Item = Result<Manifest, ChainError>> {
         self.chains.iter().flat_map(|chain| read_manifests(&self.store, chain.writer(), 1..=chain.number()))
     }
 
     /// The frontier of each broadcast that ever settled.
-    pub(crate) fn frontiers(&self) -> BTreeMap<&str, Ms> {
+    pub fn frontiers(&self) -> BTreeMap<&str, Ms> {
         let mut frontiers = BTreeMap::new();
         for (id, frontier) in self.chains.iter().flat_map(Chain::frontiers) {
             let known = frontiers.entry(id.as_str()).or_insert(*frontier);
@@ -176,12 +176,12 @@ impl Stored {
     }
 
     /// What was lost of the input and accepted as lost.
-    pub(crate) fn lost(&self) -> Vec<Lost> {
+    pub fn lost(&self) -> Vec<Lost> {
         self.chains.iter().flat_map(Chain::lost).cloned().collect()
     }
 
     /// What became of all records that were read.
-    pub(crate) fn ledger(&self) -> Ledger {
+    pub fn ledger(&self) -> Ledger {
         let ledgers = self.chains.iter().filter_map(Chain::newest).map(|newest| newest.ledger);
         ledgers.reduce(sum).unwrap_or_default()
     }
@@ -192,7 +192,7 @@ impl Stored {
     }
 
     /// Where the files of the table with this name lie, as paths or URLs.
-    pub(crate) fn paths<'a>(&'a self, table: &'a str) -> impl Iterator<Item = PathBuf> {
+    pub fn paths<'a>(&'a self, table: &'a str) -> impl Iterator<Item = PathBuf> {
         let files = self.chains.iter().flat_map(move |chain| chain.files_of(table));
         files.map(|file| path_of(&self.store, file))
     }
@@ -217,7 +217,7 @@ impl Stored {
     }
 
     /// Reads the minutes of the table `minutes` or `live`.
-    pub(crate) fn minutes(
+    pub fn minutes(
         &self,
         table: Table,
         mut take: impl FnMut(Vec<audience::MinuteRow>) -> Result<(), Problem>,
@@ -226,7 +226,7 @@ impl Stored {
     }
 
     /// Reads the minutes of the table `minutes` or `live`, each batch with its file.
-    pub(crate) fn minutes_of_files(
+    pub fn minutes_of_files(
         &self,
         table: Table,
         mut take: impl FnMut(&FileEntry, Vec<audience::MinuteRow>) -> Result<(), Problem>,
@@ -241,7 +241,7 @@ impl Stored {
     }
 
     /// Reads the log, each batch with the strings that it points to.
-    pub(crate) fn events(
+    pub fn events(
         &self,
         mut take: impl FnMut(Vec<LoggedEvent>, &audience::Details) -> Result<(), Problem>,
     ) -> Result<(), ReadError> {
@@ -257,7 +257,7 @@ impl Stored {
     }
 
     /// Reads the rejected events.
-    pub(crate) fn rejected(
+    pub fn rejected(
         &self,
         mut take: impl FnMut(Vec<exporter::RejectedRow>) -> Result<(), Problem>,
     ) -> Result<(), ReadError> {
@@ -270,27 +270,27 @@ impl Stored {
     }
 
     /// Whether the directory keeps a table.
-    pub(crate) fn keeps(&self, table: Table) -> bool {
+    pub fn keeps(&self, table: Table) -> bool {
         self.chains.iter().filter_map(Chain::newest).any(|newest| newest.tables.contains(table.name()))
     }
 
     /// The number of a broadcast.
-    pub(crate) fn number_of(&self, broadcast_id: &str) -> u32 {
+    pub fn number_of(&self, broadcast_id: &str) -> u32 {
         self.broadcasts.borrow_mut().number(broadcast_id)
     }
 
     /// The number of a source.
-    pub(crate) fn source_of(&self, source: &str) -> u32 {
+    pub fn source_of(&self, source: &str) -> u32 {
         self.sources.borrow_mut().number(source)
     }
 
     /// The names of the sources met so far, by number.
-    pub(crate) fn sources(&self) -> Vec<Arc<str>> {
+    pub fn sources(&self) -> Vec<Arc<str>> {
         self.sources.borrow().list().to_vec()
     }
 
     /// The ids of the broadcasts met so far, by number.
-    pub(crate) fn broadcast_ids(&self) -> Vec<Arc<str>> {
+    pub fn broadcast_ids(&self) -> Vec<Arc<str>> {
         self.broadcasts.borrow().list().to_vec()
     }
 }

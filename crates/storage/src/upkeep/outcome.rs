@@ -1,10 +1,10 @@
 //! The outcome of what an operator asked for.
 
-use storage::{Commit, Draft};
+use crate::{Commit, Draft};
 
 /// What doing it comes to.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// Nothing is to be changed: a sentence that says why.
     Nothing(String),
     /// A commit to publish, and a sentence.

@@ -1,24 +1,24 @@
 //! A data directory as the commands meet it: made, refused where it holds something else, and taken over.
 
+pub use crate::WRITER;
 use crate::keyring::{KeyOptions, Keys};
-use crate::problem::Problem;
+use crate::{CommitError, Committer, Identity, SNAPSHOT, Store, is_object_store};
 use audience::Ms;
 use exporter::Table;
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-pub(crate) use storage::WRITER;
-use storage::{CommitError, Committer, Identity, SNAPSHOT, Store, is_object_store};
 
 /// Our clock, ms since the Unix epoch.
-pub(crate) fn now() -> Ms {
+pub fn now() -> Ms {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ms::try_from(since.as_millis()).unwrap_or(Ms::MAX)
 }
 
 /// A data directory that is new or empty.
-pub(crate) fn create_empty(out: &str) -> Result<Store, Problem> {
+pub fn create_empty(out: &str) -> Result<Store, Problem> {
     match local(out) {
         Some(place) => refuse_foreign(out, foreign_entry(place, &["keys", "lock"])?, "is not empty")?,
         None => return create_or_open(out),
@@ -27,7 +27,7 @@ pub(crate) fn create_empty(out: &str) -> Result<Store, Problem> {
 }
 
 /// A data directory to go on with, or a new one.
-pub(crate) fn create_or_open(out: &str) -> Result<Store, Problem> {
+pub fn create_or_open(out: &str) -> Result<Store, Problem> {
     const WHAT: &str = "is no data directory, and not empty";
     let Some(place) = local(out) else {
         let store = Store::create(Path::new(out))?;
@@ -54,7 +54,7 @@ fn refuse_foreign(out: &str, entry: Option<String>, what: &str) -> Result<(), Pr
 }
 
 /// A data directory to read.
-pub(crate) fn open(dir: &Path) -> Result<Store, Problem> {
+pub fn open(dir: &Path) -> Result<Store, Problem> {
     Ok(Store::open(dir)?)
 }
 
@@ -66,7 +66,7 @@ fn local(out: &str) -> Option<&Path> {
 /// Takes a data directory over with its keys, for a process whose data depend on what is `recorded`. In an object store
 /// no lock keeps a second process of this machine from the same key file, so there the file itself is locked, before
 /// the owner before is fenced.
-pub(crate) fn take(
+pub fn take(
     store: &Store,
     recorded: &BTreeMap<String, String>,
     keys: &KeyOptions,
@@ -100,7 +100,7 @@ fn is_bare(path: &Path) -> bool {
 }
 
 /// Who a process is in its commits whose data depend on what is `recorded`.
-pub(crate) fn identity(recorded: &BTreeMap<String, String>) -> Result<Identity, Problem> {
+pub fn identity(recorded: &BTreeMap<String, String>) -> Result<Identity, Problem> {
     let said: String = recorded.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     Ok(Identity {
         writer: WRITER.to_owned(),

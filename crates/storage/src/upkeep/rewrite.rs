@@ -1,31 +1,31 @@
 //! The rewriting of settled tables: the rows of one broadcast taken out of the files that hold them, those of others
 //! written anew as they were.
 
-use crate::problem::Problem;
 use crate::stored::open_table;
+use crate::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile};
 use audience::Names;
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
 use exporter::{Passport, Table, TableFile, TableRows, TableWriter};
+use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use storage::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile};
 
 /// The tables that a settlement writes.
-pub(crate) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
+pub const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
 
 /// What a commit takes away.
 #[derive(Debug, Default)]
-pub(crate) struct TakenAway {
+pub struct TakenAway {
     /// Files that are data no more.
-    pub(crate) removed: Vec<Removed>,
+    pub removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
-    pub(crate) dropped: BTreeMap<String, u64>,
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what
 /// else is in their files goes to `commit`.
-pub(crate) fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
+pub fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
         let files: Vec<&FileEntry> = owner.chain().files_of(table.name()).collect();

@@ -1,70 +1,70 @@
 //! The settlements of a directory: which airings are settled, by which rules and from which events, as all its commits
 //! together say. An operator's settling takes the place of those before it.
 
-use crate::problem::Problem;
+use crate::{Chain, Manifest, Store, read_manifests};
 use aggregator::Rules;
 use audience::Ms;
+use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{Chain, Manifest, Store, read_manifests};
 
 /// One settlement of one broadcast: the events of commits up to `read_to` with a `ts` in `[from, frontier)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settlement {
+pub struct SettledSpan {
     /// The commit that says what settled.
-    pub(crate) commit: u64,
+    pub commit: u64,
     /// Its first instant.
-    pub(crate) from: Ms,
+    pub from: Ms,
     /// The first instant after it.
-    pub(crate) frontier: Ms,
+    pub frontier: Ms,
     /// The last commit whose events it took.
-    pub(crate) read_to: i64,
+    pub read_to: i64,
     /// By which it was computed.
-    pub(crate) rules: Rules,
+    pub rules: Rules,
     /// What settled, in the order of time.
-    pub(crate) airings: Vec<Told>,
+    pub airings: Vec<ToldAiring>,
 }
 
 /// What a commit says of an airing that settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Told {
+pub struct ToldAiring {
     /// The first instant after it.
-    pub(crate) frontier: Ms,
+    pub frontier: Ms,
     /// When the airing began; `None` where it leaves no row.
-    pub(crate) airing_at: Option<Ms>,
+    pub airing_at: Option<Ms>,
     /// Events applied, repeated, orphaned.
-    pub(crate) tally: [u64; 3],
+    pub tally: [u64; 3],
 }
 
 /// One settlement as it was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settling {
+pub struct SettledOnce {
     commit: u64,
     /// The last commit whose events it took.
-    pub(crate) read_to: i64,
+    pub read_to: i64,
     /// The broadcast's frontier from then on.
-    pub(crate) frontier: Ms,
+    pub frontier: Ms,
 }
 
 /// What is settled of one broadcast.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line {
+pub struct SettledLine {
     /// What is settled now, in the order of time.
-    pub(crate) settlements: Vec<Settlement>,
+    pub settlements: Vec<SettledSpan>,
     /// Every settlement that there ever was, in the order of the commits.
-    history: Vec<Settling>,
+    history: Vec<SettledOnce>,
 }
 
 /// The settlements of all broadcasts, or of some.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settlements {
+pub struct Settlements {
     only: Option<BTreeSet<String>>,
-    lines: BTreeMap<String, Line>,
+    lines: BTreeMap<String, SettledLine>,
     horizon: Option<u64>,
 }
 
 impl Settlements {
     /// Reads the settlements of the broadcasts `ids` from all commits.
-    pub(crate) fn of(store: &Store, chain: &Chain, ids: BTreeSet<String>) -> Result<Settlements, Problem> {
+    pub fn of(store: &Store, chain: &Chain, ids: BTreeSet<String>) -> Result<Settlements, Problem> {
         let mut settlements = Settlements { only: Some(ids), ..Settlements::default() };
         for manifest in read_manifests(store, chain.writer(), 1..=chain.number()) {
             settlements.take(&manifest?);
@@ -73,15 +73,15 @@ impl Settlements {
     }
 
     /// Takes in the next commit.
-    pub(crate) fn take(&mut self, manifest: &Manifest) {
+    pub fn take(&mut self, manifest: &Manifest) {
         self.horizon = self.horizon.max(manifest.horizon);
         for settlement in &manifest.settled {
             let (rules, read_to) = (Rules::from(settlement.rules), settlement.read_to());
-            let mut by_broadcast = BTreeMap::<&str, Vec<Told>>::new();
+            let mut by_broadcast = BTreeMap::<&str, Vec<ToldAiring>>::new();
             let ours = settlement.airings.iter();
             for one in ours.filter(|one| self.only.as_ref().is_none_or(|only| only.contains(&one.broadcast_id))) {
                 let tally = [one.applied, one.repeated, one.orphaned];
-                let told = Told { frontier: one.frontier, airing_at: one.airing_at, tally };
+                let told = ToldAiring { frontier: one.frontier, airing_at: one.airing_at, tally };
                 by_broadcast.entry(&one.broadcast_id).or_default().push(told);
             }
             for (id, mut airings) in by_broadcast {
@@ -91,25 +91,25 @@ impl Settlements {
                 let from = settlement.replaces_from.unwrap_or(before);
                 line.cut(from);
                 let frontier = airings.last().map_or(before, |last| last.frontier.max(before));
-                line.history.push(Settling { commit: manifest.number, read_to, frontier });
-                line.settlements.push(Settlement { commit: manifest.number, from, frontier, read_to, rules, airings });
+                line.history.push(SettledOnce { commit: manifest.number, read_to, frontier });
+                line.settlements.push(SettledSpan { commit: manifest.number, from, frontier, read_to, rules, airings });
             }
         }
     }
 
     /// All broadcasts, each with what is settled of it.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &Line)> {
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &SettledLine)> {
         self.lines.iter().map(|(id, line)| (id.as_str(), line))
     }
 
     /// What is settled of a broadcast.
-    pub(crate) fn line(&self, id: &str) -> Option<&Line> {
+    pub fn line(&self, id: &str) -> Option<&SettledLine> {
         self.lines.get(id)
     }
 
     /// The first instant from which on all events of a broadcast are kept, at the beginning of an airing: what settled
     /// before it can no longer be computed again.
-    pub(crate) fn whole_from(&self, id: &str) -> Ms {
+    pub fn whole_from(&self, id: &str) -> Ms {
         let (Some(horizon), Some(line)) = (self.horizon, self.lines.get(id)) else { return Ms::MIN };
         let dropped = line.history.iter().rfind(|one| one.commit <= horizon).map_or(Ms::MIN, |one| one.frontier);
         let mut whole = dropped;
@@ -126,24 +126,24 @@ impl Settlements {
     }
 }
 
-impl Line {
+impl SettledLine {
     /// Where the broadcast is settled up to.
-    pub(crate) fn frontier(&self) -> Ms {
+    pub fn frontier(&self) -> Ms {
         self.history.last().map_or(Ms::MIN, |one| one.frontier)
     }
 
     /// Whether an event of the log's commit `commit` lay before no frontier that was set when it came.
-    pub(crate) fn was_open(&self, commit: i64, ts: Ms) -> bool {
+    pub fn was_open(&self, commit: i64, ts: Ms) -> bool {
         self.history.iter().all(|one| commit <= one.read_to || ts >= one.frontier)
     }
 
     /// The settlement that first reached beyond an instant.
-    pub(crate) fn first_beyond(&self, ts: Ms) -> Option<Settling> {
+    pub fn first_beyond(&self, ts: Ms) -> Option<SettledOnce> {
         self.history.iter().find(|one| one.frontier > ts).copied()
     }
 
     /// The settlement in whose time an instant lies.
-    pub(crate) fn at(&self, ts: Ms) -> Option<&Settlement> {
+    pub fn at(&self, ts: Ms) -> Option<&SettledSpan> {
         let next = self.settlements.partition_point(|one| one.frontier <= ts);
         self.settlements.get(next)
     }
@@ -161,7 +161,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::{CommitKind, Draft, SettledAiring};
+    use crate::{CommitKind, Draft, SettledAiring};
 
     const HOUR: Ms = 3_600_000;
 
@@ -176,7 +176,7 @@ mod tests {
                 applied: 1,
                 ..SettledAiring::default()
             };
-            let settlement = storage::Settlement {
+            let settlement = crate::Settlement {
                 read_to: [("main".to_owned(), number - 1)].into(),
                 replaces_from: *replaces_from,
                 rules: exporter::SavedRules {
@@ -208,7 +208,7 @@ mod tests {
     fn drawn(settlements: &Settlements) -> Vec<(u64, Ms, Ms, usize)> {
         let line = settlements.line("b").unwrap();
         let hours = |at: Ms| if at == Ms::MIN { -1 } else { at / HOUR };
-        let draw = |one: &Settlement| (one.commit, hours(one.from), hours(one.frontier), one.airings.len());
+        let draw = |one: &SettledSpan| (one.commit, hours(one.from), hours(one.frontier), one.airings.len());
         line.settlements.iter().map(draw).collect()
     }
 

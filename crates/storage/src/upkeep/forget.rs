@@ -4,15 +4,15 @@
 
 use super::outcome::Outcome;
 use crate::directory;
-use crate::draw;
 use crate::keyring::Keys;
-use crate::problem::Problem;
 use crate::stored::open_table;
+use crate::{Commit, CommitKind, Committer, Draft, FileEntry, Folder, PartWriter, Removed};
 use audience::Reason;
+use audience::text;
 use audience::time::day_of;
 use exporter::{Passport, RejectedRow, Table, TableRows, TableWriter};
+use problem::Problem;
 use serde_json::Value;
-use storage::{Commit, CommitKind, Committer, Draft, FileEntry, Folder, PartWriter, Removed};
 
 /// Destroys the key of the broadcast `id`, and takes its bytes out of the table `rejected` into a commit that is not
 /// published yet. With `all_payloads` the bytes of every rejected event that cannot be read go, whosever they are.
@@ -20,7 +20,7 @@ use storage::{Commit, CommitKind, Committer, Draft, FileEntry, Folder, PartWrite
 /// # Errors
 /// One key for all broadcasts, an id that nothing is known of; or the disk refuses. The key may be destroyed then: the
 /// same again goes on.
-pub(crate) fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
+pub fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
     let dir = owner.store().root().display();
     let newest = owner.chain().newest();
     let newest =
@@ -43,7 +43,7 @@ pub(crate) fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads:
     } else {
         format!(
             " {} rejected events cannot be read, and could be of any broadcast: --all-payloads takes their bytes out, too.",
-            draw::count(sweep.unread)
+            text::count(sweep.unread)
         )
     };
     if !had_key && sweep.blanked == 0 {
@@ -64,7 +64,7 @@ pub(crate) fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads:
     };
     let said = format!(
         "Broadcast {id:?} is forgotten: {key}, and the bytes of {} rejected events are gone.{versions}{unread}",
-        draw::count(sweep.blanked)
+        text::count(sweep.blanked)
     );
     Ok(Outcome::Commit(Box::new((commit, draft, said))))
 }

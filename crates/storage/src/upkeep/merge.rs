@@ -2,14 +2,14 @@
 //! files.
 
 use crate::directory::WRITER;
-use crate::problem::Problem;
 use crate::stored::open_table;
+use crate::{Commit, FileEntry, Folder, Removed, Store, read_manifest};
 use audience::Ms;
 use exporter::{LoggedEvent, Passport, Table, merge_logs};
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::{Commit, FileEntry, Folder, Removed, Store, read_manifest};
 
 /// So many files of one size become one, which is then of the next size.
 const FAN: usize = 8;
@@ -22,15 +22,15 @@ const SPANS: Ms = 8;
 
 /// What was prepared: files in a commit that is not published, and those whose place they take.
 #[derive(Debug)]
-pub(crate) struct Tidied {
+pub struct Tidied {
     /// Has the files that were written.
-    pub(crate) parts: Commit,
+    pub parts: Commit,
     /// Those whose place they take.
-    pub(crate) removed: Vec<Removed>,
+    pub removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
-    pub(crate) dropped: BTreeMap<String, u64>,
+    pub dropped: BTreeMap<String, u64>,
     /// Events that had settled by this commit are gone.
-    pub(crate) horizon: Option<u64>,
+    pub horizon: Option<u64>,
 }
 
 fn size_of(bytes: u64) -> u32 {
@@ -39,11 +39,7 @@ fn size_of(bytes: u64) -> u32 {
 
 /// The files of the log to merge next, where events are kept for `keep`: the oldest of a size of which there are
 /// enough.
-pub(crate) fn next_merge(
-    store: &Store,
-    logs: &[&FileEntry],
-    keep: Option<Ms>,
-) -> Result<Option<Vec<FileEntry>>, Problem> {
+pub fn next_merge(store: &Store, logs: &[&FileEntry], keep: Option<Ms>) -> Result<Option<Vec<FileEntry>>, Problem> {
     let mut sizes = BTreeMap::<u32, Vec<&FileEntry>>::new();
     for file in logs.iter().filter(|file| file.bytes < LARGE) {
         sizes.entry(size_of(file.bytes)).or_default().push(file);
@@ -72,20 +68,20 @@ fn spans_little(store: &Store, files: &[&FileEntry], keep: Option<Ms>) -> Result
 
 /// A job beside the writer: what it needs to write files anew.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub struct Job {
     /// The data directory.
-    pub(crate) store: Store,
+    pub store: Store,
     /// Takes the files.
-    pub(crate) parts: Commit,
+    pub parts: Commit,
     /// What the files say of themselves.
-    pub(crate) passport: Passport,
+    pub passport: Passport,
     /// Nobody waits for it any more.
-    pub(crate) is_over: Arc<AtomicBool>,
+    pub is_over: Arc<AtomicBool>,
 }
 
 impl Job {
     /// Merges files of the log into one; `None` where it was to end before.
-    pub(crate) fn merge(self, files: &[FileEntry]) -> Result<Option<Tidied>, Problem> {
+    pub fn merge(self, files: &[FileEntry]) -> Result<Option<Tidied>, Problem> {
         let rows = files.iter().map(|file| file.rows).sum();
         let whole = self.rewrite(files, |_, _| true)?;
         if whole != Some(rows) {
