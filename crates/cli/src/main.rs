@@ -34,7 +34,6 @@ mod replay;
 mod run;
 mod setting;
 mod settings;
-mod settling;
 mod shell;
 mod show;
 mod simulate;

@@ -5,13 +5,13 @@ use crate::args::ShowArgs;
 use crate::corrections;
 use crate::problem::Problem;
 use crate::settings::Settings;
-use crate::settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};
 use crate::terminal;
 use audience::Ms;
 use audience::time::rfc3339;
 use exporter::Table;
 use report::AiringLine;
 use report::text::{Look, airings, curve};
+use settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};
 use std::path::Path;
 use storage::{ReadError, Stored};
 

@@ -30,7 +30,7 @@ pub use commits::lock::Lock;
 pub use commits::manifest::{
     Answer, CONTRACT, CommitKind, Counts, FileEntry, InputPartition, Inputs, Ledger, Lost, Manifest, OffsetGap, Parent,
     RESTATE_EVERY, Removed, Restated, SNAPSHOT, SettledAiring, Settlement, Snapshot, SnapshotFile, Source, TABLES,
-    manifest_path, note_lost,
+    gaps_of, manifest_path, note_lost,
 };
 pub use commits::recover::{Recovered, refuse_data};
 pub use keyring::{KeyOptions, Keys, Pseudonyms};

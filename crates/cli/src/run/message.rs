@@ -3,11 +3,11 @@
 
 use super::letters::Letter;
 use crate::problem::Problem;
-use crate::settling::Settle;
 use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
 use exporter::{LoggedEvent, PartitionLane, RejectedRow};
 use ingester::kafka::{Notice, PartitionInfo};
+use settling::Settle;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,7 +4,7 @@
 use super::options::Options;
 use super::said::{Said, Tell};
 use crate::problem::Problem;
-use crate::settling::{Budget, correct};
+use settling::{Budget, correct};
 use std::path::Path;
 use std::time::Duration;
 use storage::Keys;

@@ -2,11 +2,11 @@
 //! `rejected`.
 
 use crate::problem::Problem;
-use crate::settling::{Feeder, Gather};
 use aggregator::Timeline;
 use audience::{Decoder, Details, Ms, Reason, Registry, Rejection, is_blank};
 use exporter::{PAYLOAD_MAX, RejectedRow};
 use ingester::files::{Block, BlockKind, Files};
+use settling::{Feeder, Gather};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

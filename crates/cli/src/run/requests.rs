@@ -6,7 +6,7 @@ use super::operator::obey;
 use super::publisher::Publisher;
 use super::said::Said;
 use crate::problem::Problem;
-use crate::settling::Budget;
+use settling::Budget;
 use std::sync::Arc;
 use storage::upkeep::Outcome;
 use storage::{Answer, Asked, CommitKind, RequestKind, remove_request, requests};

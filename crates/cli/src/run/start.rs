@@ -11,7 +11,6 @@ use super::said::{Said, Tell};
 use super::tidy::Tidy;
 use super::writer::Writer;
 use crate::problem::Problem;
-use crate::settling::gap_of;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
 use exporter::Table;
@@ -149,7 +148,7 @@ fn gaps(owner: &DirectoryOwner, partitions: &BTreeMap<usize, Partition>) -> Vec<
         let here = partitions.values().find(|one| *one.info.topic == *topic && one.info.partition == number);
         here.map(|one| one.index)
     };
-    let known = owner.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), gap_of(lost)));
+    let known = owner.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), lost.into()));
     let new = partitions.values().filter_map(|one| {
         let gap = one.gap.as_ref()?;
         Some((Some(one.index), aggregator::Gap { before: gap.event_at_before, after: None }))

@@ -3,7 +3,6 @@
 
 use super::airing::Airing;
 use crate::problem::Problem;
-use crate::settling::gaps_of;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -118,7 +117,7 @@ impl History {
             for (lost, since) in self.lost.iter().zip(&mut self.lost_since) {
                 since.after = since.after.or(lost.gap.event_at_after.map(|_| number));
             }
-            self.gaps.insert(manifest.number, gaps_of(&self.lost));
+            self.gaps.insert(manifest.number, storage::gaps_of(&self.lost));
         }
         if manifest.kind == CommitKind::Settle {
             self.corrections.insert(number);

@@ -4,6 +4,7 @@
 //! Its last field is its own checksum: BLAKE3, in hex, of all bytes of the file before `,"checksum":`. Instants are ms since the Unix
 //! epoch. Fields that are empty may be absent; a field that this version does not know is refused, for it may take data away.
 
+use aggregator::{Gap, Gaps};
 use audience::Ms;
 use exporter::SavedRules;
 use serde::{Deserialize, Serialize};
@@ -401,6 +402,17 @@ pub struct Lost {
     pub partition: i32,
     /// What was lost.
     pub gap: OffsetGap,
+}
+
+impl From<&Lost> for Gap {
+    fn from(lost: &Lost) -> Gap {
+        Gap { before: lost.gap.event_at_before, after: lost.gap.event_at_after }
+    }
+}
+
+/// All that was lost, as gaps of the input.
+pub fn gaps_of(lost: &[Lost]) -> Gaps {
+    lost.iter().map(Gap::from).collect()
 }
 
 /// Takes what a commit says of gaps to those that the commits before it know.

@@ -1,15 +1,16 @@
 //! The gathering: events by shard of viewers, in memory up to a budget and in sorted runs on disk beyond it.
 
 use super::budget::Budget;
+use super::lock::lock;
 use super::order::{self, SHARDS};
 use super::source::ShardSource;
-use crate::problem::Problem;
+use crate::{Run, RunWriter};
 use aggregator::{Timeline, shard_of};
 use audience::{Details, Event, NO_DETAIL};
-use settling::{Run, RunWriter};
+use problem::Problem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much
 /// again.
@@ -20,7 +21,7 @@ const FEED: usize = 512;
 
 /// Takes events from several feeders.
 #[derive(Debug)]
-pub(crate) struct Gather {
+pub struct Gather {
     shards: Vec<Mutex<Heap>>,
     /// Bytes of events and strings in the shards.
     held: AtomicUsize,
@@ -62,19 +63,14 @@ struct Spill {
     spare_max: usize,
 }
 
-/// Locks a mutex whose data stay whole even where a thread panicked: the panic itself ends the command.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Gather {
     /// Keeps as many events in memory as `budget` allows, and spills the rest.
-    pub(crate) fn within(budget: &Budget) -> Gather {
+    pub fn within(budget: &Budget) -> Gather {
         Gather::new(budget.events, budget.scratch.clone())
     }
 
     /// Keeps at most about `budget` bytes of events in memory, and spills the rest to files in the folder `spill_to`.
-    pub(crate) fn new(budget: usize, spill_to: PathBuf) -> Gather {
+    pub fn new(budget: usize, spill_to: PathBuf) -> Gather {
         Gather {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             held: AtomicUsize::new(0),
@@ -85,7 +81,7 @@ impl Gather {
     }
 
     /// A way in for one thread.
-    pub(crate) fn feeder(&self) -> Feeder<'_> {
+    pub fn feeder(&self) -> Feeder<'_> {
         self.feeders.fetch_add(1, Ordering::Relaxed);
         Feeder { gather: self, timelines: Vec::new(), feeds: (0..SHARDS).map(|_| Heap::default()).collect() }
     }
@@ -111,7 +107,7 @@ impl Gather {
     }
 
     /// All events are in: the shards, each to be read in order.
-    pub(crate) fn finish(self) -> Result<Shards, Problem> {
+    pub fn finish(self) -> Result<Shards, Problem> {
         let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
         if spill.times > 0 && self.held.load(Ordering::Relaxed) > 0 {
             spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))?;
@@ -191,7 +187,7 @@ fn write_shards(
 
 /// One thread's way into a [`Gather`].
 #[derive(Debug)]
-pub(crate) struct Feeder<'a> {
+pub struct Feeder<'a> {
     gather: &'a Gather,
     /// By number of the broadcast.
     timelines: Vec<Timeline>,
@@ -201,7 +197,7 @@ pub(crate) struct Feeder<'a> {
 impl Feeder<'_> {
     /// Takes an accepted event, whose strings are in `details`.
     #[inline]
-    pub(crate) fn push(&mut self, event: &Event, details: &Details) -> Result<(), Problem> {
+    pub fn push(&mut self, event: &Event, details: &Details) -> Result<(), Problem> {
         let broadcast = event.broadcast as usize;
         if broadcast >= self.timelines.len() {
             self.timelines.resize_with(broadcast + 1, Timeline::default);
@@ -218,7 +214,7 @@ impl Feeder<'_> {
     }
 
     /// Hands over the rest, and the timelines of the broadcasts by number.
-    pub(crate) fn finish(mut self) -> Result<Vec<Timeline>, Problem> {
+    pub fn finish(mut self) -> Result<Vec<Timeline>, Problem> {
         for (shard, feed) in self.feeds.iter_mut().enumerate() {
             self.gather.take(shard, feed)?;
         }
@@ -228,7 +224,7 @@ impl Feeder<'_> {
 
 /// All events, by shard, each shard in order.
 #[derive(Debug)]
-pub(crate) struct Shards {
+pub struct Shards {
     pub(super) sources: Vec<Mutex<ShardSource>>,
     /// Where settling may put temporary files.
     pub(super) folder: PathBuf,

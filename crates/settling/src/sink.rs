@@ -1,12 +1,12 @@
 //! The sink: where settled rows wait until there are enough for files of a commit.
 
-use super::gather::lock;
 use super::receiver::Receiver;
-use crate::problem::Problem;
+use crate::lock::lock;
 use audience::{AiringRow, Detail, Details, MinuteRow, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{
     Passport, Table, TableRows, airings_by_date, minutes_by_date, retweets_by_date, sessions_by_date, write_rows,
 };
+use problem::Problem;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ const HELPER_BYTES: usize = 8 << 20;
 
 /// The files of one commit that settled rows go to.
 #[derive(Debug)]
-pub(crate) struct Output<'a> {
+pub struct Output<'a> {
     commit: &'a Commit,
     names: &'a [Arc<str>],
     passport: &'a Passport,
@@ -80,7 +80,7 @@ impl Held {
 impl<'a> Output<'a> {
     /// Rows of `tables` go to files of `commit`, with `passport`; `names` are the ids of the broadcasts. Each of the
     /// sinks keeps at most about `sink_bytes` of rows.
-    pub(crate) fn new(
+    pub fn new(
         commit: &'a Commit,
         names: &'a [Arc<str>],
         passport: &'a Passport,
@@ -92,12 +92,12 @@ impl<'a> Output<'a> {
     }
 
     /// A sink for one thread.
-    pub(crate) fn sink(&self) -> Sink<'_> {
+    pub fn sink(&self) -> Sink<'_> {
         Sink { output: self, held: Held::default() }
     }
 
     /// All sinks are finished: writes what they left.
-    pub(crate) fn finish(self) -> Result<(), Problem> {
+    pub fn finish(self) -> Result<(), Problem> {
         let mut rest = std::mem::take(&mut *lock(&self.rest));
         self.write(&mut rest)
     }
@@ -161,7 +161,7 @@ impl<'a> Output<'a> {
 }
 
 /// Writes one file of one partition of a table to a commit.
-pub(crate) fn write_file(
+pub fn write_file(
     commit: &Commit,
     folder: Folder,
     rows: TableRows<'_>,
@@ -178,7 +178,7 @@ fn finish_file(part: PartWriter, rows: TableRows<'_>, names: &[Arc<str>], passpo
 
 /// One thread's rows on their way to files.
 #[derive(Debug)]
-pub(crate) struct Sink<'a> {
+pub struct Sink<'a> {
     output: &'a Output<'a>,
     held: Held,
 }

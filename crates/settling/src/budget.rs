@@ -7,29 +7,29 @@ use storage::Store;
 
 /// What settling may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Budget {
+pub struct Budget {
     /// Bytes of events in memory; the rest spills. The ±1 of the curves at hand may take a quarter of it, and to be
     /// sorted as much again.
-    pub(crate) events: usize,
+    pub events: usize,
     /// Bytes of rows that each thread keeps before it writes files of them.
-    pub(crate) sink: usize,
+    pub sink: usize,
     /// Threads that settle, `>= 1`.
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// The folder of temporary files.
-    pub(crate) scratch: PathBuf,
+    pub scratch: PathBuf,
 }
 
 impl Budget {
     /// For a settling beside which nothing else is held: half of `memory` for events, an eighth each for the curves at
     /// hand, for sorting them and for rows. The last eighth is left to buffers.
-    pub(crate) fn alone(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
+    pub fn alone(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
         Budget::of(usize::try_from(memory).unwrap_or(usize::MAX), threads, scratch)
     }
 
     /// For a settling beside the live state of a run, whose lanes go on reading and may hold a quarter of `memory` in
     /// events that wait: half of what it would have alone. What an operator asks for has no more where no run is there,
     /// so that the files of its commit are the same.
-    pub(crate) fn beside_live(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
+    pub fn beside_live(memory: u64, threads: usize, scratch: PathBuf) -> Budget {
         Budget::of(usize::try_from(memory).unwrap_or(usize::MAX) / 2, threads, scratch)
     }
 
@@ -41,7 +41,7 @@ impl Budget {
 
 /// Where a command that only reads `store` puts temporary files: in the directory, whose disk has room for such
 /// amounts, or, where it may not write there, in the system's folder for them. A read-only directory can be read.
-pub(crate) fn scratch_of_reader(store: &Store) -> PathBuf {
+pub fn scratch_of_reader(store: &Store) -> PathBuf {
     let scratch = store.scratch();
     let may_write = access(&scratch, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     if may_write { scratch } else { std::env::temp_dir() }

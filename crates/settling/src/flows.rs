@@ -1,10 +1,10 @@
 //! The flows of the broadcasts that settle together: the ±1 of their airings, in memory up to a budget, and beyond it
 //! in sorted stretches on the disk, until their curves are read.
 
-use super::gather::lock;
-use crate::problem::Problem;
+use crate::lock::lock;
+use crate::{Numbers, NumbersMerge, Section, SpillError};
 use aggregator::{Airings, Completeness, Flow, Gaps, Part, Stretches};
-use settling::{Numbers, NumbersMerge, Section, SpillError};
+use problem::Problem;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

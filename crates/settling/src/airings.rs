@@ -3,9 +3,9 @@
 
 use super::budget::Budget;
 use super::engine::settle;
-use super::gaps_of;
-use super::gather::{Gather, lock};
+use super::gather::Gather;
 use super::receiver::Receiver;
+use crate::lock::lock;
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
 use std::collections::BTreeMap;
@@ -15,33 +15,33 @@ use storage::{ReadError, Stored};
 
 /// Which rows are wanted.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Selection<'a> {
+pub struct Selection<'a> {
     /// One broadcast alone.
-    pub(crate) broadcast: Option<&'a str>,
+    pub broadcast: Option<&'a str>,
     /// Minutes with their stays. Without them the minutes of many airings are small.
-    pub(crate) stays: bool,
+    pub stays: bool,
     /// Retweets, which may be many.
-    pub(crate) retweets: bool,
+    pub retweets: bool,
 }
 
 /// One airing as it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct ListedAiring {
-    pub(crate) row: AiringRow,
+pub struct ListedAiring {
+    /// Its own row.
+    pub row: AiringRow,
     /// Without gaps, in their order; none where the table is not kept.
-    pub(crate) minutes: Vec<MinuteRow>,
+    pub minutes: Vec<MinuteRow>,
     /// In the order of time; none where they are not wanted, or the table is not kept.
-    pub(crate) retweets: Vec<RetweetRow>,
+    pub retweets: Vec<RetweetRow>,
     /// What the retweets say.
-    #[expect(dead_code, reason = "the terminal draws when they came; who retweeted is for a page or a report")]
-    pub(crate) details: Details,
+    pub details: Details,
     /// Whether it has not settled yet, so that it may change.
-    pub(crate) is_provisional: bool,
+    pub is_provisional: bool,
 }
 
 /// The airings as they stand, by (broadcast_id, airing_at).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AiringList {
+pub struct AiringList {
     airings: BTreeMap<(Arc<str>, Ms), ListedAiring>,
 }
 
@@ -50,7 +50,7 @@ impl AiringList {
     ///
     /// # Errors
     /// A table cannot be read, or temporary files cannot be written.
-    pub(crate) fn load(stored: Stored, selection: Selection<'_>, budget: &Budget) -> Result<AiringList, ReadError> {
+    pub fn load(stored: Stored, selection: Selection<'_>, budget: &Budget) -> Result<AiringList, ReadError> {
         let stored = match selection.broadcast {
             Some(id) => stored.of_broadcast(id),
             None => stored,
@@ -75,12 +75,12 @@ impl AiringList {
     }
 
     /// All of them, each with the id of its broadcast.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &ListedAiring)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &ListedAiring)> {
         self.airings.iter().map(|((id, _), one)| (&**id, one))
     }
 
     /// Those of one broadcast, in the order of time.
-    pub(crate) fn of_broadcast(&self, id: &str) -> impl DoubleEndedIterator<Item = &ListedAiring> {
+    pub fn of_broadcast(&self, id: &str) -> impl DoubleEndedIterator<Item = &ListedAiring> {
         self.iter().filter(move |(broadcast, _)| *broadcast == id).map(|(_, one)| one)
     }
 }
@@ -106,7 +106,7 @@ fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Res
         Ok(feeder.finish()?)
     };
     let rules = provenance::rules(stored.newest()?, &BTreeMap::new())?;
-    let gaps = gaps_of(&stored.lost());
+    let gaps = storage::gaps_of(&stored.lost());
     let found = Mutex::new(found);
     settle(feed, &rules, &gaps, budget, || Collector { found: &found })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))

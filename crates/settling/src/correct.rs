@@ -3,17 +3,17 @@
 
 use super::budget::Budget;
 use super::engine::settle;
-use super::gaps_of;
-use super::gather::{Gather, lock};
+use super::gather::Gather;
 use super::receiver::Receiver;
 use super::settled::{Settled, settlement};
 use super::sink::{Output, Sink, write_file};
-use crate::draw;
-use crate::problem::Problem;
+use crate::lock::lock;
 use aggregator::{Airing, Rules, Timeline};
+use audience::text;
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
 use exporter::{CorrectionRow, LoggedEvent, Table, TableRows, corrections_by_date};
+use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::directory;
@@ -27,7 +27,7 @@ use storage::{SettledLine, Settlements};
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
+pub fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
     let log = Log::of(owner.store(), owner.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
@@ -48,7 +48,7 @@ pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let minutes = Mutex::default();
     let receiver = || Both { sink: output.sink(), minutes: &minutes };
-    let gaps = gaps_of(owner.chain().lost());
+    let gaps = storage::gaps_of(owner.chain().lost());
     let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
     let taken = without(owner, &commit, id, scope.floor)?;
@@ -71,7 +71,7 @@ pub(crate) fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget
 }
 
 /// A sentence where settling the broadcast `id` again would change nothing.
-pub(crate) fn nothing_to_do(stored: &Stored, id: &str, rules: Rules) -> Result<Option<String>, ReadError> {
+pub fn nothing_to_do(stored: &Stored, id: &str, rules: Rules) -> Result<Option<String>, ReadError> {
     Ok(Scope::find(&Log::of(stored.store(), stored.chain())?, id, rules)?.is_settled())
 }
 
@@ -254,13 +254,13 @@ impl<'a> Scope<'a> {
         if self.waiting > 0 {
             text += &format!(
                 " {} events stay provisional: what they belong to is not over, for event time has not passed its last event by broadcast_idle.",
-                draw::count(self.waiting)
+                text::count(self.waiting)
             );
         }
         if self.past > 0 {
             text += &format!(
                 " {} events that came late cannot enter any more: the other events of their airings were dropped for their age.",
-                draw::count(self.past)
+                text::count(self.past)
             );
         }
         text
@@ -271,7 +271,7 @@ impl<'a> Scope<'a> {
         if let Some((from, to)) = self.late_span {
             why.push(format!(
                 "{} events that had come after settling, of {} to {}",
-                draw::count(self.late),
+                text::count(self.late),
                 rfc3339(from),
                 rfc3339(to)
             ));
@@ -280,14 +280,14 @@ impl<'a> Scope<'a> {
             why.push("other rules".to_owned());
         }
         if self.fresh > 0 {
-            why.push(format!("{} events that had not settled", draw::count(self.fresh)));
+            why.push(format!("{} events that had not settled", text::count(self.fresh)));
         }
         format!(
             "Broadcast {:?}: {} airings settled, with {}. {} minutes moved.{}",
             self.id,
-            draw::count(airings as u64),
+            text::count(airings as u64),
             why.join(" and "),
-            draw::count(moved as u64),
+            text::count(moved as u64),
             self.rest()
         )
     }

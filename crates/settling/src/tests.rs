@@ -1,6 +1,7 @@
 //! Tests of settling in little memory: whatever goes through the disk, events or changes, the rows are the same.
 
 use super::*;
+use crate::lock::lock;
 use aggregator::{Gaps, Rules, Timeline};
 use audience::{
     AiringRow, Details, Event, Kind, MINUTE_MS, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,

@@ -3,12 +3,13 @@
 
 use super::budget::Budget;
 use super::flows::{Flows, Sum};
-use super::gather::{Gather, Shards, lock};
+use super::gather::{Gather, Shards};
 use super::receiver::Receiver;
 use super::settled::Settled;
 use super::source::ShardSource;
-use crate::problem::Problem;
+use crate::lock::lock;
 use aggregator::{Airings, Gaps, Rules, Shard, Timeline, settle_curve};
+use problem::Problem;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +47,7 @@ pub(crate) fn settle<R: Receiver, E: From<Problem>>(
 
 /// Settles all that was gathered. `timelines` are those of the gathered events, by number of the broadcast; `gaps` are
 /// what the input lacks. Each of `threads` threads gets a receiver from `receiver`.
-pub(crate) fn settle_all<R: Receiver>(
+pub fn settle_all<R: Receiver>(
     shards: &Shards,
     timelines: &[Timeline],
     rules: &Rules,

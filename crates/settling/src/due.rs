@@ -3,14 +3,13 @@
 
 use super::budget::Budget;
 use super::engine::settle;
-use super::gaps_of;
 use super::gather::Gather;
 use super::settled::{Settled, settlement};
 use super::sink::{Output, write_file};
-use crate::problem::Problem;
 use aggregator::{Due, Rules, Timeline};
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
 use exporter::{LoggedEvent, Passport, Table, TableRows, minutes_by_date};
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::open_table;
@@ -18,22 +17,28 @@ use storage::{Commit, Committer, Draft, FileEntry, Folder};
 
 /// What to settle after a cut is committed.
 #[derive(Clone, Debug)]
-pub(crate) struct Settle {
-    pub(crate) due: Vec<Due>,
+pub struct Settle {
+    /// The broadcasts whose airings are over, by the watermark of the cut.
+    pub due: Vec<Due>,
     /// The data end here: every airing is over, whatever the watermark says.
-    pub(crate) is_end: bool,
+    pub is_end: bool,
 }
 
 /// Who settles what is due, and by what.
-pub(crate) struct Settler<'a> {
-    pub(crate) owner: &'a Committer,
-    pub(crate) registry: &'a Registry,
-    pub(crate) rules: Rules,
-    pub(crate) budget: &'a Budget,
+#[expect(missing_debug_implementations, reason = "it holds two closures, and lives for one call")]
+pub struct Settler<'a> {
+    /// The directory, of which the log is read and a commit begun.
+    pub owner: &'a Committer,
+    /// The numbers of the broadcasts.
+    pub registry: &'a Registry,
+    /// By which they settle.
+    pub rules: Rules,
+    /// What of the machine may be used.
+    pub budget: &'a Budget,
     /// The passport of the files of a commit, by its number.
-    pub(crate) passport: &'a dyn Fn(u64) -> Passport,
+    pub passport: &'a dyn Fn(u64) -> Passport,
     /// A draft by which all stays as it was.
-    pub(crate) draft: &'a dyn Fn() -> Draft,
+    pub draft: &'a dyn Fn() -> Draft,
 }
 
 /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has
@@ -41,7 +46,7 @@ pub(crate) struct Settler<'a> {
 ///
 /// # Errors
 /// The log cannot be read, or the disk refuses.
-pub(crate) fn settle_due(
+pub fn settle_due(
     settler: &Settler<'_>,
     what: &Settle,
     watermark: Option<Ms>,
@@ -65,7 +70,7 @@ pub(crate) fn settle_due(
         }
         Ok(timelines)
     };
-    let gaps = gaps_of(owner.chain().lost());
+    let gaps = storage::gaps_of(owner.chain().lost());
     let settled = settle(feed, rules, &gaps, budget, || output.sink())?;
     if settled.is_empty() && live.is_empty() {
         return Ok(None);

@@ -1,11 +1,11 @@
 //! The receiver: who takes rows as they settle, be it for a commit, a check or a screen. What it does not care for it
 //! leaves out.
 
-use crate::problem::Problem;
 use audience::{AiringRow, MinuteRow};
+use problem::Problem;
 
 /// Takes rows as they settle. Each thread has its own.
-pub(crate) trait Receiver: aggregator::Rows + Send {
+pub trait Receiver: aggregator::Rows + Send {
     /// A minute of the curve.
     fn minute(&mut self, row: MinuteRow);
 

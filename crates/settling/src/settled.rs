@@ -8,20 +8,20 @@ use storage::{SettledAiring, Settlement};
 
 /// One airing that settled, for the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub struct Settled {
     /// Number of the broadcast.
-    pub(crate) broadcast: u32,
+    pub broadcast: u32,
     /// Its name; `None` where nothing was applied, so that there is no row of it.
-    pub(crate) airing_at: Option<Ms>,
+    pub airing_at: Option<Ms>,
     /// Its last accepted event.
-    pub(crate) last_sign: Ms,
+    pub last_sign: Ms,
     /// What became of its events.
-    pub(crate) tally: Tally,
+    pub tally: Tally,
 }
 
 /// What settled by `rules`, as the manifest says it: `settled` from the events up to the commit `read_to`. `names` are
 /// the ids of the broadcasts, by number.
-pub(crate) fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
+pub fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_to: u64) -> Settlement {
     let airings = settled.iter().map(|one| SettledAiring {
         broadcast_id: names[one.broadcast as usize].to_string(),
         airing_at: one.airing_at,

@@ -1,10 +1,10 @@
 //! A shard's events in order: sorted in memory, or merged from sorted runs.
 
 use super::order::{self, SHARDS};
-use crate::problem::Problem;
+use crate::{Merge, Piece, Run, SpillError};
 use aggregator::Sorted;
 use audience::{Details, Event};
-use settling::{Merge, Piece, Run, SpillError};
+use problem::Problem;
 
 /// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be
 /// asked.
