@@ -9,7 +9,7 @@ use crate::pipeline::{self, How, Tell, View};
 use crate::problem::{Problem, ProblemKind};
 use crate::settings::Settings;
 use crate::terminal;
-use crate::{show, verifier, verify};
+use crate::{show, verify};
 use aggregator::Live;
 use audience::Ms;
 use ingester::embedded::EmbeddedBroker;
@@ -82,7 +82,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     ));
     let until_end = How { until_end: true, ..How::default() };
     pipeline::run(&run, until_end, &Arc::new(AtomicBool::new(false)), &tell, &mut |_| {})?;
-    let verified = verifier::verify(dir, &settings)?;
+    let verified = verifier::verify(dir, settings.memory_bytes, settings.lanes)?;
     show::curve_of(dir, NIGHT_ID, &settings)?;
     terminal::print(&format!("\n{}", verify::told(&verified, terminal::look())))?;
     let glob = dir.join("minutes").join("*").join("*.parquet");

@@ -40,7 +40,6 @@ mod simulate;
 mod size;
 mod status;
 mod terminal;
-mod verifier;
 mod verify;
 
 fn main() -> ExitCode {

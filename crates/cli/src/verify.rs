@@ -3,14 +3,15 @@
 use crate::args::VerifyArgs;
 use crate::problem::Problem;
 use crate::terminal;
-use crate::verifier::{self, Verified};
 use audience::text as words;
 use report::text::{Look, draw};
 use storage::Ledger;
+use verifier::Verified;
 
 /// `jauge verify`
 pub(crate) fn command(args: &VerifyArgs) -> Result<(), Problem> {
-    let verified = verifier::verify(&args.dir, &args.settings.load()?)?;
+    let settings = args.settings.load()?;
+    let verified = verifier::verify(&args.dir, settings.memory_bytes, settings.lanes)?;
     if args.json {
         terminal::print_json(&as_json(&verified))
     } else {

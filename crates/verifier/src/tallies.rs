@@ -4,8 +4,8 @@
 use super::airing::{Airing, named};
 use super::history::History;
 use super::tables::Known;
-use crate::problem::Problem;
 use exporter::Table;
+use problem::Problem;
 use std::collections::BTreeMap;
 use storage::Stored;
 

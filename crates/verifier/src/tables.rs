@@ -4,7 +4,6 @@ use super::airing::{Airing, named};
 use super::digest::Digest;
 use super::line::{BROKEN, MinuteLine};
 use super::lock::lock;
-use crate::problem::Problem;
 use aggregator::{Gaps, Rules};
 use audience::time::{TS_END, TS_MIN, minute_of, rfc3339};
 use audience::{
@@ -12,6 +11,7 @@ use audience::{
     SessionRow,
 };
 use exporter::Table;
+use problem::Problem;
 use settling::{Gather, Receiver, settle_all};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -3,10 +3,10 @@
 //! it, are not complete.
 
 use super::history::{History, Since};
-use crate::problem::Problem;
 use audience::time::{minute_of, rfc3339};
 use audience::{MinuteRow, Ms};
 use exporter::LoggedEvent;
+use problem::Problem;
 use std::collections::BTreeMap;
 use storage::Stored;
 use storage::{FileEntry, Lost};

@@ -2,9 +2,9 @@
 //! stays in memory.
 
 use super::airing::Airing;
-use crate::problem::Problem;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
+use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use storage::Stored;
 use storage::{CommitKind, Lost, Manifest, note_lost};

@@ -14,47 +14,51 @@ mod offsets;
 mod tables;
 mod tallies;
 
-use crate::draw;
-use crate::problem::Problem;
-use crate::settings::Settings;
+use audience::text;
 use exporter::Table;
 use history::History;
-use log::{Logged, Means};
+use log::Logged;
+use problem::Problem;
 use settling::{Budget, Gather, scratch_of_reader};
 use std::path::Path;
-use storage::Stored;
-use storage::{ChainReport, Ledger, audit_chain};
+use storage::{ChainReport, Ledger, Stored, audit_chain};
 
 /// What was checked, all of it in order.
 #[derive(Clone, Debug)]
-pub(crate) struct Verified {
-    pub(crate) chain: ChainReport,
-    pub(crate) ledger: Ledger,
-    pub(crate) airings: u64,
+pub struct Verified {
+    /// The chain of commits and its files.
+    pub chain: ChainReport,
+    /// What became of all records.
+    pub ledger: Ledger,
+    /// Settled airings.
+    pub airings: u64,
     /// Events of the log from which the settled tables were computed again; `None` where the directory keeps no log.
-    pub(crate) events: Option<u64>,
+    pub events: Option<u64>,
     /// Minutes moved by corrections.
-    pub(crate) corrections: u64,
-    pub(crate) live_minutes: u64,
+    pub corrections: u64,
+    /// Rows of the table `live`.
+    pub live_minutes: u64,
     /// What could not be checked, and why.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
-/// Verifies the directory `dir`.
-pub(crate) fn verify(dir: &Path, settings: &Settings) -> Result<Verified, Problem> {
+/// Verifies the directory `dir`, with so many bytes of `memory` and so many `threads`.
+///
+/// # Errors
+/// The first thing that is wrong; or the directory cannot be read.
+pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Problem> {
     let stored = Stored::open(dir)?;
     let chain = audit_chain(stored.store())?;
-    let budget = Budget::alone(settings.memory_bytes, settings.lanes, scratch_of_reader(stored.store()));
-    let means = Means { budget: budget.events, spill: &budget.scratch, threads: budget.threads };
+    let budget = Budget::alone(memory, threads, scratch_of_reader(stored.store()));
 
     let history = History::read(&stored)?;
     let gather = Gather::within(&budget);
     let tables = tables::read(&stored, &gather)?;
-    tables::check(&stored, &tables, gather, settings.lanes)?;
+    tables::check(&stored, &tables, gather, budget.threads)?;
     let known = &tables.known;
     tallies::check_tallies(&history, &stored, known)?;
     tallies::check_rejected(&history, &stored)?;
-    let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, means)?) } else { None };
+    let logged = if stored.keeps(Table::Events) { Some(log::check(&stored, &history, known, &budget)?) } else { None };
     let corrections = corrections::check(&stored, &history.corrections)?;
     let late = logged.as_ref().map(|logged| &logged.late).filter(|_| history.events_dropped == 0);
     let live_minutes = live::check_live(&stored, &history, late)?;
@@ -92,7 +96,7 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
         notes.push(format!(
             "{} settled airings cannot be computed again: events of theirs were dropped for their age (keep_events). Their tables were \
              checked against each other.",
-            draw::count(past)
+            text::count(past)
         ));
     }
     match logged {
@@ -114,7 +118,7 @@ fn unsettled(stored: &Stored, logged: &Logged) -> String {
     let ids = stored.broadcast_ids();
     let names: Vec<String> =
         logged.unsettled.keys().map(|broadcast| format!("{:?}", ids[*broadcast as usize])).collect();
-    let events = draw::count(logged.not_yet_settled());
+    let events = text::count(logged.not_yet_settled());
     format!(
         "{events} events have not settled yet, so there is no table to hold them against. `jauge show` computes them. They are of {}.",
         few(&names)

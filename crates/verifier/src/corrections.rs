@@ -1,10 +1,10 @@
 //! The correction ledger against the settled minutes: each correction of a minute begins where the one before ended,
 //! and the last ends at the row that the table `minutes` has.
 
-use crate::problem::Problem;
 use audience::time::rfc3339;
 use audience::{MinuteRow, Ms};
 use exporter::{CorrectionRow, Table};
+use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::Stored;
 

@@ -8,14 +8,13 @@ use super::live::{Late, LateMinutes};
 use super::lock::lock;
 use super::offsets::{OffsetsSeen, RowPlace};
 use super::tables::{Digests, Known};
-use crate::problem::Problem;
 use aggregator::Timeline;
 use audience::time::{MINUTE_MS, minute_of, rfc3339};
 use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{LoggedEvent, ON_TIME, Table};
-use settling::{Gather, Receiver, settle_all};
+use problem::Problem;
+use settling::{Budget, Gather, Receiver, settle_all};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use storage::Stored;
 use storage::{SettledOnce, ToldAiring};
@@ -32,21 +31,12 @@ pub(super) struct Logged {
     pub(super) late: LateMinutes,
 }
 
-/// What a check may use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Means<'a> {
-    /// Bytes of events in memory; the rest spills.
-    pub(super) budget: usize,
-    pub(super) spill: &'a Path,
-    pub(super) threads: usize,
-}
-
 /// Checks the log against offsets, settled tables and ledger.
 pub(super) fn check(
     stored: &Stored,
     history: &History,
     known: &BTreeMap<Airing, Known>,
-    means: Means<'_>,
+    budget: &Budget,
 ) -> Result<Logged, Problem> {
     let settlements = &history.settlements;
     let mut by_broadcast = HashMap::<u32, Vec<usize>>::new();
@@ -54,7 +44,7 @@ pub(super) fn check(
         by_broadcast.entry(one.broadcast).or_default().push(place);
     }
     let lines = history.lines(stored);
-    let gather = Gather::new(means.budget, means.spill.to_path_buf());
+    let gather = Gather::within(budget);
     let mut feeder = gather.feeder();
     let (mut offsets, mut neighbours) = (OffsetsSeen::of(history), Neighbours::of(stored, history));
     let mut logged = Logged::default();
@@ -93,7 +83,7 @@ pub(super) fn check(
         neighbours.check()?;
     }
     let timelines = feeder.finish()?;
-    let again = settle_again(settlements, gather, &timelines, means.threads)?;
+    let again = settle_again(settlements, gather, &timelines, budget.threads)?;
     let past = history.past(stored);
     let kept = known.iter().filter(|(airing, _)| !past.contains(airing));
     compare(stored, &kept.collect(), &again.digests)?;

@@ -2,7 +2,7 @@
 //! and in the name of the commit that read it.
 
 use super::history::History;
-use crate::problem::Problem;
+use problem::Problem;
 use std::collections::BTreeMap;
 
 /// What was seen of all partitions.

@@ -5,10 +5,10 @@ use super::airing::{Airing, named};
 use super::gaps::wrong_complete;
 use super::history::History;
 use super::line::{BROKEN, MinuteLine};
-use crate::problem::Problem;
 use audience::Ms;
 use audience::time::rfc3339;
 use exporter::Table;
+use problem::Problem;
 use std::collections::BTreeMap;
 use storage::Stored;
 
