@@ -6,8 +6,8 @@ use audience::Ms;
 use clap::builder::StyledStr;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
-use crate::duration;
 use crate::flags::{Flags, Taker};
+use audience::duration;
 
 /// Counts the audience of live broadcasts: joins and leaves in, the exact curve of concurrent viewers out.
 #[derive(Debug, Parser)]

@@ -5,10 +5,10 @@ use serde_json::{Map, Value as Json, json};
 use crate::args::ConfigArgs;
 use crate::form::{Form, Value};
 use crate::layers::{Entry, Origin};
-use crate::problem::Problem;
 use crate::setting::{SETTINGS, Setting};
 use crate::settings::Settings;
 use crate::terminal;
+use problem::Problem;
 
 const MASK: &str = "********";
 

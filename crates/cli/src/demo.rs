@@ -3,17 +3,18 @@
 //! drawn.
 
 use crate::args::{DemoArgs, OfRun};
-use crate::draw;
 use crate::flags::Flags;
-use crate::pipeline::{self, How, Tell, View};
-use crate::problem::{Problem, ProblemKind};
 use crate::settings::Settings;
 use crate::terminal;
 use crate::{show, verify};
 use aggregator::Live;
 use audience::Ms;
+use audience::text;
 use ingester::embedded::EmbeddedBroker;
 use ingester::producer::{Producer, Target};
+use pipeline::{self, How, Tell, View};
+use problem::{Problem, ProblemKind};
+use report::text::draw;
 use simulator::{NIGHT_ID, Options, generate};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -78,7 +79,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
 
     terminal::say(&format!(
         "\n{} events through {PARTITIONS} partitions. Settled from the log, exact to the viewer-millisecond:\n",
-        draw::thousands(produced)
+        text::thousands(produced)
     ));
     let until_end = How { until_end: true, ..How::default() };
     pipeline::run(&run, until_end, &Arc::new(AtomicBool::new(false)), &tell, &mut |_| {})?;
@@ -243,7 +244,7 @@ impl Ticker {
         self.shown_at = Instant::now();
         let Some((at, viewers)) = standing(view.live) else { return };
         self.seen.push(viewers);
-        let said = format!("live {}  {:>7} viewers", draw::second(at), draw::thousands(viewers));
+        let said = format!("live {}  {:>7} viewers", text::second(at), text::thousands(viewers));
         if self.is_terminal {
             let spark = draw::sparkline(&self.seen, self.width.saturating_sub(said.chars().count() + 3));
             let mut stderr = std::io::stderr().lock();

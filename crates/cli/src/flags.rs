@@ -8,9 +8,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use crate::form::{Form, Raw};
 use crate::layers::Layers;
-use crate::problem::Problem;
 use crate::setting::{SETTINGS, Setting};
 use crate::settings::{self, Settings};
+use problem::Problem;
 
 /// A command that takes settings.
 pub(crate) trait Taker {

@@ -2,7 +2,8 @@
 
 use audience::Ms;
 
-use crate::{duration, size};
+use crate::size;
+use audience::duration;
 
 /// What may be written.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 use crate::form::{Raw, Value};
-use crate::problem::Problem;
 use crate::setting::{SETTINGS, Setting};
+use problem::Problem;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Log lines of `run`, on stderr: one a commit with the ledger, and what an operator should know. Text or JSON.
 
-use crate::draw;
-use crate::pipeline::{Said, Tell};
-use crate::problem::Awaited;
 use crate::settings::LogFormat;
 use crate::terminal;
+use audience::text;
 use audience::time::rfc3339;
+use pipeline::{Said, Tell};
+use problem::Awaited;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl LogLine {
 
 /// A commit, with which so many airings settled.
 fn commit(number: u64, counts: &Counts, ledger: Ledger, airings: u64, took: Duration) -> LogLine {
-    let n = draw::count;
+    let n = text::count;
     let mut text = format!("commit {number}");
     if counts.read > 0 {
         text.push_str(&format!(": {} records", n(counts.read)));

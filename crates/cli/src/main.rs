@@ -6,14 +6,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use crate::args::{Arguments, Command};
-use crate::problem::Problem;
-
-pub(crate) use audience::duration;
-/// Numbers and texts as people read them.
-pub(crate) mod draw {
-    pub(crate) use audience::text::*;
-    pub(crate) use report::text::draw::*;
-}
+use problem::Problem;
 
 mod args;
 mod config;
@@ -24,13 +17,9 @@ mod form;
 mod layers;
 mod logline;
 mod operator;
-#[path = "run/mod.rs"]
-mod pipeline;
-mod problem;
 mod progress;
 mod rejected;
 mod replay;
-#[path = "run.rs"]
 mod run;
 mod setting;
 mod settings;

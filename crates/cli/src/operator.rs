@@ -2,11 +2,11 @@
 
 use crate::args::{ForgetArgs, SettleArgs};
 use crate::layers::Origin;
-use crate::pipeline::{Answered, Said, Tell, ask};
-use crate::problem::Problem;
 use crate::setting::RULES;
 use crate::settings::Settings;
 use crate::terminal;
+use pipeline::{Answered, Said, Tell, ask};
+use problem::Problem;
 use settling::nothing_to_do;
 use std::collections::BTreeMap;
 use std::path::Path;

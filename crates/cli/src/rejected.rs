@@ -2,13 +2,14 @@
 //! back into a topic for what can be used now.
 
 use crate::args::RejectedArgs;
-use crate::draw;
-use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::terminal;
+use audience::text;
 use audience::{Decoder, Details, Field, Key, Ms, Reason, Registry, Rejection, time::rfc3339};
 use exporter::{RejectedRow, Table};
 use ingester::producer::{Producer, Target};
+use problem::Problem;
+use report::text::draw;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -90,7 +91,7 @@ fn list(stored: &Stored, is_json: bool) -> Result<(), Problem> {
 
 fn as_text(rejection: Rejection, group: &Group) -> String {
     let RejectedRow { source, partition, offset, payload, payload_bytes, .. } = &group.example;
-    let count = draw::count(group.count);
+    let count = text::count(group.count);
     let example = payload.as_ref().map_or_else(
         || "its bytes were not kept (rejected_payload = \"redact\")".to_owned(),
         |bytes| draw::cut(&draw::printable(&String::from_utf8_lossy(bytes)), EXAMPLE),
@@ -101,7 +102,7 @@ fn as_text(rejection: Rejection, group: &Group) -> String {
         rfc3339(group.first_at),
         rfc3339(group.last_at),
         "",
-        draw::thousands(*payload_bytes),
+        text::thousands(*payload_bytes),
     )
 }
 

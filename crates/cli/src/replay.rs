@@ -1,12 +1,12 @@
 //! `jauge replay`: its arguments, its progress on the terminal, and its last words.
 
 use crate::args::ReplayArgs;
-use crate::draw;
-use crate::pipeline::{self, Said, Tell};
-use crate::problem::Problem;
 use crate::progress::Bar;
 use crate::settings::{LogFormat, Settings};
 use crate::terminal;
+use audience::text;
+use pipeline::{self, Said, Tell};
+use problem::Problem;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::Ledger;
 
@@ -19,7 +19,7 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
     if args.json {
         return terminal::print_json(&serde_json::json!({ "ledger": replayed.ledger, "airings": replayed.airings }));
     }
-    let n = draw::count;
+    let n = text::count;
     terminal::print(&format!(
         "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n\
          See them: jauge show {}\n",

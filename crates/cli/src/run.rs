@@ -2,10 +2,10 @@
 
 use crate::args::RunArgs;
 use crate::logline;
-use crate::pipeline::{self, How};
-use crate::problem::Problem;
 use crate::status::Teller;
 use crate::terminal;
+use pipeline::{self, How};
+use problem::Problem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

@@ -11,8 +11,8 @@ use storage::is_object_store;
 
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};
-use crate::pipeline::Options;
-use crate::problem::Problem;
+use pipeline::Options;
+use problem::Problem;
 use storage::{KeyOptions, Pseudonyms};
 
 /// Form of the log lines.

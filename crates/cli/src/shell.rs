@@ -1,8 +1,8 @@
 //! What a shell and a reader of manuals need: completion scripts and manual pages, made from the arguments themselves.
 
 use crate::args::{self, CompletionsArgs, ManArgs};
-use crate::problem::Problem;
 use crate::terminal;
+use problem::Problem;
 
 /// Prints the completion script of a shell to stdout.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Problem> {

@@ -3,12 +3,12 @@
 
 use crate::args::ShowArgs;
 use crate::corrections;
-use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::terminal;
 use audience::Ms;
 use audience::time::rfc3339;
 use exporter::Table;
+use problem::Problem;
 use report::AiringLine;
 use report::text::{Look, airings, curve};
 use settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};

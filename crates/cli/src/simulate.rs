@@ -1,11 +1,11 @@
 //! `jauge simulate`: the events of invented broadcasts, to a file, to stdout or to Kafka, with their truth beside.
 
 use crate::args::SimulateArgs;
-use crate::draw;
-use crate::problem::Problem;
 use crate::terminal;
+use audience::text;
 use ingester::kafka::{Kafka, KafkaError, KafkaOptions};
 use ingester::producer::{Producer, Target, create_topic};
+use problem::Problem;
 use simulator::{Arrival, Night, generate};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -60,7 +60,7 @@ pub(crate) fn command(args: &SimulateArgs) -> Result<(), Problem> {
         out.write_all(&truth).and_then(|()| out.flush()).map_err(|error| cannot_write(path, &error))?;
     }
     if args.brokers.is_some() || args.out.is_some() {
-        terminal::say(&format!("{} events.", draw::count(made)));
+        terminal::say(&format!("{} events.", text::count(made)));
     }
     Ok(())
 }

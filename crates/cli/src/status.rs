@@ -1,9 +1,9 @@
 //! The status of a run, for those who ask over HTTP: what its loop shows of itself, as the dashboard tells it.
 
-use crate::pipeline::{PartitionView, Said, Tell, View};
-use crate::problem::{Awaited, Problem};
 use crate::settings::Settings;
 use dashboard::{CommitStatus, LiveCurve, PartitionStatus, Phase, Server, Status, Waiting};
+use pipeline::{PartitionView, Said, Tell, View};
+use problem::{Awaited, Problem};
 use std::time::{Duration, Instant};
 use storage::Ledger;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::problem::Problem;
+use problem::Problem;
 pub(crate) use report::text::Look;
 
 /// The look of stdout: its width on a terminal, else 80; colour on a terminal only, and not against NO_COLOR

@@ -1,9 +1,9 @@
 //! `jauge verify`: what the verifier found in a data directory, in words or as JSON.
 
 use crate::args::VerifyArgs;
-use crate::problem::Problem;
 use crate::terminal;
 use audience::text as words;
+use problem::Problem;
 use report::text::{Look, draw};
 use storage::Ledger;
 use verifier::Verified;

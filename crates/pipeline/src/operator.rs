@@ -3,7 +3,7 @@
 
 use super::options::Options;
 use super::said::{Said, Tell};
-use crate::problem::Problem;
+use problem::Problem;
 use settling::{Budget, correct};
 use std::path::Path;
 use std::time::Duration;
@@ -21,22 +21,16 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What came of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Answered {
+pub struct Answered {
     /// The commit that was made for it; `None` where nothing was to be changed.
-    pub(crate) commit: Option<u64>,
+    pub commit: Option<u64>,
     /// A sentence.
-    pub(crate) said: String,
+    pub said: String,
 }
 
 /// Does in the data directory `dir` what is asked for, or has it done by the owner of the directory. `offline`: nobody
 /// else is there, whatever it looks like. It works with the options of who asks, whose `out` is `dir`.
-pub(crate) fn ask(
-    dir: &Path,
-    options: &Options,
-    request: &Request,
-    offline: bool,
-    tell: &Tell,
-) -> Result<Answered, Problem> {
+pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell: &Tell) -> Result<Answered, Problem> {
     let store = directory::open(dir)?;
     let mut asked: Option<(String, u64)> = None;
     loop {

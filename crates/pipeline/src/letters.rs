@@ -3,10 +3,10 @@
 //! arrive twice, with the same place.
 
 use super::options::Options;
-use crate::problem::{Awaited, Problem};
 use audience::{Ms, Rejection};
 use ingester::kafka::{Kafka, KafkaError, KafkaOptions, PartitionInfo};
 use ingester::producer::{Producer, Target};
+use problem::{Awaited, Problem};
 use std::sync::Arc;
 use std::time::Duration;
 

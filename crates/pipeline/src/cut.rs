@@ -4,10 +4,10 @@
 use super::message::{Cut, Standing, Taken, Work};
 use super::publisher::Publisher;
 use super::snapshot::Snapshots;
-use crate::problem::Problem;
 use audience::{Details, Ms};
 use exporter::{LoggedEvent, RejectedRow, TableRows, minutes_by_date, rejected_by_date, sort_events};
 use ingester::kafka::PartitionInfo;
+use problem::Problem;
 use settling::write_file;
 use std::collections::BTreeMap;
 use std::sync::Arc;

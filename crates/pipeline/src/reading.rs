@@ -1,11 +1,11 @@
 //! Reading files: blocks of lines side by side through the decoder, accepted events into a gathering, the others into
 //! `rejected`.
 
-use crate::problem::Problem;
 use aggregator::Timeline;
 use audience::{Decoder, Details, Ms, Reason, Registry, Rejection, is_blank};
 use exporter::{PAYLOAD_MAX, RejectedRow};
 use ingester::files::{Block, BlockKind, Files};
+use problem::Problem;
 use settling::{Feeder, Gather};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,48 +13,48 @@ use std::sync::Arc;
 
 /// What was read of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SourceCounts {
-    pub(crate) accepted: u64,
-    pub(crate) rejected: u64,
+pub(super) struct SourceCounts {
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
 }
 
 /// What reading gave beside the events.
 #[derive(Debug, Default)]
-pub(crate) struct Read {
+pub(super) struct Read {
     /// By number of the broadcast.
-    pub(crate) timelines: Vec<Timeline>,
+    pub(super) timelines: Vec<Timeline>,
     /// By number of the source.
-    pub(crate) counts: Vec<SourceCounts>,
+    pub(super) counts: Vec<SourceCounts>,
     /// Rejected events by reason.
-    pub(crate) reasons: BTreeMap<Reason, u64>,
+    pub(super) reasons: BTreeMap<Reason, u64>,
     /// With `--strict`: the first rejected event that was met.
-    pub(crate) refused: Option<RejectedRow>,
+    pub(super) refused: Option<RejectedRow>,
 }
 
 /// How to read.
-pub(crate) struct Reading<'a> {
-    pub(crate) files: &'a Files,
-    pub(crate) paths: &'a [PathBuf],
-    pub(crate) registry: &'a Arc<Registry>,
-    pub(crate) gather: &'a Gather,
-    pub(crate) threads: usize,
+pub(super) struct Reading<'a> {
+    pub(super) files: &'a Files,
+    pub(super) paths: &'a [PathBuf],
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) gather: &'a Gather,
+    pub(super) threads: usize,
     /// The time of the whole replay: `received_at` of its rejected events.
-    pub(crate) started_at: Ms,
-    pub(crate) is_strict: bool,
-    pub(crate) redact: bool,
+    pub(super) started_at: Ms,
+    pub(super) is_strict: bool,
+    pub(super) redact: bool,
     /// Whether rejected events are kept, and not only counted.
-    pub(crate) keep_rejected: bool,
+    pub(super) keep_rejected: bool,
     /// Takes a batch of rejected events.
-    pub(crate) reject: &'a (dyn Fn(&mut Vec<RejectedRow>) -> Result<(), Problem> + Sync),
+    pub(super) reject: &'a (dyn Fn(&mut Vec<RejectedRow>) -> Result<(), Problem> + Sync),
     /// Bytes of payloads that one thread keeps before it hands them over.
-    pub(crate) rejected_bytes: usize,
+    pub(super) rejected_bytes: usize,
     /// Called after each block.
-    pub(crate) progress: &'a (dyn Fn() + Sync),
+    pub(super) progress: &'a (dyn Fn() + Sync),
 }
 
 impl Reading<'_> {
     /// Reads all files to their ends.
-    pub(crate) fn read(&self) -> Result<Read, Problem> {
+    pub(super) fn read(&self) -> Result<Read, Problem> {
         let sources: Vec<Arc<str>> = self.paths.iter().map(|path| Arc::from(path.to_string_lossy())).collect();
         let workers = (0..self.threads.max(1)).map(|_| Worker::new(self, &sources));
         let reads = std::thread::scope(|scope| {
@@ -92,12 +92,12 @@ impl Read {
     }
 
     /// All accepted events.
-    pub(crate) fn accepted(&self) -> u64 {
+    pub(super) fn accepted(&self) -> u64 {
         self.counts.iter().map(|counts| counts.accepted).sum()
     }
 
     /// All rejected events.
-    pub(crate) fn rejected(&self) -> u64 {
+    pub(super) fn rejected(&self) -> u64 {
         self.counts.iter().map(|counts| counts.rejected).sum()
     }
 }

@@ -3,12 +3,12 @@
 //! as reading that tail takes time.
 
 use super::message::Frozen;
-use crate::problem::Problem;
 use aggregator::FrozenLane;
 use audience::Ms;
 use exporter::{
     Head, LoggedEvent, ON_TIME, SNAPSHOT_EXTENSION, SNAPSHOT_FORMAT, SavedRules, SnapshotError, write_snapshot,
 };
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::sync::Arc;

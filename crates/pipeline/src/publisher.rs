@@ -4,8 +4,8 @@
 use super::lock::lock;
 use super::options::Options;
 use super::said::{Said, Tell};
-use crate::problem::{Awaited, Problem};
 use audience::{Ms, Registry};
+use problem::{Awaited, Problem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -4,8 +4,8 @@
 use super::options::Options;
 use super::publisher::Publisher;
 use super::said::Said;
-use crate::problem::Problem;
 use exporter::Table;
+use problem::Problem;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Open files: how many the system lets this process have. A client of Kafka that cannot open a socket looks like a
 //! broker that is away, and waits for ever; so this is asked at the start.
 
-use crate::problem::Problem;
+use problem::Problem;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// With one broker a run was seen to have some 30, and 8 for each lane; more for each further broker, for who asks over

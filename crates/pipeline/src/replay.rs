@@ -3,11 +3,11 @@
 use super::options::Options;
 use super::reading::{Read, Reading};
 use super::said::{Said, Tell};
-use crate::problem::Problem;
 use aggregator::Gaps;
 use audience::{Ms, Registry};
 use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
+use problem::Problem;
 use settling::{Budget, Gather, Output, Settled, settle_all, settlement, write_file};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledg
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Replayed {
+pub struct Replayed {
     /// What became of its events.
-    pub(crate) ledger: Ledger,
+    pub ledger: Ledger,
     /// Airings that settled.
-    pub(crate) airings: usize,
+    pub airings: usize,
 }
 
 /// Replays the files `events`. `tell` is told how far it is.
-pub(crate) fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Replayed, Problem> {
+pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Replayed, Problem> {
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(&options.out)?;

@@ -5,7 +5,7 @@ use super::message::Written;
 use super::operator::obey;
 use super::publisher::Publisher;
 use super::said::Said;
-use crate::problem::Problem;
+use problem::Problem;
 use settling::Budget;
 use std::sync::Arc;
 use storage::upkeep::Outcome;

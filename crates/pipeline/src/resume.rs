@@ -5,8 +5,8 @@ use super::log::{Log, Resumed};
 use super::rebuild::rebuild;
 use super::restore::restore;
 use super::said::Tell;
-use crate::problem::Problem;
 use aggregator::{Gap, Rules};
+use problem::Problem;
 
 /// The live state of `lanes` lanes, which knows all gaps.
 pub(super) fn bring_back(log: Log<'_>, rules: &Rules, lanes: usize, tell: &Tell) -> Result<Resumed, Problem> {

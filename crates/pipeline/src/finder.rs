@@ -3,8 +3,8 @@
 //! answers.
 
 use super::message::{Added, Happening, Partition};
-use crate::problem::Problem;
 use ingester::kafka::{Kafka, KafkaError};
+use problem::Problem;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};

@@ -4,11 +4,11 @@
 use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use crate::problem::Problem;
 use aggregator::{Lane, Live, Rules};
 use audience::Ms;
 use audience::time::minute_of;
 use exporter::ON_TIME;
+use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{SettledLine, Settlements};
 

@@ -10,51 +10,51 @@ use storage::KeyOptions;
 
 /// What to do, with what, and how much of it. Durations are ms, `>= 0`.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// The brokers, which a run needs, and librdkafka's properties; the topics are named by whoever asks.
-    pub(crate) kafka: KafkaOptions,
+    pub kafka: KafkaOptions,
     /// Topics; a run has one at least.
-    pub(crate) topic: Vec<String>,
+    pub topic: Vec<String>,
     /// The data directory: a local path or an object-store URL.
-    pub(crate) out: String,
+    pub out: String,
     /// `>= 1`.
-    pub(crate) commit_interval_ms: Ms,
+    pub commit_interval_ms: Ms,
     /// `>= 1,000`.
-    pub(crate) commit_bytes: u64,
+    pub commit_bytes: u64,
     /// Least time between two settling commits.
-    pub(crate) settle_interval_ms: Ms,
+    pub settle_interval_ms: Ms,
     /// How long events are kept after they settled; `None` for ever.
-    pub(crate) keep_events_ms: Option<Ms>,
+    pub keep_events_ms: Option<Ms>,
     /// How long live minutes are kept after they settled; `None` for ever.
-    pub(crate) keep_live_ms: Option<Ms>,
+    pub keep_live_ms: Option<Ms>,
     /// How long rejected events are kept; `None` for ever.
-    pub(crate) rejected_keep_ms: Option<Ms>,
+    pub rejected_keep_ms: Option<Ms>,
     /// Names of the tables that a replay writes, without repeats.
-    pub(crate) tables: Vec<String>,
+    pub tables: Vec<String>,
     /// Where rejected records go, besides the table.
-    pub(crate) rejected_topic: Option<String>,
+    pub rejected_topic: Option<String>,
     /// Stop at the first rejected event.
-    pub(crate) strict: bool,
+    pub strict: bool,
     /// By which sessions and airings are told apart.
-    pub(crate) rules: Rules,
+    pub rules: Rules,
     /// How far ahead of our clock an event may be.
-    pub(crate) future_max_ms: Ms,
+    pub future_max_ms: Ms,
     /// How long the live view waits.
-    pub(crate) lateness_ms: Ms,
+    pub lateness_ms: Ms,
     /// When a silent partition is idle.
-    pub(crate) idle_after_ms: Ms,
+    pub idle_after_ms: Ms,
     /// `>= 1,000`.
-    pub(crate) max_drift_ms: Ms,
+    pub max_drift_ms: Ms,
     /// Whether the bytes of rejected events are left out.
-    pub(crate) rejected_redact: bool,
+    pub rejected_redact: bool,
     /// The keys of the pseudonyms.
-    pub(crate) keys: KeyOptions,
+    pub keys: KeyOptions,
     /// `>= 1 MiB`.
-    pub(crate) memory_bytes: u64,
+    pub memory_bytes: u64,
     /// Threads that count, `>= 1`.
-    pub(crate) lanes: usize,
+    pub lanes: usize,
     /// What the data depend on, by name, as it was written: each commit repeats it.
-    pub(crate) recorded: BTreeMap<String, String>,
+    pub recorded: BTreeMap<String, String>,
 }
 
 impl Options {
@@ -80,9 +80,9 @@ impl Options {
 
 /// What a run is asked to do besides reading on.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct How {
+pub struct How {
     /// Read to where the partitions end now, and settle all.
-    pub(crate) until_end: bool,
+    pub until_end: bool,
     /// Go on behind offsets that are gone.
-    pub(crate) accept_gap: bool,
+    pub accept_gap: bool,
 }

@@ -2,11 +2,11 @@
 //! owner asks the lanes, and gives the writer its work.
 
 use super::letters::Letter;
-use crate::problem::Problem;
 use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
 use exporter::{LoggedEvent, PartitionLane, RejectedRow};
 use ingester::kafka::{Notice, PartitionInfo};
+use problem::Problem;
 use settling::Settle;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log
 //! lines, a bar, or nothing.
 
-use crate::problem::Awaited;
+use problem::Awaited;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Counts, Ledger};
 
 /// Something that is said.
 #[derive(Clone, Debug)]
-pub(crate) enum Said {
+pub enum Said {
     /// A commit was made.
     Commit {
         /// Its number.
@@ -42,4 +42,4 @@ pub(crate) enum Said {
 }
 
 /// Who is told. It is called from any thread, and must not wait.
-pub(crate) type Tell = Arc<dyn Fn(Said) + Send + Sync>;
+pub type Tell = Arc<dyn Fn(Said) + Send + Sync>;

@@ -4,10 +4,10 @@
 use super::letters::Letter;
 use super::lock::lock;
 use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
-use crate::problem::Problem;
 use audience::{Decoder, Field, Ms, Reason, Registry, Rejection};
 use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};

@@ -31,7 +31,6 @@ mod tidy;
 mod view;
 mod writer;
 
-use crate::problem::Problem;
 use audience::Registry;
 use ingester::kafka::Kafka;
 use lane::LaneParts;
@@ -39,6 +38,7 @@ use lanes::{LaneHandle, Lanes};
 use message::{Happening, Partition, Work};
 use owner::{Owner, State};
 use partitions::Partitions;
+use problem::Problem;
 use start::Started;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,24 +48,24 @@ use std::thread::JoinHandle;
 use storage::Ledger;
 use writer::Writer;
 
-pub(crate) use operator::{Answered, ask};
-pub(crate) use options::{How, Options};
-pub(crate) use replay::replay;
-pub(crate) use said::{Said, Tell};
-pub(crate) use view::{PartitionView, View};
+pub use operator::{Answered, ask};
+pub use options::{How, Options};
+pub use replay::replay;
+pub use said::{Said, Tell};
+pub use view::{PartitionView, View};
 
 /// What a run did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ran {
+pub struct Ran {
     /// The newest commit.
-    pub(crate) commit: u64,
+    pub commit: u64,
     /// All records up to it.
-    pub(crate) ledger: Ledger,
+    pub ledger: Ledger,
 }
 
 /// Runs until `stop` is set, or to the end of the data. `tell` is told what happens, and `watch` is shown where it
 /// stands, each turn.
-pub(crate) fn run(
+pub fn run(
     options: &Options,
     how: How,
     stop: &Arc<AtomicBool>,

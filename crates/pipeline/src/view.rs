@@ -2,71 +2,71 @@
 
 use super::message::Written;
 use super::partitions::Partitions;
-use crate::problem::Awaited;
 use aggregator::{Live, PartitionState};
 use audience::Ms;
+use problem::Awaited;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use storage::Ledger;
 
 /// What a run is doing.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     /// What was read is being committed, and then the run ends.
-    pub(crate) is_stopping: bool,
+    pub is_stopping: bool,
     /// The live curve.
-    pub(crate) live: &'a Live,
+    pub live: &'a Live,
     /// The newest commit; 0 before the first.
-    pub(crate) commit: u64,
+    pub commit: u64,
     /// All records up to it.
-    pub(crate) ledger: Ledger,
+    pub ledger: Ledger,
     /// How much of what was read is on the disk.
-    pub(crate) durable: &'a Durable,
+    pub durable: &'a Durable,
     /// Bytes read and not yet handed to the writer.
-    pub(crate) cut_bytes: u64,
+    pub cut_bytes: u64,
     /// Bytes of the events that the watermark has not passed.
-    pub(crate) held_bytes: u64,
+    pub held_bytes: u64,
     /// What the writer waits for.
-    pub(crate) awaited: Option<Awaited>,
+    pub awaited: Option<Awaited>,
     /// Since when the brokers are away, if they are.
-    pub(crate) away_since: Option<Instant>,
+    pub away_since: Option<Instant>,
     pub(super) of: &'a Partitions,
 }
 
 /// What is durable of what was read.
 #[derive(Clone, Debug)]
-pub(crate) struct Durable {
+pub struct Durable {
     /// When that was cut which is durable.
-    pub(crate) at: Instant,
+    pub at: Instant,
     /// How long it took from there.
-    pub(crate) took: Duration,
+    pub took: Duration,
     /// Airings that settled since the start of the process.
-    pub(crate) airings_settled: u64,
+    pub airings_settled: u64,
     /// Next offsets of that cut, by index of the partition.
     offsets: BTreeMap<usize, i64>,
 }
 
 /// A partition that is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PartitionView<'a> {
+pub struct PartitionView<'a> {
     /// In the order in which the topics' partitions were found.
-    pub(crate) index: usize,
+    pub index: usize,
     /// Its topic.
-    pub(crate) topic: &'a str,
+    pub topic: &'a str,
     /// Its number.
-    pub(crate) partition: i32,
+    pub partition: i32,
     /// Next offset to read.
-    pub(crate) position: i64,
+    pub position: i64,
     /// Next offset after what is durable.
-    pub(crate) durable: i64,
+    pub durable: i64,
     /// The offset after its last record, as the client last saw it.
-    pub(crate) high_watermark: Option<i64>,
+    pub high_watermark: Option<i64>,
     /// Its watermark, where anything was heard of it.
-    pub(crate) watermark: Option<Ms>,
+    pub watermark: Option<Ms>,
     /// What it is doing, as far as the watermark is concerned.
-    pub(crate) state: PartitionState,
+    pub state: PartitionState,
     /// Whether it is held back for being too far ahead of the others.
-    pub(crate) is_paused: bool,
+    pub is_paused: bool,
 }
 
 impl Durable {
@@ -85,7 +85,7 @@ impl Durable {
 
 impl View<'_> {
     /// Every partition that is read, by its index.
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionView<'_>> {
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionView<'_>> {
         self.of.iter().map(|(partition, progress)| {
             let index = partition.index;
             PartitionView {

@@ -2,10 +2,10 @@
 
 use super::message::Partition;
 use super::snapshot::Snapshots;
-use crate::problem::Problem;
 use aggregator::{Gap, Lane, Live};
 use audience::{Details, Ms, Names, Registry, fingerprint};
 use exporter::{LoggedEvent, Table, TableFile};
+use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;

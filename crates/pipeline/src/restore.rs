@@ -5,11 +5,11 @@ use super::log::{Log, Resumed};
 use super::message::Partition;
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use crate::draw;
-use crate::problem::Problem;
 use aggregator::{Resume, Rules, SettledBefore};
 use audience::Ms;
+use audience::text;
 use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use storage::directory::WRITER;
@@ -104,7 +104,7 @@ fn resume(
     }
     let (lanes, live) = resume.finish(log.watermark());
     let commits = later.iter().filter(|manifest| manifest.counts.read > 0).count() as u64;
-    let n = draw::count;
+    let n = text::count;
     tell(Said::Info(format!(
         "Going on after commit {}, from the snapshot of commit {} ({} open sessions and known viewers) and {} events after it.",
         log.chain().number(),
