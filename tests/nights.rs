@@ -12,7 +12,7 @@ use std::time::Duration;
 use ingester::embedded::EmbeddedBroker;
 use ingester::producer::{Producer, Target};
 use serde_json::Value;
-use simulator::{Options, generate};
+use simulator::{NightOptions, generate};
 
 use crate::support::{NO_FLAGS, Ran, finish, jauge, kill, replay};
 
@@ -20,8 +20,8 @@ use crate::support::{NO_FLAGS, Ran, finish, jauge, kill, replay};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Two broadcasts of a few hundred sessions on a bad network.
-pub(crate) fn rough(seed: u64) -> Options {
-    Options {
+pub(crate) fn rough(seed: u64) -> NightOptions {
+    NightOptions {
         seed,
         broadcasts: 2,
         scale: 0.001,
@@ -30,17 +30,17 @@ pub(crate) fn rough(seed: u64) -> Options {
         disorder_ms: 20_000,
         duplicates: 0.05,
         late: 0.03,
-        ..Options::default()
+        ..NightOptions::default()
     }
 }
 
 /// The same night a day later: other airings of the same broadcasts.
-pub(crate) fn next_day(options: &Options) -> Options {
-    Options { start: options.start + 86_400_000, seed: options.seed + 1, ..options.clone() }
+pub(crate) fn next_day(options: &NightOptions) -> NightOptions {
+    NightOptions { start: options.start + 86_400_000, seed: options.seed + 1, ..options.clone() }
 }
 
 /// The events of a night in the order of their arrival, each with its key.
-pub(crate) fn events(options: &Options) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn events(options: &NightOptions) -> Vec<(Vec<u8>, Vec<u8>)> {
     let line = |arrival: simulator::Arrival| {
         let mut json = Vec::new();
         arrival.event.write_json(&mut json);

@@ -142,7 +142,7 @@ fn files_are_those_of_the_last_commit() {
 fn what_has_not_settled_is_what_will() {
     let folder = folder();
     let out = folder.path().join("audience");
-    let (topic, night) = (Topic::new(3), events(&simulator::Options { heartbeat_ms: Some(240_000), ..rough(5) }));
+    let (topic, night) = (Topic::new(3), events(&simulator::NightOptions { heartbeat_ms: Some(240_000), ..rough(5) }));
     let rules = ["--session-timeout=15min", "--timeout-grace=30s"];
     topic.send(&night);
     topic.until_stopped(&out, night.len(), &rules);

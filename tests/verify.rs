@@ -100,7 +100,7 @@ fn a_small_memory_spills_and_finds_the_same() {
     let folder = folder();
     let out = folder.path().join("ran");
     let topic = Topic::new(2);
-    topic.send(&events(&simulator::Options { scale: 0.03, broadcasts: 1, ..rough(9) }));
+    topic.send(&events(&simulator::NightOptions { scale: 0.03, broadcasts: 1, ..rough(9) }));
     topic.until_end(&out, &[]);
     let said = |flags: &[&str]| verify(&out, flags).exits(0).stdout;
     assert_eq!(said(&["--memory=1MiB"]), said(&["--memory=1GiB", "--lanes=1"]));

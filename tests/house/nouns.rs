@@ -10,8 +10,10 @@ use super::source::{Source, Word};
 const SHARED: [(&str, &str); 0] = [];
 
 /// Types of which a part stands in other files than their own, each with the reason.
-const PARTED: [(&str, &str); 1] =
-    [("TableFile", "it reads every table, and the columns of a table are known to the table's own file alone")];
+const PARTED: [(&str, &str); 2] = [
+    ("Lane", "it is frozen and put back where the frozen form is known, and a round needs neither"),
+    ("TableFile", "it reads every table, and the columns of a table are known to the table's own file alone"),
+];
 
 /// Literals that stand in one file of the product, each with what they say.
 const WRITTEN_ONCE: [(&str, &str); 1] = [("\"main\"", "the name of the writer, of which there will be several")];

@@ -52,7 +52,7 @@ pub(super) const ROOMS: [Room; 15] = [
     room("report", 2, Pure, &["audience"]),
     room("storage", 3, Edge, &["aggregator", "audience", "exporter", "problem"]),
     room("settling", 4, Edge, &["aggregator", "audience", "exporter", "problem", "storage"]),
-    room("dashboard", 5, Edge, &["aggregator", "audience", "exporter", "problem", "report", "settling", "storage"]),
+    room("dashboard", 5, Edge, &["aggregator", "audience", "problem", "storage"]),
     room("distributed", 5, Edge, &["aggregator", "audience", "exporter", "problem", "settling", "storage"]).to_come(),
     room("pipeline", 5, Edge, &["aggregator", "audience", "exporter", "ingester", "problem", "settling", "storage"]),
     room("verifier", 5, Edge, &["aggregator", "audience", "exporter", "problem", "settling", "storage"]),
@@ -99,14 +99,13 @@ const IMPURE: [&str; 14] = [
 const OF_BYTES: [&str; 2] = ["arrow", "parquet"];
 
 /// Crates that cost a build or tie us to others' types, and the rooms that alone may name them.
-const HEAVY: [(&str, &[&str]); 19] = [
+const HEAVY: [(&str, &[&str]); 18] = [
     ("arrow", &["exporter"]),
     ("axum", &["dashboard"]),
     ("ballista", &["distributed"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    ("comfy-table", &["report"]),
     ("datafusion", &["distributed"]),
     ("indicatif", &["cli"]),
     ("object_store", &["storage"]),

@@ -131,16 +131,16 @@ struct Round {
 impl Round {
     /// By turns: broadcasts that settle while others are on air, and a rough night with time-outs
     /// that settles at its end.
-    fn scene(&self) -> (simulator::Options, Rules) {
+    fn scene(&self) -> (simulator::NightOptions, Rules) {
         #[expect(clippy::cast_precision_loss, reason = "some events more or fewer are cut off")]
         let size = self.events as f64 / 1_000_000.0;
         let seed = self.seed;
         if seed.is_multiple_of(2) {
             let rules = Rules { broadcast_idle_ms: 1_800_000, ..RULES };
-            return (simulator::Options { scale: size * 1.1, retweets: 300, ..settles::smooth(seed) }, rules);
+            return (simulator::NightOptions { scale: size * 1.1, retweets: 300, ..settles::smooth(seed) }, rules);
         }
         let rules = Rules { session_timeout_ms: 300_000, timeout_grace_ms: 10_000, ..RULES };
-        (simulator::Options { scale: size * 0.8, retweets: 300, seed, ..settles::rough() }, rules)
+        (simulator::NightOptions { scale: size * 0.8, retweets: 300, seed, ..settles::rough() }, rules)
     }
 
     fn run(&self, kafka: &RealKafka) -> Toll {

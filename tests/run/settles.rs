@@ -21,7 +21,7 @@ use crate::support::{folder, have, replay, seeds};
 use crate::tables::Tables;
 
 /// A night of three broadcasts in the order of arrival.
-pub(super) fn night(options: &simulator::Options) -> Vec<NaiveEvent> {
+pub(super) fn night(options: &simulator::NightOptions) -> Vec<NaiveEvent> {
     let arrivals = simulator::generate(options).unwrap();
     let mut bytes = Vec::new();
     let parsed = |arrival: simulator::Arrival| {
@@ -67,8 +67,8 @@ fn parse(line: &[u8]) -> NaiveEvent {
 }
 
 /// A rough night: disorder, duplicates, lost leaves, late events, signs of life.
-pub(super) fn rough() -> simulator::Options {
-    simulator::Options {
+pub(super) fn rough() -> simulator::NightOptions {
+    simulator::NightOptions {
         seed: 5,
         broadcasts: 3,
         scale: 0.003,
@@ -78,13 +78,13 @@ pub(super) fn rough() -> simulator::Options {
         disorder_ms: 20_000,
         duplicates: 0.05,
         late: 0.02,
-        ..simulator::Options::default()
+        ..simulator::NightOptions::default()
     }
 }
 
 /// A night on a perfect network, but for some disorder that the lateness forgives.
-pub(super) fn smooth(seed: u64) -> simulator::Options {
-    simulator::Options { lost_leaves: 0.0, heartbeat_ms: None, late: 0.0, duplicates: 0.03, seed, ..rough() }
+pub(super) fn smooth(seed: u64) -> simulator::NightOptions {
+    simulator::NightOptions { lost_leaves: 0.0, heartbeat_ms: None, late: 0.0, duplicates: 0.03, seed, ..rough() }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn said_of_verify(out: &Path) -> String {
 #[test]
 fn many_small_files_become_few_and_say_the_same_whenever_it_is_killed() {
     let (_broker, topic) = Topic::embedded(3);
-    let (folder, events) = (folder(), night(&simulator::Options { scale: 0.001, ..rough() }));
+    let (folder, events) = (folder(), night(&simulator::NightOptions { scale: 0.001, ..rough() }));
     let out = folder.path().join("run");
     let rules = Rules { session_timeout_ms: 300_000, timeout_grace_ms: 10_000, ..RULES };
     let flags = with_rules(rules, &["--idle-after=1h"]);

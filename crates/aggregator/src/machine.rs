@@ -13,6 +13,22 @@ pub(crate) struct Open {
     pub(crate) seen_at: Ms,
 }
 
+impl Open {
+    /// The `left_at` of a session that has timed out by the instant `at`.
+    pub(crate) fn timed_out(&self, rules: &Rules, at: Ms) -> Option<Ms> {
+        let timeout = rules.session_timeout?;
+        (at - self.seen_at >= timeout).then_some(self.seen_at + rules.timeout_grace)
+    }
+
+    /// How and when a session ends that is open when its broadcast's data, or airing, end at `at`.
+    pub(crate) fn at_end_of_data(&self, rules: &Rules, at: Ms) -> (Ms, Ended) {
+        match self.timed_out(rules, at) {
+            Some(left_at) => (left_at, Ended::Timeout),
+            None => (at, Ended::EndOfData),
+        }
+    }
+}
+
 /// How many events of each kind one session has at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tick {
@@ -91,21 +107,5 @@ fn leave(session: &mut Option<Open>, leaves: i64, effect: &mut Effect, tally: &m
             effect.closed = Some(open);
         }
         None => tally.orphaned += 1,
-    }
-}
-
-impl Rules {
-    /// The `left_at` of a session that has timed out by the instant `at`.
-    pub(crate) fn timed_out(&self, open: &Open, at: Ms) -> Option<Ms> {
-        let timeout = self.session_timeout?;
-        (at - open.seen_at >= timeout).then_some(open.seen_at + self.timeout_grace)
-    }
-
-    /// How and when a session ends that is open when its broadcast's data, or airing, end at `at`.
-    pub(crate) fn at_end_of_data(&self, open: &Open, at: Ms) -> (Ms, Ended) {
-        match self.timed_out(open, at) {
-            Some(left_at) => (left_at, Ended::Timeout),
-            None => (at, Ended::EndOfData),
-        }
     }
 }

@@ -144,12 +144,12 @@ impl<'a> Settling<'a> {
         let next_end = airing.ends.partition_point(|(end, _)| *end < open.seen_at);
         let end = airing.ends.get(next_end).map(|(end, _)| *end).filter(|end| *end < at);
         let left = match end {
-            Some(end) => match self.rules.timed_out(&open, end) {
+            Some(end) => match open.timed_out(self.rules, end) {
                 Some(left_at) => (left_at, Ended::Timeout),
                 None => (end, Ended::BroadcastEnd),
             },
-            None if airing.last_sign < at => self.rules.at_end_of_data(&open, airing.last_sign),
-            None => match self.rules.timed_out(&open, at) {
+            None if airing.last_sign < at => open.at_end_of_data(self.rules, airing.last_sign),
+            None => match open.timed_out(self.rules, at) {
                 Some(left_at) => (left_at, Ended::Timeout),
                 None => return,
             },
@@ -200,11 +200,11 @@ impl<'a> Settling<'a> {
                 continue;
             }
             counted = Some(place);
-            let mut said: Option<Said> = None;
+            let mut said: Option<Saying> = None;
             let mut times = 0;
             while let Some(same) = events.peek().filter(|same| is_same(same) && same.ts() == at) {
                 if let Some(detail) = events.details().retweet(&same) {
-                    said = Some(said.map_or_else(|| Said::of(&detail), |known| known.or_smaller(&detail)));
+                    said = Some(said.map_or_else(|| Saying::of(&detail), |known| known.or_smaller(&detail)));
                 }
                 times += 1;
                 events.advance();
@@ -252,16 +252,16 @@ fn take_tick(events: &mut impl Sorted, first: &Event) -> (Tick, Option<Box<str>>
 
 /// A retweet's own copy of what it says, for as long as another may say it smaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Saying {
     tweet_id: Box<str>,
     user_id: Box<str>,
     pub(crate) followers: Option<i64>,
     retweet_of: Option<Box<str>>,
 }
 
-impl Said {
-    pub(crate) fn of(detail: &RetweetDetail<'_>) -> Said {
-        Said {
+impl Saying {
+    pub(crate) fn of(detail: &RetweetDetail<'_>) -> Saying {
+        Saying {
             tweet_id: detail.tweet_id.into(),
             user_id: detail.user_id.into(),
             followers: detail.followers,
@@ -279,8 +279,8 @@ impl Said {
     }
 
     /// Of two retweets at one instant the smaller (user_id, followers, retweet_of), unknown last.
-    pub(crate) fn or_smaller(self, other: &RetweetDetail<'_>) -> Said {
-        if tie_key(other) < tie_key(&self.detail()) { Said::of(other) } else { self }
+    pub(crate) fn or_smaller(self, other: &RetweetDetail<'_>) -> Saying {
+        if tie_key(other) < tie_key(&self.detail()) { Saying::of(other) } else { self }
     }
 }
 

@@ -342,8 +342,8 @@ pub(crate) struct SimulateArgs {
 
 impl SimulateArgs {
     /// The options of a simulation that these flags ask for; what none asks for has the simulator's default.
-    pub(crate) fn options(&self) -> simulator::Options {
-        simulator::Options {
+    pub(crate) fn options(&self) -> simulator::NightOptions {
+        simulator::NightOptions {
             seed: self.seed,
             broadcasts: self.broadcasts,
             scale: self.scale,
@@ -355,7 +355,7 @@ impl SimulateArgs {
             late: self.late,
             late_ms: self.late_by,
             end: !self.no_end,
-            ..simulator::Options::default()
+            ..simulator::NightOptions::default()
         }
     }
 }
@@ -427,7 +427,7 @@ mod tests {
         else {
             panic!("no simulate");
         };
-        assert_eq!(args.options(), simulator::Options::default());
+        assert_eq!(args.options(), simulator::NightOptions::default());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use ingester::producer::{Producer, Target};
 use pipeline::{self, How, Tell, View};
 use problem::{Problem, ProblemKind};
 use report::text::draw;
-use simulator::{NIGHT_ID, Options, generate};
+use simulator::{NIGHT_ID, NightOptions, generate};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -61,7 +61,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let stop = Arc::new(AtomicBool::new(false));
     let feed =
         Feed { brokers: broker.bootstrap().to_owned(), positions: Arc::clone(&positions), stop: Arc::clone(&stop) };
-    let options = Options { seed: args.seed, scale: args.scale, ..Options::default() };
+    let options = NightOptions { seed: args.seed, scale: args.scale, ..NightOptions::default() };
     let producing = std::thread::spawn(move || feed.produce(&options));
     let mut ticker = Ticker::new();
     let run = settings.options_of_run()?;
@@ -130,13 +130,13 @@ struct Feed {
 
 impl Feed {
     /// Plays the night, waits until all of it has been read, and stops the run. Gives the number of events.
-    fn produce(&self, options: &Options) -> Result<i64, Problem> {
+    fn produce(&self, options: &NightOptions) -> Result<i64, Problem> {
         // However this ends, a panic included, the run must not wait for more.
         let _stops = Stops(&self.stop);
         self.feed(options)
     }
 
-    fn feed(&self, options: &Options) -> Result<i64, Problem> {
+    fn feed(&self, options: &NightOptions) -> Result<i64, Problem> {
         let night = generate(options).map_err(Problem::usage)?;
         let properties = [("compression.type".to_owned(), "lz4".to_owned()), ("linger.ms".to_owned(), "20".to_owned())];
         let producer = Producer::connect(&self.brokers, &properties)?;

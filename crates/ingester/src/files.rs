@@ -24,7 +24,7 @@ pub use block::{Block, BlockKind};
 pub use error::InputError;
 use lines::{Limits, Pieces};
 use plain::Plain;
-use stream::{Format, Origin, Stream, Turn};
+use stream::{Format, Stream, StreamOrigin, Turn};
 
 /// A source that was read, for the manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn open_source(path: &Path, limits: Limits, progress: &Arc<AtomicU64>) -> Result
     let refused = |source| InputError::Open { path: name.clone(), source };
     if path.as_os_str() == "-" {
         let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().map_err(refused)?;
-        let origin = Origin::Open(Box::new(File::from(stdin)));
+        let origin = StreamOrigin::Open(Box::new(File::from(stdin)));
         return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
     }
     let mut file = File::open(path).map_err(refused)?;
@@ -184,7 +184,7 @@ fn open_source(path: &Path, limits: Limits, progress: &Arc<AtomicU64>) -> Result
     }
     if !facts.is_file() {
         // A pipe gives its bytes once, so it stays open.
-        let origin = Origin::Open(Box::new(file));
+        let origin = StreamOrigin::Open(Box::new(file));
         return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
     }
     let magic = stream::magic_of(&mut file).map_err(refused)?;
@@ -194,7 +194,7 @@ fn open_source(path: &Path, limits: Limits, progress: &Arc<AtomicU64>) -> Result
             Source::Plain(Plain::new(name, path.to_owned(), facts.len(), limits))
         }
         Format::Gzip | Format::Zstd => {
-            Source::Stream(Stream::new(name, Origin::File(path.to_owned()), limits, progress))
+            Source::Stream(Stream::new(name, StreamOrigin::File(path.to_owned()), limits, progress))
         }
     };
     Ok((source, Some(facts.len())))

@@ -1,7 +1,7 @@
 //! Kafka is read by partition, from offsets of our own, and comes out as batches of records in the order of their
 //! offsets.
 //!
-//! [`Kafka`] knows the topics and answers questions about offsets; a [`Lane`] reads. There is no consumer group:
+//! [`Kafka`] knows the topics and answers questions about offsets; a [`KafkaLane`] reads. There is no consumer group:
 //! partitions are assigned, and a group's offsets are written for monitoring only. A broker that is away is waited for,
 //! and said in a [`Notice`]; an offset that is gone, or a record that cannot be read, ends the lane.
 
@@ -11,21 +11,25 @@ mod error;
 mod lane;
 mod native;
 mod notice;
+mod partitions;
 mod properties;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 pub(crate) use admin::create_topic;
 pub use batch::{Batch, Item};
 pub use error::KafkaError;
-pub use lane::Lane;
+use error::unanswered;
+pub use lane::KafkaLane;
 use native::Consumer;
 pub use notice::Notice;
 pub(crate) use notice::Notices;
+use partitions::KnownPartitions;
+pub use partitions::PartitionInfo;
 use properties::{Isolation, consumer_config, is_secret};
 pub(crate) use properties::{base_config, config_error};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -85,15 +89,6 @@ impl std::fmt::Debug for KafkaOptions {
     }
 }
 
-/// One partition of one topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionInfo {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// Its number, ≥ 0.
-    pub partition: i32,
-}
-
 /// Offsets of a partition at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offsets {
@@ -105,40 +100,11 @@ pub struct Offsets {
     pub high: i64,
 }
 
-/// All partitions, shared with the lanes. An index, once given, stays.
-#[derive(Clone, Debug, Default)]
-struct Partitions(Arc<RwLock<Vec<PartitionInfo>>>);
-
-impl Partitions {
-    fn all(&self) -> Vec<PartitionInfo> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn place(&self, index: usize) -> Result<(Arc<str>, i32), KafkaError> {
-        let partitions = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = partitions.get(index).map(|info| (Arc::clone(&info.topic), info.partition));
-        let reason = || format!("there are {} partitions", partitions.len());
-        found.ok_or_else(|| KafkaError::Unanswered { asked: format!("looking up partition {index}"), reason: reason() })
-    }
-
-    /// Adds what is new, and returns its indices.
-    fn extend(&self, found: Vec<PartitionInfo>) -> Vec<usize> {
-        let mut partitions = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = partitions.len();
-        for info in found {
-            if !partitions.contains(&info) {
-                partitions.push(info);
-            }
-        }
-        (before..partitions.len()).collect()
-    }
-}
-
 /// Topics of one cluster.
 #[derive(Debug)]
 pub struct Kafka {
     options: KafkaOptions,
-    partitions: Partitions,
+    partitions: KnownPartitions,
     notices: Notices,
     /// Sees up to the last stable offset.
     committed: Arc<Consumer>,
@@ -162,7 +128,7 @@ impl Kafka {
             Consumer::new(&config, notices.clone()).map_err(config_error)
         };
         let (committed, uncommitted) = (consumer(Isolation::Committed)?, consumer(Isolation::Uncommitted)?);
-        let (partitions, monitored) = (Partitions::default(), Mutex::new(None));
+        let (partitions, monitored) = (KnownPartitions::default(), Mutex::new(None));
         let kafka = Kafka { options, partitions, notices, committed, uncommitted, monitored };
         kafka.partitions.extend(kafka.find_at_start()?);
         kafka.refuse_compacted()?;
@@ -212,12 +178,12 @@ impl Kafka {
     }
 
     /// A consumer of its own for these partitions, each read from its offset.
-    pub fn lane(&self, assignments: &[(usize, i64)]) -> Result<Lane, KafkaError> {
+    pub fn lane(&self, assignments: &[(usize, i64)]) -> Result<KafkaLane, KafkaError> {
         let options = &self.options;
         let config = consumer_config(&options.brokers, &options.properties, Isolation::Committed, Some(GROUP))?;
         let notices = Notices::default();
         let consumer = Consumer::new(&config, notices.clone()).map_err(config_error)?;
-        Lane::new(consumer, notices, self.partitions.clone(), assignments)
+        KafkaLane::new(consumer, notices, self.partitions.clone(), assignments)
     }
 
     /// Writes next offsets to a group, for tools that watch it; nobody reads them here. Does not wait; a failure
@@ -365,8 +331,4 @@ fn written(id: u128) -> String {
         .map(|place| if place < 21 { id >> (122 - 6 * place) } else { id << 4 })
         .map(|bits| char::from(DIGITS[(bits & 63) as usize]))
         .collect()
-}
-
-fn unanswered(asked: &str, reason: impl std::fmt::Display) -> KafkaError {
-    KafkaError::Unanswered { asked: asked.to_owned(), reason: reason.to_string() }
 }

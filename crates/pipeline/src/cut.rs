@@ -1,7 +1,7 @@
 //! The commit of a cut: what all lanes have read since the last one, with the offsets up to which it was read, the live
 //! minutes that closed, and a snapshot that is finished.
 
-use super::message::{Cut, Standing, Taken, Work};
+use super::message::{Cut, PartitionAtCut, Taken, Work};
 use super::publisher::Publisher;
 use super::snapshot::Snapshots;
 use audience::{Details, Ms};
@@ -111,7 +111,7 @@ pub(super) fn commit_cut(
 }
 
 /// Says in `draft` up to where each partition was read, and what came of it.
-fn place_partitions(chain: &Chain, draft: &mut Draft, whole: &Whole, standings: &BTreeMap<usize, Standing>) {
+fn place_partitions(chain: &Chain, draft: &mut Draft, whole: &Whole, standings: &BTreeMap<usize, PartitionAtCut>) {
     for (index, standing) in standings {
         let Some(taken) = whole.partitions.get(index) else { continue };
         let partitions = &mut draft.inputs.partitions;

@@ -23,7 +23,7 @@ const BATCH: usize = 10_000;
 
 /// What a lane is made of.
 pub(super) struct LaneParts {
-    pub(super) kafka: ingester::kafka::Lane,
+    pub(super) kafka: ingester::kafka::KafkaLane,
     pub(super) live: aggregator::Lane,
     pub(super) registry: Arc<Registry>,
     pub(super) partitions: Vec<Partition>,

@@ -192,7 +192,7 @@ pub(super) struct Work {
     pub(super) live: Vec<MinuteRow>,
     /// The watermark of the live curve.
     pub(super) watermark: Option<Ms>,
-    pub(super) partitions: BTreeMap<usize, Standing>,
+    pub(super) partitions: BTreeMap<usize, PartitionAtCut>,
     pub(super) settle: Option<Settle>,
     /// Where nothing was read, say how far the watermark is: it may have run on with the clock.
     pub(super) tells_time: bool,
@@ -212,7 +212,7 @@ impl Work {
 
 /// A partition at a cut, as the owner sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct PartitionAtCut {
     pub(super) info: PartitionInfo,
     pub(super) topic_id: Option<Arc<str>>,
     /// What was lost before `start`.

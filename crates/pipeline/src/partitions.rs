@@ -2,7 +2,7 @@
 //! those that are ahead of it.
 
 use super::hold::Hold;
-use super::message::{Added, Partition, Progress, Standing};
+use super::message::{Added, Partition, PartitionAtCut, Progress};
 use aggregator::{Gap, PartitionState, Watermarks, Why};
 use audience::Ms;
 use std::collections::BTreeMap;
@@ -178,9 +178,9 @@ impl Partitions {
     }
 
     /// How each stands, for a commit.
-    pub(super) fn standings(&self) -> BTreeMap<usize, Standing> {
+    pub(super) fn standings(&self) -> BTreeMap<usize, PartitionAtCut> {
         let standing = |(index, partition): (&usize, &Partition)| {
-            let standing = Standing {
+            let standing = PartitionAtCut {
                 info: partition.info.clone(),
                 topic_id: partition.topic_id.clone(),
                 gap: partition.gap.clone(),

@@ -4,7 +4,7 @@
 
 use super::cut::{Whole, commit_cut, counts_of, place_of};
 use super::letters::Letters;
-use super::message::{Frozen, Standing, Work, Written};
+use super::message::{Frozen, PartitionAtCut, Work, Written};
 use super::publisher::Publisher;
 use super::requests::answer_requests;
 use super::said::Said;
@@ -85,11 +85,12 @@ impl Writer {
     /// Whether there is something to say without a row: a gap that was accepted, or, now and then, that time went on.
     fn has_word(&self, work: &Work) -> bool {
         let Some(newest) = self.publisher.committer.chain().newest() else { return false };
-        let known =
-            |one: &Standing| place_of(&newest.inputs.partitions, &one.info).map(|at| &newest.inputs.partitions[at]);
+        let known = |one: &PartitionAtCut| {
+            place_of(&newest.inputs.partitions, &one.info).map(|at| &newest.inputs.partitions[at])
+        };
         let is_gap =
-            |one: &Standing| one.gap.as_ref().is_some_and(|gap| known(one).is_some_and(|is| is.to == gap.from));
-        let went_on = |one: &Standing| known(one).is_some_and(|is| is.watermark < one.watermark);
+            |one: &PartitionAtCut| one.gap.as_ref().is_some_and(|gap| known(one).is_some_and(|is| is.to == gap.from));
+        let went_on = |one: &PartitionAtCut| known(one).is_some_and(|is| is.watermark < one.watermark);
         let mut partitions = work.partitions.values();
         partitions.clone().any(is_gap)
             || (work.tells_time && (newest.watermark < work.watermark || partitions.any(went_on)))

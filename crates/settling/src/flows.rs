@@ -89,7 +89,7 @@ pub(super) struct Summed {
 /// The sum of one airing's parts.
 pub(super) struct Sum<'a> {
     pub(super) flow: Flow,
-    pub(super) changes: Changes<'a>,
+    pub(super) changes: SortedChanges<'a>,
     /// `None` where the input has no gaps.
     pub(super) completeness: Option<Completeness>,
 }
@@ -106,42 +106,42 @@ impl Summed {
                 Some(numbers) if !spilled.is_empty() => {
                     // A block of each section is held three times: as bytes, as numbers, and merged.
                     let buffer = (self.budget / (3 * readers.max(1) * (spilled.len() + 1))).min(256 << 10);
-                    Changes::Merged { merge: numbers.merge(&spilled, memory, buffer), failure: None }
+                    SortedChanges::Merged { merge: numbers.merge(&spilled, memory, buffer), failure: None }
                 }
-                _ => Changes::Memory { changes: memory, is_read: false },
+                _ => SortedChanges::Memory { changes: memory, is_read: false },
             };
             Sum { flow, changes, completeness: completeness.next() }
         })
     }
 }
 
-/// The changes of one airing, sorted. A read that fails ends them early: [`Changes::failure`] says so, and must be
+/// The changes of one airing, sorted. A read that fails ends them early: [`SortedChanges::failure`] says so, and must be
 /// asked.
 #[derive(Debug)]
-pub(super) enum Changes<'a> {
+pub(super) enum SortedChanges<'a> {
     Memory { changes: Vec<u64>, is_read: bool },
     Merged { merge: NumbersMerge<'a>, failure: Option<SpillError> },
 }
 
-impl Changes<'_> {
+impl SortedChanges<'_> {
     /// Why the changes ended early, if they did.
     pub(super) fn failure(self) -> Result<(), Problem> {
         match self {
-            Changes::Merged { failure: Some(failure), .. } => Err(failure.into()),
+            SortedChanges::Merged { failure: Some(failure), .. } => Err(failure.into()),
             _ => Ok(()),
         }
     }
 }
 
-impl Stretches for Changes<'_> {
+impl Stretches for SortedChanges<'_> {
     fn next_stretch(&mut self) -> &[u64] {
         match self {
-            Changes::Memory { is_read: true, .. } | Changes::Merged { failure: Some(_), .. } => &[],
-            Changes::Memory { changes, is_read } => {
+            SortedChanges::Memory { is_read: true, .. } | SortedChanges::Merged { failure: Some(_), .. } => &[],
+            SortedChanges::Memory { changes, is_read } => {
                 *is_read = true;
                 changes
             }
-            Changes::Merged { merge, failure } => merge.next_stretch().unwrap_or_else(|error| {
+            SortedChanges::Merged { merge, failure } => merge.next_stretch().unwrap_or_else(|error| {
                 *failure = Some(error);
                 &[]
             }),

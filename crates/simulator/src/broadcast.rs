@@ -4,21 +4,21 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::crowd::{Crowd, Deed};
+use crate::crowd::{Deed, Public};
 use crate::dice::{Concern, Dice, scramble};
-use crate::event::{Arrival, SimEvent, What};
+use crate::event::{Arrival, SimAct, SimEvent};
 use crate::script::{Script, broadcast_id};
-use crate::tally::Tally;
+use crate::tally::TruthTally;
 use crate::truth::BroadcastTruth;
-use crate::{Ms, Options};
+use crate::{Ms, NightOptions};
 
 /// One broadcast under way.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     number: u32,
     start: Ms,
-    crowd: Crowd,
-    tally: Tally,
+    crowd: Public,
+    tally: TruthTally,
     lost_leaves: f64,
     loss: Dice,
     ids: Ids,
@@ -30,15 +30,15 @@ pub(crate) struct Broadcast {
 
 impl Broadcast {
     /// The broadcast of this number, before its first event.
-    pub(crate) fn new(options: &Options, number: u32) -> Broadcast {
+    pub(crate) fn new(options: &NightOptions, number: u32) -> Broadcast {
         let script = Script::new(options, number);
         let start = script.start;
-        let crowd = Crowd::new(options, script);
+        let crowd = Public::new(options, script);
         let crash_at = crowd.crash_at().map(|at| start + Ms::from(at));
         Broadcast {
             number,
             start,
-            tally: Tally::new(broadcast_id(number), start, crash_at, &crowd.retweets),
+            tally: TruthTally::new(broadcast_id(number), start, crash_at, &crowd.retweets),
             crowd,
             lost_leaves: options.lost_leaves,
             loss: Dice::new(options.seed, number, Concern::Loss),
@@ -82,12 +82,12 @@ impl Broadcast {
                 self.tally.joined(joined);
                 let retweet = joined.root.retweet().filter(|_| joined.via);
                 let via = retweet.map(|place| self.crowd.retweets[place as usize].tweet);
-                What::Join { viewer: self.ids.viewer(joined.viewer), session: self.ids.session(place), via }
+                SimAct::Join { viewer: self.ids.viewer(joined.viewer), session: self.ids.session(place), via }
             }
             Deed::Lived(place) => {
                 self.tally.lived(self.now);
                 let viewer = self.ids.viewer(self.crowd.sessions[place as usize].viewer);
-                What::Heartbeat { viewer, session: self.ids.session(place) }
+                SimAct::Heartbeat { viewer, session: self.ids.session(place) }
             }
             Deed::Left(place) => {
                 let left = &self.crowd.sessions[place as usize];
@@ -96,17 +96,17 @@ impl Broadcast {
                     return;
                 }
                 self.tally.left(left);
-                What::Leave { viewer: self.ids.viewer(left.viewer), session: self.ids.session(place) }
+                SimAct::Leave { viewer: self.ids.viewer(left.viewer), session: self.ids.session(place) }
             }
             Deed::Retweeted(place) => {
                 let retweet = &self.crowd.retweets[place as usize];
                 self.tally.retweeted(retweet);
                 let followers = retweet.known.then_some(retweet.followers);
-                What::Retweet { tweet: retweet.tweet, user: retweet.user, followers, of: retweet.of }
+                SimAct::Retweet { tweet: retweet.tweet, user: retweet.user, followers, of: retweet.of }
             }
             Deed::Ended => {
                 self.tally.ended(self.now);
-                What::End
+                SimAct::End
             }
         };
         if self.wire.send(SimEvent { ts: self.now, broadcast: self.number, what }) {
@@ -152,7 +152,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(options: &Options, number: u32) -> Wire {
+    fn new(options: &NightOptions, number: u32) -> Wire {
         Wire {
             dice: Dice::new(options.seed, number, Concern::Wire),
             disorder_ms: options.disorder_ms.unsigned_abs(),
@@ -179,7 +179,7 @@ impl Wire {
         if self.disorder_ms > 0 {
             delay += self.dice.below(self.disorder_ms + 1);
         }
-        if event.what != What::End && self.dice.chance(self.late) {
+        if event.what != SimAct::End && self.dice.chance(self.late) {
             delay += self.late_ms + self.dice.below(self.late_ms + 1);
         }
         self.sent += 1;

@@ -4,9 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::Options;
+use crate::NightOptions;
 use crate::dice::{Concern, Dice};
-use crate::plan::{CRASH_SHARE, MOUTH_MS, OUTAGE_S, Plan, RECONNECT_MS, RECONNECT_SHARE, Stays};
+use crate::plan::{CRASH_SHARE, MOUTH_MS, OUTAGE_S, Plan, RECONNECT_MS, RECONNECT_SHARE, StayLengths};
 use crate::retweets::{self, DELAYS, Retweet};
 use crate::script::Script;
 use crate::whole;
@@ -103,10 +103,10 @@ enum Coming {
 
 /// The people of one broadcast.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct Public {
     script: Script,
     plan: Plan,
-    stays: Stays,
+    stays: StayLengths,
     via: f64,
     word_of_mouth: f64,
     exp_minus_mouth: f64,
@@ -131,16 +131,16 @@ pub(crate) struct Crowd {
     closed: bool,
 }
 
-impl Crowd {
+impl Public {
     /// The people of this script, before the first of them came.
-    pub(crate) fn new(options: &Options, script: Script) -> Crowd {
+    pub(crate) fn new(options: &NightOptions, script: Script) -> Public {
         let target = script.target();
         let mut dice = Dice::new(options.seed, script.broadcast, Concern::Retweets);
         let retweets = retweets::draw(&script, options.seed, &target, &mut dice);
         let (plan, stays) = Plan::new(&script, &target, &retweets, options.word_of_mouth);
-        let mut dice = Dice::new(options.seed, script.broadcast, Concern::Crowd);
+        let mut dice = Dice::new(options.seed, script.broadcast, Concern::Public);
         let patience = dice.exponential(1.0);
-        let mut crowd = Crowd {
+        let mut crowd = Public {
             script,
             plan,
             stays,

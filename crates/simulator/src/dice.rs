@@ -12,7 +12,7 @@ pub(crate) enum Concern {
     /// Retweets and their effects.
     Retweets = 1,
     /// Who comes, when, and for how long.
-    Crowd = 2,
+    Public = 2,
     /// Which leaves are lost.
     Loss = 3,
     /// Duplicates, disorder and lateness.
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn dice_have_the_moments_that_they_claim() {
-        let mut dice = Dice::new(7, 0, Concern::Crowd);
+        let mut dice = Dice::new(7, 0, Concern::Public);
         let mut mean_of =
             |draw: &mut dyn FnMut(&mut Dice) -> f64| (0..40_000).map(|_| draw(&mut dice)).sum::<f64>() / 40_000.0;
         assert!((mean_of(&mut Dice::unit) - 0.5).abs() < 0.01);

@@ -20,7 +20,7 @@ pub struct SimEvent {
     /// Number of its broadcast, from 0; [`crate::broadcast_id`] names it.
     pub broadcast: u32,
     /// What happened.
-    pub what: What,
+    pub what: SimAct,
 }
 
 /// One event, and when it arrives.
@@ -35,7 +35,7 @@ pub struct Arrival {
 /// What happened. Ids are numbers here: a viewer or session is written as a letter and 16 hexadecimal digits, a tweet
 /// or account as its decimal digits, and account 0 as [`RELAY_ID`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum SimAct {
     /// A viewer came; the session is new with each connection.
     Join {
         /// Who.
@@ -82,7 +82,7 @@ impl SimEvent {
     /// out.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self.what {
-            What::Join { viewer, session, via } => {
+            SimAct::Join { viewer, session, via } => {
                 self.write_viewing(out, b"{\"type\":\"join\",\"broadcast_id\":\"", viewer, session);
                 if let Some(via) = via {
                     out.extend_from_slice(b",\"via\":\"");
@@ -91,15 +91,15 @@ impl SimEvent {
                 }
                 out.push(b'}');
             }
-            What::Heartbeat { viewer, session } => {
+            SimAct::Heartbeat { viewer, session } => {
                 self.write_viewing(out, b"{\"type\":\"heartbeat\",\"broadcast_id\":\"", viewer, session);
                 out.push(b'}');
             }
-            What::Leave { viewer, session } => {
+            SimAct::Leave { viewer, session } => {
                 self.write_viewing(out, b"{\"type\":\"leave\",\"broadcast_id\":\"", viewer, session);
                 out.push(b'}');
             }
-            What::Retweet { tweet, user, followers, of } => {
+            SimAct::Retweet { tweet, user, followers, of } => {
                 out.extend_from_slice(b"{\"type\":\"retweet\",\"broadcast_id\":\"");
                 write_broadcast_id(out, self.broadcast);
                 out.extend_from_slice(b"\",\"tweet_id\":\"");
@@ -119,7 +119,7 @@ impl SimEvent {
                 self.write_ts(out);
                 out.push(b'}');
             }
-            What::End => {
+            SimAct::End => {
                 out.extend_from_slice(b"{\"type\":\"end\",\"broadcast_id\":\"");
                 write_broadcast_id(out, self.broadcast);
                 out.push(b'"');
@@ -139,11 +139,11 @@ impl SimEvent {
     /// Appends [`SimEvent::key`], for a caller that reuses its buffer.
     pub fn write_key(&self, out: &mut Vec<u8>) {
         match self.what {
-            What::Join { viewer, .. } | What::Heartbeat { viewer, .. } | What::Leave { viewer, .. } => {
+            SimAct::Join { viewer, .. } | SimAct::Heartbeat { viewer, .. } | SimAct::Leave { viewer, .. } => {
                 write_viewer(out, viewer);
             }
-            What::Retweet { tweet, .. } => write_u64(out, tweet.get()),
-            What::End => write_broadcast_id(out, self.broadcast),
+            SimAct::Retweet { tweet, .. } => write_u64(out, tweet.get()),
+            SimAct::End => write_broadcast_id(out, self.broadcast),
         }
     }
 
@@ -184,7 +184,7 @@ const _: () = assert!(size_of::<SimEvent>() <= 48, "events wait in memory by the
 mod tests {
     use super::*;
 
-    fn check(what: What, broadcast: u32, json: &str, key: &str) {
+    fn check(what: SimAct, broadcast: u32, json: &str, key: &str) {
         let event = SimEvent { ts: 1_459_704_660_000, broadcast, what };
         let mut out = b"before ".to_vec();
         event.write_json(&mut out);
@@ -197,41 +197,46 @@ mod tests {
     fn events_are_written_in_the_contract_s_form() {
         let tweet = NonZeroU64::new(716_000_000_000_000_001).expect("not zero");
         check(
-            What::Join { viewer: 1, session: u64::MAX, via: None },
+            SimAct::Join { viewer: 1, session: u64::MAX, via: None },
             0,
             r#"{"type":"join","broadcast_id":"nuit-debout","viewer_id":"v0000000000000001","session_id":"sffffffffffffffff","ts":1459704660000}"#,
             "v0000000000000001",
         );
         check(
-            What::Join { viewer: 1, session: 2, via: Some(tweet) },
+            SimAct::Join { viewer: 1, session: 2, via: Some(tweet) },
             1,
             r#"{"type":"join","broadcast_id":"nuit-debout-2","viewer_id":"v0000000000000001","session_id":"s0000000000000002","ts":1459704660000,"via":"716000000000000001"}"#,
             "v0000000000000001",
         );
         check(
-            What::Heartbeat { viewer: 10, session: 2 },
+            SimAct::Heartbeat { viewer: 10, session: 2 },
             0,
             r#"{"type":"heartbeat","broadcast_id":"nuit-debout","viewer_id":"v000000000000000a","session_id":"s0000000000000002","ts":1459704660000}"#,
             "v000000000000000a",
         );
         check(
-            What::Leave { viewer: 10, session: 2 },
+            SimAct::Leave { viewer: 10, session: 2 },
             0,
             r#"{"type":"leave","broadcast_id":"nuit-debout","viewer_id":"v000000000000000a","session_id":"s0000000000000002","ts":1459704660000}"#,
             "v000000000000000a",
         );
         check(
-            What::Retweet { tweet, user: RELAY, followers: Some(22_000), of: NonZeroU64::new(7) },
+            SimAct::Retweet { tweet, user: RELAY, followers: Some(22_000), of: NonZeroU64::new(7) },
             0,
             r#"{"type":"retweet","broadcast_id":"nuit-debout","tweet_id":"716000000000000001","user_id":"relay-22k","followers":22000,"retweet_of":"7","ts":1459704660000}"#,
             "716000000000000001",
         );
         check(
-            What::Retweet { tweet, user: 12, followers: None, of: None },
+            SimAct::Retweet { tweet, user: 12, followers: None, of: None },
             0,
             r#"{"type":"retweet","broadcast_id":"nuit-debout","tweet_id":"716000000000000001","user_id":"12","ts":1459704660000}"#,
             "716000000000000001",
         );
-        check(What::End, 41, r#"{"type":"end","broadcast_id":"nuit-debout-42","ts":1459704660000}"#, "nuit-debout-42");
+        check(
+            SimAct::End,
+            41,
+            r#"{"type":"end","broadcast_id":"nuit-debout-42","ts":1459704660000}"#,
+            "nuit-debout-42",
+        );
     }
 }

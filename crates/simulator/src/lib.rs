@@ -35,9 +35,9 @@ mod tally;
 mod tests;
 mod truth;
 
-pub use event::{Arrival, RELAY_ID, SimEvent, What};
+pub use event::{Arrival, RELAY_ID, SimAct, SimEvent};
 pub use night::{Night, generate};
-pub use options::{NIGHT_AT, Options};
+pub use options::{NIGHT_AT, NightOptions};
 pub use script::{NIGHT_ID, PUBLISHED, broadcast_id};
 pub use truth::{BroadcastTruth, MinuteTruth, RetweetTruth, Truth};
 

@@ -9,12 +9,12 @@ use crate::broadcast::Broadcast;
 use crate::event::Arrival;
 use crate::script::Script;
 use crate::truth::{BroadcastTruth, Truth};
-use crate::{Ms, Options};
+use crate::{Ms, NightOptions};
 
 /// The events of a simulation, in order of arrival. Its length is not known beforehand: chance decides it.
 #[derive(Debug)]
 pub struct Night {
-    options: Options,
+    options: NightOptions,
     /// The next arrival of each broadcast under way, or the start of one that is not: time and number.
     next: BinaryHeap<Reverse<(Ms, u32)>>,
     /// The broadcasts, in the order of their numbers.
@@ -32,8 +32,8 @@ enum Stage {
 ///
 /// # Errors
 ///
-/// What [`Options::validate`] says.
-pub fn generate(options: &Options) -> Result<Night, String> {
+/// What [`NightOptions::validate`] says.
+pub fn generate(options: &NightOptions) -> Result<Night, String> {
     options.validate()?;
     let next = (0..options.broadcasts).map(|number| Reverse((Script::new(options, number).start, number))).collect();
     let broadcasts = (0..options.broadcasts).map(|_| Stage::Waiting).collect();

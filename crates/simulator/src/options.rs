@@ -15,7 +15,7 @@ const DAY_MS: Ms = 86_400_000;
 /// what happens, `lost_leaves` and `heartbeat_ms` what clients tell of it. The others only decide when and how often an
 /// event arrives, and change nothing in the truth.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct NightOptions {
     /// Where all chance comes from.
     pub seed: u64,
     /// Broadcasts, 1 to 100,000: the night, then drawn shows of 15 min to 5 h.
@@ -50,10 +50,10 @@ pub struct Options {
     pub late_ms: Ms,
 }
 
-impl Default for Options {
+impl Default for NightOptions {
     /// The night, as it was published, on a perfect network.
-    fn default() -> Options {
-        Options {
+    fn default() -> NightOptions {
+        NightOptions {
             seed: 1,
             broadcasts: 1,
             scale: 1.0,
@@ -74,7 +74,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl NightOptions {
     /// Says whether every option lies in its range.
     ///
     /// # Errors
@@ -118,20 +118,20 @@ mod tests {
 
     #[test]
     fn defaults_are_valid_and_what_is_not_is_named() {
-        let fine = Options::default();
+        let fine = NightOptions::default();
         assert_eq!(fine.validate(), Ok(()));
         let wrong = [
-            ("broadcasts", Options { broadcasts: 0, ..fine.clone() }),
-            ("scale", Options { scale: 0.0, ..fine.clone() }),
-            ("scale", Options { scale: f64::NAN, ..fine.clone() }),
-            ("scale", Options { scale: f64::INFINITY, ..fine.clone() }),
-            ("start", Options { start: TS_MIN - 1, ..fine.clone() }),
-            ("start", Options { start: TS_END - DAY_MS, ..fine.clone() }),
-            ("duplicates", Options { duplicates: 1.5, ..fine.clone() }),
-            ("late", Options { late: f64::NAN, ..fine.clone() }),
-            ("heartbeat_ms", Options { heartbeat_ms: Some(10), ..fine.clone() }),
-            ("word_of_mouth", Options { word_of_mouth: 1.0, ..fine.clone() }),
-            ("disorder_ms", Options { disorder_ms: -1, ..fine }),
+            ("broadcasts", NightOptions { broadcasts: 0, ..fine.clone() }),
+            ("scale", NightOptions { scale: 0.0, ..fine.clone() }),
+            ("scale", NightOptions { scale: f64::NAN, ..fine.clone() }),
+            ("scale", NightOptions { scale: f64::INFINITY, ..fine.clone() }),
+            ("start", NightOptions { start: TS_MIN - 1, ..fine.clone() }),
+            ("start", NightOptions { start: TS_END - DAY_MS, ..fine.clone() }),
+            ("duplicates", NightOptions { duplicates: 1.5, ..fine.clone() }),
+            ("late", NightOptions { late: f64::NAN, ..fine.clone() }),
+            ("heartbeat_ms", NightOptions { heartbeat_ms: Some(10), ..fine.clone() }),
+            ("word_of_mouth", NightOptions { word_of_mouth: 1.0, ..fine.clone() }),
+            ("disorder_ms", NightOptions { disorder_ms: -1, ..fine }),
         ];
         for (name, options) in wrong {
             let said = options.validate().expect_err(name);

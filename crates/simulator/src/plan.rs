@@ -25,15 +25,15 @@ const STAYS: [(f64, f64); 3] = [(0.3, 90.0), (0.35, 900.0), (0.35, 11_650.0)];
 
 /// How long viewers stay.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stays {
+pub(crate) struct StayLengths {
     /// Share and mean, ms.
     pub(crate) parts: [(f64, f64); 3],
 }
 
-impl Stays {
-    fn new(stretch: f64) -> Stays {
+impl StayLengths {
+    fn new(stretch: f64) -> StayLengths {
         // Even a short show keeps a viewer for some seconds.
-        Stays { parts: STAYS.map(|(share, mean)| (share, (mean * stretch).max(5.0) * 1_000.0)) }
+        StayLengths { parts: STAYS.map(|(share, mean)| (share, (mean * stretch).max(5.0) * 1_000.0)) }
     }
 }
 
@@ -56,7 +56,7 @@ struct Present {
 }
 
 impl Present {
-    fn new(stays: &Stays) -> Present {
+    fn new(stays: &StayLengths) -> Present {
         let keeps = stays.parts.map(|(_, mean)| libm::exp(-1_000.0 / mean));
         let mut enters = [0.0; 3];
         for (part, (share, mean)) in stays.parts.into_iter().enumerate() {
@@ -108,8 +108,13 @@ impl Pending {
 impl Plan {
     /// Plans a broadcast and says how long its viewers stay. `target` is the script's, `word_of_mouth` the joins that a
     /// join brings.
-    pub(crate) fn new(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth: f64) -> (Plan, Stays) {
-        let stays = Stays::new(script.stretch);
+    pub(crate) fn new(
+        script: &Script,
+        target: &[f64],
+        retweets: &[Retweet],
+        word_of_mouth: f64,
+    ) -> (Plan, StayLengths) {
+        let stays = StayLengths::new(script.stretch);
         let brought = brought(script, target, retweets, word_of_mouth, &stays);
         let wanted = organic_target(script, &brought);
         let outage = script.crash().map_or(0..0, |crash| crash as usize..(crash + OUTAGE_S) as usize);
@@ -134,7 +139,7 @@ impl Plan {
 
 /// Viewers to expect at the start of each second, and at the end, whom retweets brought, with the word of mouth that
 /// they started, or who reconnected.
-fn brought(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth: f64, stays: &Stays) -> Vec<f64> {
+fn brought(script: &Script, target: &[f64], retweets: &[Retweet], word_of_mouth: f64, stays: &StayLengths) -> Vec<f64> {
     let mut direct = DELAYS.map(|(_, mean)| Pending::new(mean));
     let (mut by_mouth, mut reconnects) = (Pending::new(MOUTH_MS), Pending::new(RECONNECT_MS));
     let mut present = Present::new(stays);
@@ -184,11 +189,11 @@ fn organic_target(script: &Script, brought: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::dice::{Concern, Dice};
-    use crate::{Options, PUBLISHED, retweets};
+    use crate::{NightOptions, PUBLISHED, retweets};
 
     #[test]
     fn organic_and_brought_viewers_make_the_script() {
-        let script = Script::new(&Options::default(), 0);
+        let script = Script::new(&NightOptions::default(), 0);
         let target = script.target();
         let retweets = retweets::draw(&script, 1, &target, &mut Dice::new(1, 0, Concern::Retweets));
         let (plan, stays) = Plan::new(&script, &target, &retweets, 0.2);

@@ -131,12 +131,12 @@ fn tweet_id(script: &Script, at: Ms, place: u64) -> NonZeroU64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Options;
+    use crate::NightOptions;
     use crate::dice::Concern;
 
     #[test]
     fn the_relay_stands_out() {
-        let options = Options::default();
+        let options = NightOptions::default();
         let script = Script::new(&options, 0);
         let retweets = draw(&script, 1, &script.target(), &mut Dice::new(1, 0, Concern::Retweets));
         assert_eq!(retweets.len(), 300);

@@ -4,7 +4,7 @@
 use crate::curve::{Knot, levels};
 use crate::dice::{Concern, Dice};
 use crate::json::write_u64;
-use crate::{Ms, Options, whole};
+use crate::{Ms, NightOptions, whole};
 
 /// `broadcast_id` of the night.
 pub const NIGHT_ID: &str = "nuit-debout";
@@ -87,7 +87,7 @@ pub(crate) struct Script {
 
 impl Script {
     /// The script of broadcast number `broadcast`, from 0.
-    pub(crate) fn new(options: &Options, broadcast: u32) -> Script {
+    pub(crate) fn new(options: &NightOptions, broadcast: u32) -> Script {
         let share = 1.0 / libm::pow(f64::from(broadcast) + 1.0, options.zipf);
         let size = options.scale * share;
         let mut dice = Dice::new(options.seed, broadcast, Concern::Script);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_night_aims_at_what_was_published() {
-        let script = Script::new(&Options::default(), 0);
+        let script = Script::new(&NightOptions::default(), 0);
         let target = script.target();
         assert_eq!(target.len(), 314 * 60 + 1);
         for (at, viewers) in PUBLISHED {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn drawn_shows_are_shows() {
-        let options = Options { broadcasts: 200, ..Options::default() };
+        let options = NightOptions { broadcasts: 200, ..NightOptions::default() };
         for broadcast in 1..200 {
             let script = Script::new(&options, broadcast);
             assert!((900..=18_000).contains(&script.seconds));

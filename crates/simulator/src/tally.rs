@@ -11,7 +11,7 @@ const MINUTE_MS: Ms = 60_000;
 
 /// The truth of one broadcast so far.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct TruthTally {
     start: Ms,
     truth: BroadcastTruth,
     /// The row of the minute that is under way; none before the first deed.
@@ -47,11 +47,11 @@ impl Open {
     }
 }
 
-impl Tally {
+impl TruthTally {
     /// An empty tally of a broadcast that starts at `start` and breaks down at `crash_at`.
-    pub(crate) fn new(broadcast_id: String, start: Ms, crash_at: Option<Ms>, retweets: &[Retweet]) -> Tally {
+    pub(crate) fn new(broadcast_id: String, start: Ms, crash_at: Option<Ms>, retweets: &[Retweet]) -> TruthTally {
         let effects = retweets.iter().map(|retweet| effect(start, retweet)).collect();
-        Tally {
+        TruthTally {
             start,
             truth: BroadcastTruth { broadcast_id, crash_at, effects, ..BroadcastTruth::default() },
             row: None,

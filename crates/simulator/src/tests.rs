@@ -6,22 +6,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 use crate::{
-    BroadcastTruth, MinuteTruth, Ms, NIGHT_AT, Night, Options, PUBLISHED, RELAY_ID, Truth, What, broadcast_id, generate,
+    BroadcastTruth, MinuteTruth, Ms, NIGHT_AT, Night, NightOptions, PUBLISHED, RELAY_ID, SimAct, Truth, broadcast_id,
+    generate,
 };
 
 const MINUTE_MS: Ms = 60_000;
 
-fn night_of(options: &Options) -> Night {
+fn night_of(options: &NightOptions) -> Night {
     generate(options).expect("the options are valid")
 }
 
-fn truth_of(options: &Options) -> Truth {
+fn truth_of(options: &NightOptions) -> Truth {
     night_of(options).truth()
 }
 
 /// The night in small, with everything that can go wrong on the way.
-fn troubled() -> Options {
-    Options {
+fn troubled() -> NightOptions {
+    NightOptions {
         seed: 42,
         broadcasts: 3,
         scale: 0.004,
@@ -31,13 +32,13 @@ fn troubled() -> Options {
         disorder_ms: 4_000,
         duplicates: 0.02,
         late: 0.01,
-        ..Options::default()
+        ..NightOptions::default()
     }
 }
 
 #[test]
 fn the_night_is_the_published_one() {
-    let truth = truth_of(&Options::default());
+    let truth = truth_of(&NightOptions::default());
     let [night] = truth.broadcasts.as_slice() else { panic!("one broadcast") };
     let near = |value: i64, wanted: f64, share: f64| ((value as f64) / wanted - 1.0).abs() <= share;
     for (at, viewers) in PUBLISHED {
@@ -75,7 +76,7 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
 }
 
 /// Every event, its arrival before it, and the truth after all.
-fn fingerprint(options: &Options) -> (usize, u64, u64) {
+fn fingerprint(options: &NightOptions) -> (usize, u64, u64) {
     let mut night = night_of(options);
     let (mut lines, mut events, mut line) = (0, 0xcbf2_9ce4_8422_2325, Vec::new());
     for arrival in night.by_ref() {
@@ -111,7 +112,7 @@ fn a_seed_means_the_same_events_for_ever() {
         r#"1459704924413 {"type":"join","broadcast_id":"nuit-debout","viewer_id":"va2e690b03cb0661c","session_id":"s8ff7700b7308fdc1","ts":1459704920792}"#,
     ];
     assert_eq!(lines, golden);
-    assert_ne!(fingerprint(&troubled()).1, fingerprint(&Options { seed: 43, ..troubled() }).1);
+    assert_ne!(fingerprint(&troubled()).1, fingerprint(&NightOptions { seed: 43, ..troubled() }).1);
 }
 
 fn number(len: usize) -> i64 {
@@ -156,7 +157,7 @@ struct Counted {
     last: Ms,
 }
 
-fn count(options: &Options) -> BTreeMap<String, Counted> {
+fn count(options: &NightOptions) -> BTreeMap<String, Counted> {
     let mut counted: BTreeMap<String, Counted> = BTreeMap::new();
     for arrival in night_of(options) {
         let mut line = Vec::new();
@@ -275,11 +276,11 @@ fn check_totals(truth: &BroadcastTruth, counted: &Counted, stays: &[(Ms, Ms, boo
 
 #[test]
 fn the_truth_is_what_the_events_say() {
-    let shared = Options { broadcasts: 2, scale: 0.002, ..troubled() };
+    let shared = NightOptions { broadcasts: 2, scale: 0.002, ..troubled() };
     for options in [
         shared.clone(),
-        Options { end: false, seed: 7, ..shared.clone() },
-        Options { end: false, lost_leaves: 1.0, seed: 8, heartbeat_ms: None, ..shared },
+        NightOptions { end: false, seed: 7, ..shared.clone() },
+        NightOptions { end: false, lost_leaves: 1.0, seed: 8, heartbeat_ms: None, ..shared },
     ] {
         let (truth, counted) = (truth_of(&options), count(&options));
         assert_eq!(truth.broadcasts.len(), counted.len());
@@ -291,7 +292,7 @@ fn the_truth_is_what_the_events_say() {
 
 #[test]
 fn what_happens_on_the_way_changes_nothing_in_the_truth() {
-    let perfect = Options { disorder_ms: 0, duplicates: 0.0, late: 0.0, ..troubled() };
+    let perfect = NightOptions { disorder_ms: 0, duplicates: 0.0, late: 0.0, ..troubled() };
     let (mut troubled, perfect) = (truth_of(&troubled()), truth_of(&perfect));
     assert!(troubled.broadcasts.iter().any(|broadcast| broadcast.repeated > 0));
     troubled.broadcasts.iter_mut().for_each(|broadcast| broadcast.repeated = 0);
@@ -300,10 +301,10 @@ fn what_happens_on_the_way_changes_nothing_in_the_truth() {
 
 #[test]
 fn events_arrive_in_the_order_of_arrival() {
-    let orders: [(Options, bool); 3] = [
-        (Options { scale: 0.002, broadcasts: 20, ..Options::default() }, true),
-        (Options { scale: 0.002, disorder_ms: 2_000, ..Options::default() }, false),
-        (Options { scale: 0.002, late: 0.05, broadcasts: 2, ..Options::default() }, false),
+    let orders: [(NightOptions, bool); 3] = [
+        (NightOptions { scale: 0.002, broadcasts: 20, ..NightOptions::default() }, true),
+        (NightOptions { scale: 0.002, disorder_ms: 2_000, ..NightOptions::default() }, false),
+        (NightOptions { scale: 0.002, late: 0.05, broadcasts: 2, ..NightOptions::default() }, false),
     ];
     for (options, in_order) in orders {
         let arrivals: Vec<_> = night_of(&options).collect();
@@ -320,7 +321,7 @@ fn events_arrive_in_the_order_of_arrival() {
 
 #[test]
 fn a_broadcast_does_not_depend_on_the_others() {
-    let two = truth_of(&Options { broadcasts: 2, ..troubled() });
+    let two = truth_of(&NightOptions { broadcasts: 2, ..troubled() });
     let three = truth_of(&troubled());
     assert_eq!(two.broadcasts.as_slice(), &three.broadcasts[..2]);
     let sizes: Vec<i64> = three.broadcasts.iter().map(|broadcast| broadcast.viewers_max).collect();
@@ -329,18 +330,18 @@ fn a_broadcast_does_not_depend_on_the_others() {
 
 #[test]
 fn heartbeats_lie_in_their_session_at_their_interval() {
-    let options = Options { scale: 0.001, heartbeat_ms: Some(60_000), ..Options::default() };
+    let options = NightOptions { scale: 0.001, heartbeat_ms: Some(60_000), ..NightOptions::default() };
     let mut signs: BTreeMap<u64, Vec<Ms>> = BTreeMap::new();
     for arrival in night_of(&options) {
         match arrival.event.what {
-            What::Join { session, .. } => assert_eq!(signs.insert(session, vec![arrival.event.ts]), None),
-            What::Heartbeat { session, .. } => signs.get_mut(&session).expect("it joined").push(arrival.event.ts),
-            What::Leave { session, .. } => {
+            SimAct::Join { session, .. } => assert_eq!(signs.insert(session, vec![arrival.event.ts]), None),
+            SimAct::Heartbeat { session, .. } => signs.get_mut(&session).expect("it joined").push(arrival.event.ts),
+            SimAct::Leave { session, .. } => {
                 let signs = signs.remove(&session).expect("it joined");
                 assert!(signs.windows(2).all(|pair| pair[1] - pair[0] == 60_000));
                 assert!((0..=60_000).contains(&(arrival.event.ts - signs[signs.len() - 1])));
             }
-            What::Retweet { .. } | What::End => {}
+            SimAct::Retweet { .. } | SimAct::End => {}
         }
     }
     let still_there = signs.values().filter(|signs| signs.len() > 1).count();
@@ -349,7 +350,7 @@ fn heartbeats_lie_in_their_session_at_their_interval() {
 
 #[test]
 fn next_to_nobody_is_an_audience_too() {
-    let nobody = Options { scale: 1e-12, retweets: 0, broadcasts: 2, ..Options::default() };
+    let nobody = NightOptions { scale: 1e-12, retweets: 0, broadcasts: 2, ..NightOptions::default() };
     let truth = truth_of(&nobody);
     assert_eq!(truth.broadcasts.len(), 2);
     for broadcast in &truth.broadcasts {
@@ -357,8 +358,8 @@ fn next_to_nobody_is_an_audience_too() {
         assert_eq!(broadcast.minutes.len(), 1);
         assert_eq!(broadcast.airing_at, broadcast.last_at);
     }
-    assert_eq!(truth_of(&Options { end: false, ..nobody }), Truth::default());
-    assert!(generate(&Options { broadcasts: 0, ..Options::default() }).is_err());
+    assert_eq!(truth_of(&NightOptions { end: false, ..nobody }), Truth::default());
+    assert!(generate(&NightOptions { broadcasts: 0, ..NightOptions::default() }).is_err());
 }
 
 #[test]

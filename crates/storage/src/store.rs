@@ -25,7 +25,7 @@ use futures_util::TryStreamExt;
 use object_store::{
     ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory,
 };
-pub(crate) use part::Part;
+pub(crate) use part::FilePart;
 use patience::Patience;
 pub use read::{StoredFile, StoredReader};
 use std::{
@@ -185,8 +185,8 @@ impl Store {
     }
 
     /// Begins the data file `path`.
-    pub(crate) fn begin(&self, path: &str) -> Result<Part, StoreError> {
-        Part::create(&self.backend, self.staged(path))
+    pub(crate) fn begin(&self, path: &str) -> Result<FilePart, StoreError> {
+        FilePart::create(&self.backend, self.staged(path))
     }
 
     /// Opens a whole data file; `None` where it is absent.

@@ -50,7 +50,7 @@ fn files_are_merged_and_no_reader_sees_a_row_twice_whenever_it_is_killed() {
     let stub = Stub::start();
     let endpoint = &stub.endpoint;
     let (_broker, topic) = Topic::embedded(3);
-    let (folder, events) = (folder(), night(&simulator::Options { scale: 0.001, ..rough() }));
+    let (folder, events) = (folder(), night(&simulator::NightOptions { scale: 0.001, ..rough() }));
     let (prefix, keys) = ("merged", folder.path().join("keys"));
     let rules = Rules { session_timeout_ms: 300_000, timeout_grace_ms: 10_000, ..RULES };
     let flags = with_rules(rules, &OFTEN);

@@ -1,7 +1,7 @@
 //! A crowd: the open sessions of one broadcast in one lane. It takes the events of a round session by session, stops at
 //! the ends and silences that close everything, and writes down each change.
 
-use super::gaps::Ended;
+use super::gaps::EndedSession;
 use super::round::Boundary;
 use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
 use crate::curve::{What, packed};
@@ -65,7 +65,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) changes: &'a mut Vec<u64>,
     /// The ends of sessions that opened before it are told one by one.
     pub(crate) gaps_to: Ms,
-    pub(crate) ended: &'a mut Vec<Ended>,
+    pub(crate) ended: &'a mut Vec<EndedSession>,
 }
 
 impl Pass<'_> {
@@ -76,7 +76,7 @@ impl Pass<'_> {
     fn closed(&mut self, open: &Open, at: Ms, what: What) {
         self.changes.push(packed(at, what, bucket_of(at - open.joined_at)));
         if open.joined_at < self.gaps_to {
-            self.ended.push(Ended { broadcast: self.broadcast, joined_at: open.joined_at, left_at: at });
+            self.ended.push(EndedSession { broadcast: self.broadcast, joined_at: open.joined_at, left_at: at });
         }
     }
 

@@ -1,13 +1,13 @@
 //! The owner's part of the live curve: it finds the silences, adds up the changes of all lanes, and closes the minutes.
 
-use super::gaps::{Ended, Exposed, LiveGaps};
+use super::gaps::{EndedSession, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
 use super::state::{LateMinute, LiveState, SignsState, SoFar, StageState, TweetState};
 use crate::Rules;
 use crate::complete::Gap;
 use crate::curve::{What, packed};
-use crate::settle::Said;
+use crate::settle::Saying;
 use crate::timeline::{Signs, Timeline};
 use audience::time::minute_of;
 use audience::{MinuteRow, Ms};
@@ -73,7 +73,7 @@ struct Round {
     silences: Vec<Ms>,
     ends: Vec<Ms>,
     /// Ascending by instant and tweet.
-    retweets: Vec<(Ms, u128, Said)>,
+    retweets: Vec<(Ms, u128, Saying)>,
 }
 
 /// An airing that is ready to settle.
@@ -191,7 +191,7 @@ impl Live {
     pub fn close(&mut self, changes: Vec<Changes>) -> Vec<MinuteRow> {
         let mut rows = Vec::new();
         let mut by_broadcast = BTreeMap::<u32, Vec<u64>>::new();
-        let mut ended = BTreeMap::<u32, Vec<Ended>>::new();
+        let mut ended = BTreeMap::<u32, Vec<EndedSession>>::new();
         for lane in changes {
             for (broadcast, mut changes) in lane.broadcasts {
                 by_broadcast.entry(broadcast).or_default().append(&mut changes);
@@ -374,7 +374,7 @@ impl Stage {
         broadcast: u32,
         changes: &[u64],
         ends: &[Ms],
-        retweets: &[(Ms, u128, Said)],
+        retweets: &[(Ms, u128, Saying)],
         rows: &mut Vec<MinuteRow>,
     ) {
         let on_air = self.airings.last().filter(|airing| !airing.over);

@@ -8,7 +8,7 @@ use audience::Ms;
 
 /// The end of a session that was open at a gap, as a lane tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct EndedSession {
     pub(crate) broadcast: u32,
     pub(crate) joined_at: Ms,
     pub(crate) left_at: Ms,
@@ -87,7 +87,7 @@ impl Exposed {
     }
 
     /// A round of one broadcast, from the watermark `before`: its sorted changes, and the sessions that ended.
-    pub(crate) fn take(&mut self, gaps: &LiveGaps, before: Ms, changes: &[u64], ended: &[Ended]) {
+    pub(crate) fn take(&mut self, gaps: &LiveGaps, before: Ms, changes: &[u64], ended: &[EndedSession]) {
         for (number, span) in gaps.0.iter().enumerate() {
             if before < span.to && span.to < Ms::MAX {
                 let until = changes.partition_point(|change| packed_at(*change) < span.to);

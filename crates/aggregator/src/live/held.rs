@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 /// Events of one second of effect. Only retweets keep their strings.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct HeldEvents {
     pub(crate) events: Vec<Event>,
     pub(crate) details: Details,
 }
 
-impl Batch {
+impl HeldEvents {
     fn push(&mut self, event: Event, details: &Details) {
         self.events.push(kept(event, details, &mut self.details));
     }
@@ -30,7 +30,7 @@ pub(crate) fn kept(mut event: Event, from: &Details, to: &mut Details) -> Event 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
     /// Events on time, by second.
-    seconds: BTreeMap<i64, Batch>,
+    seconds: BTreeMap<i64, HeldEvents>,
     /// Late events, each with its instant of effect.
     late: Vec<(Ms, Event)>,
     late_details: Details,
@@ -54,7 +54,7 @@ impl Held {
     pub(crate) fn take(&mut self, watermark: Ms, mut due: impl FnMut(Ms, Event, &Details)) {
         while let Some(entry) = self.seconds.first_entry().filter(|entry| *entry.key() * 1_000 < watermark) {
             let (second, batch) = entry.remove_entry();
-            let mut rest = Batch::default();
+            let mut rest = HeldEvents::default();
             for event in batch.events {
                 if event.ts() < watermark {
                     self.len -= 1;

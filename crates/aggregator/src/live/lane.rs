@@ -2,10 +2,10 @@
 //! their open sessions.
 
 use super::crowd::{Crowd, Pass, Wakes};
-use super::gaps::Ended;
+use super::gaps::EndedSession;
 use super::held::Held;
 use super::round::{Changes, Directives, Gathered, Heard};
-use crate::settle::Said;
+use crate::settle::Saying;
 use crate::{Rules, Timeline};
 use audience::time::minute_of;
 use audience::{Details, Event, Kind, Ms};
@@ -56,7 +56,7 @@ pub(super) struct News {
 struct Found {
     changes: BTreeMap<u32, Vec<u64>>,
     gaps_to: Ms,
-    ended: Vec<Ended>,
+    ended: Vec<EndedSession>,
 }
 
 impl Lane {
@@ -145,7 +145,7 @@ impl Lane {
                     let heard = heard.entry(event.broadcast).or_default();
                     heard.signs.hear(&event.at(at));
                     if let Some(detail) = details.retweet(&event) {
-                        heard.retweets.push((at, event.viewer, Said::of(&detail)));
+                        heard.retweets.push((at, event.viewer, Saying::of(&detail)));
                     } else if event.kind() == Kind::End {
                         heard.ends.push((at, event.ts()));
                     }

@@ -207,27 +207,6 @@ impl OnAir {
     }
 }
 
-impl SoFar {
-    fn add(&mut self, row: &MinuteRow) {
-        self.joins += row.joins;
-        self.leaves += row.leaves;
-        self.lapses += row.lapses;
-        self.reach += row.new_viewers;
-        self.retweets += row.retweets;
-        self.retweet_followers += row.retweet_followers;
-        self.viewer_ms += row.viewer_ms;
-        self.peak_at(Some((row.viewers_max, row.viewers_max_at)));
-    }
-
-    fn peak_at(&mut self, max: Option<(i64, Ms)>) {
-        if let Some((viewers, at)) = max
-            && viewers > self.peak.map_or(0, |(peak, _)| peak)
-        {
-            self.peak = Some((viewers, at));
-        }
-    }
-}
-
 /// The part at the front for which `is_front` holds, and the rest.
 fn split<T>(all: &[T], is_front: impl Fn(&T) -> bool) -> (&[T], &[T]) {
     all.split_at(all.partition_point(is_front))

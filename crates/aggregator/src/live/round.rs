@@ -1,8 +1,8 @@
 //! What lanes and their owner hand each other in one round of the watermark. Everything is about instants of effect: an
 //! event's `ts`, or the watermark it came behind. Lanes hand back ±1, never maxima: a peak does not add up.
 
-use super::gaps::Ended;
-use crate::settle::Said;
+use super::gaps::EndedSession;
+use crate::settle::Saying;
 use crate::timeline::Timeline;
 use audience::Ms;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub(crate) struct Heard {
     /// Ends: instant of effect, `ts`.
     pub(crate) ends: Vec<(Ms, Ms)>,
     /// Retweets: instant of effect, fingerprint of the tweet, what it says.
-    pub(crate) retweets: Vec<(Ms, u128, Said)>,
+    pub(crate) retweets: Vec<(Ms, u128, Saying)>,
     /// Late events since the last round, by minute.
     pub(crate) late: BTreeMap<Ms, i64>,
     /// How the ±1 of the held events changed since the last round.
@@ -124,7 +124,7 @@ impl Boundary {
 pub struct Changes {
     pub(crate) broadcasts: Vec<(u32, Vec<u64>)>,
     /// Sessions that opened before [`Directives::gaps_to`] and ended.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EndedSession>,
 }
 
 impl Changes {

@@ -2,7 +2,7 @@
 //! read back to. Broadcasts are numbers of the registry. Events that wait for the watermark are no part of it: they are
 //! in the log.
 
-use audience::{Ms, Stay};
+use audience::{MinuteRow, Ms, Stay};
 
 /// Late events of one broadcast and minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +175,29 @@ pub struct SoFar {
     pub viewer_ms: i64,
     /// Greatest C, and its first ms; `None` for a peak of 0.
     pub peak: Option<(i64, Ms)>,
+}
+
+impl SoFar {
+    /// Takes in a minute that is closed.
+    pub(super) fn add(&mut self, row: &MinuteRow) {
+        self.joins += row.joins;
+        self.leaves += row.leaves;
+        self.lapses += row.lapses;
+        self.reach += row.new_viewers;
+        self.retweets += row.retweets;
+        self.retweet_followers += row.retweet_followers;
+        self.viewer_ms += row.viewer_ms;
+        self.peak_at(Some((row.viewers_max, row.viewers_max_at)));
+    }
+
+    /// Takes in the greatest C of a minute, and its first ms.
+    pub(super) fn peak_at(&mut self, max: Option<(i64, Ms)>) {
+        if let Some((viewers, at)) = max
+            && viewers > self.peak.map_or(0, |(peak, _)| peak)
+        {
+            self.peak = Some((viewers, at));
+        }
+    }
 }
 
 /// A retweet that is counted.

@@ -25,7 +25,7 @@ impl Limits {
 
 /// A stretch of a buffer that becomes a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct Stretch {
     pub(super) range: Range<usize>,
     pub(super) kind: BlockKind,
 }
@@ -35,13 +35,13 @@ pub(super) struct Piece {
 pub(super) struct Pieces {
     /// Where the buffer's first byte lies in its source, uncompressed.
     pub(super) base: u64,
-    pub(super) first: Piece,
-    pub(super) rest: std::vec::IntoIter<Piece>,
+    pub(super) first: Stretch,
+    pub(super) rest: std::vec::IntoIter<Stretch>,
 }
 
 impl Pieces {
     /// `None` where there is no piece.
-    pub(super) fn new(base: u64, list: Vec<Piece>) -> Option<Pieces> {
+    pub(super) fn new(base: u64, list: Vec<Stretch>) -> Option<Pieces> {
         let mut rest = list.into_iter();
         rest.next().map(|first| Pieces { base, first, rest })
     }
@@ -49,7 +49,7 @@ impl Pieces {
 
 /// Cuts `bytes[range]`, which begins at the start of a line and holds whole lines (the last may lack its LF), where a
 /// line is longer than the limit. Nearly always that is one piece, found by looking at one byte in a MiB.
-pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Piece> {
+pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Stretch> {
     let mut pieces = Vec::with_capacity(1);
     let (mut piece_start, mut line_start) = (range.start, range.start);
     while line_start < range.end {
@@ -73,8 +73,8 @@ pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Pie
 }
 
 /// The piece for a line of `line_bytes` that begins at `start` of the buffer.
-pub(super) fn oversized(start: usize, line_bytes: u64, is_blank: bool, limits: &Limits) -> Piece {
-    Piece { range: start..start + limits.head_bytes, kind: BlockKind::Oversized { line_bytes, is_blank } }
+pub(super) fn oversized(start: usize, line_bytes: u64, is_blank: bool, limits: &Limits) -> Stretch {
+    Stretch { range: start..start + limits.head_bytes, kind: BlockKind::Oversized { line_bytes, is_blank } }
 }
 
 /// Whether a stretch of a line holds nothing but spaces, tabs and CR.
@@ -82,9 +82,9 @@ pub(super) fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
-fn push_lines(pieces: &mut Vec<Piece>, range: Range<usize>) {
+fn push_lines(pieces: &mut Vec<Stretch>, range: Range<usize>) {
     if !range.is_empty() {
-        pieces.push(Piece { range, kind: BlockKind::Lines });
+        pieces.push(Stretch { range, kind: BlockKind::Lines });
     }
 }
 

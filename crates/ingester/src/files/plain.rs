@@ -14,7 +14,7 @@ use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
 use memchr::{memchr, memrchr};
 
 use super::error::InputError;
-use super::lines::{Limits, Piece, Pieces, cut, grow, is_blank, oversized};
+use super::lines::{Limits, Pieces, Stretch, cut, grow, is_blank, oversized};
 
 /// First step of the search for the end of a range's last line; each next one is twice as long, up to [`STEP_MAX`].
 const STEP: usize = 4 << 10;
@@ -123,7 +123,7 @@ impl Plain {
         let list = match self.tail(file, buffer, last, len, end)? {
             Tail::Held(len) => cut(buffer, first..len, &self.limits),
             Tail::Oversized(line_bytes, is_blank) => {
-                let mut list: Vec<Piece> = cut(buffer, first..last, &self.limits);
+                let mut list: Vec<Stretch> = cut(buffer, first..last, &self.limits);
                 list.push(oversized(last, line_bytes, is_blank, &self.limits));
                 list
             }

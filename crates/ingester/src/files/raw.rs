@@ -11,14 +11,14 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// What is known of a stream's raw bytes so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct RawTally {
     bytes: AtomicU64,
     crc64: AtomicU64,
     /// Reading failed, so an error that comes out of a decompressor is the system's and not the data's.
     failed: AtomicBool,
 }
 
-impl Tally {
+impl RawTally {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Acquire)
     }
@@ -32,34 +32,34 @@ impl Tally {
     }
 }
 
-/// A reader of raw bytes that keeps a [`Tally`].
-pub(super) struct Raw {
+/// A reader of raw bytes that keeps a [`RawTally`].
+pub(super) struct RawReader {
     inner: Box<dyn Read + Send>,
     digest: Digest,
-    tally: Arc<Tally>,
+    tally: Arc<RawTally>,
     /// Raw bytes of all sources together.
     progress: Arc<AtomicU64>,
 }
 
-impl std::fmt::Debug for Raw {
+impl std::fmt::Debug for RawReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Raw").field("tally", &self.tally).finish_non_exhaustive()
     }
 }
 
-impl Raw {
+impl RawReader {
     pub(super) fn buffered(
         inner: Box<dyn Read + Send>,
-        tally: &Arc<Tally>,
+        tally: &Arc<RawTally>,
         progress: &Arc<AtomicU64>,
-    ) -> BufReader<Raw> {
+    ) -> BufReader<RawReader> {
         let digest = Digest::new(CrcAlgorithm::Crc64Nvme);
-        let raw = Raw { inner, digest, tally: Arc::clone(tally), progress: Arc::clone(progress) };
+        let raw = RawReader { inner, digest, tally: Arc::clone(tally), progress: Arc::clone(progress) };
         BufReader::with_capacity(BUFFER_BYTES, raw)
     }
 }
 
-impl Read for Raw {
+impl Read for RawReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.inner.read(into) {

@@ -13,7 +13,7 @@ use memchr::{memchr, memrchr};
 
 use super::error::InputError;
 use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
-use super::raw::{Raw, Tally};
+use super::raw::{RawReader, RawTally};
 
 /// How much is asked of a decompressor at once.
 const STEP: usize = 256 << 10;
@@ -49,18 +49,18 @@ impl Format {
 }
 
 /// Where a stream comes from.
-pub(super) enum Origin {
+pub(super) enum StreamOrigin {
     /// A file, opened when its turn comes, so that thousands of files do not exhaust the descriptors.
     File(PathBuf),
     /// Something that is open.
     Open(Box<dyn Read + Send>),
 }
 
-impl std::fmt::Debug for Origin {
+impl std::fmt::Debug for StreamOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::File(path) => f.debug_tuple("File").field(path).finish(),
-            Origin::Open(_) => f.write_str("Open"),
+            StreamOrigin::File(path) => f.debug_tuple("File").field(path).finish(),
+            StreamOrigin::Open(_) => f.write_str("Open"),
         }
     }
 }
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Origin {
 pub(super) struct Stream {
     name: String,
     limits: Limits,
-    tally: Arc<Tally>,
+    tally: Arc<RawTally>,
     progress: Arc<AtomicU64>,
     finished: AtomicBool,
     state: Mutex<State>,
@@ -86,7 +86,7 @@ struct State {
 }
 
 enum Stage {
-    Waiting(Origin),
+    Waiting(StreamOrigin),
     Reading(Box<dyn Read + Send>),
     Ended,
 }
@@ -110,19 +110,19 @@ pub(super) enum Turn {
 }
 
 impl Stream {
-    pub(super) fn new(name: String, origin: Origin, limits: Limits, progress: &Arc<AtomicU64>) -> Stream {
+    pub(super) fn new(name: String, origin: StreamOrigin, limits: Limits, progress: &Arc<AtomicU64>) -> Stream {
         let state = State { stage: Stage::Waiting(origin), format: Format::Plain, carry: Vec::new(), offset: 0 };
         Stream {
             name,
             limits,
-            tally: Arc::new(Tally::default()),
+            tally: Arc::new(RawTally::default()),
             progress: Arc::clone(progress),
             finished: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
 
-    pub(super) fn tally(&self) -> &Tally {
+    pub(super) fn tally(&self) -> &RawTally {
         &self.tally
     }
 
@@ -221,12 +221,12 @@ impl Stream {
         let Stage::Waiting(_) = state.stage else { return Ok(()) };
         let Stage::Waiting(origin) = std::mem::replace(&mut state.stage, Stage::Ended) else { return Ok(()) };
         let inner: Box<dyn Read + Send> = match origin {
-            Origin::Open(reader) => reader,
-            Origin::File(path) => {
+            StreamOrigin::Open(reader) => reader,
+            StreamOrigin::File(path) => {
                 Box::new(File::open(path).map_err(|source| InputError::Open { path: self.name.clone(), source })?)
             }
         };
-        let mut raw = Raw::buffered(inner, &self.tally, &self.progress);
+        let mut raw = RawReader::buffered(inner, &self.tally, &self.progress);
         let mut magic = Vec::with_capacity(Format::MAGIC_BYTES);
         (&mut raw)
             .take(Format::MAGIC_BYTES as u64)

@@ -13,7 +13,7 @@ use problem::Failure;
 use tempfile::TempDir;
 
 use super::lines::Limits;
-use super::stream::{Origin, Stream, Turn};
+use super::stream::{Stream, StreamOrigin, Turn};
 use super::{Block, BlockKind, Files, InputError};
 
 const TINY: Limits = Limits { block_bytes: 1, line_bytes_max: 6, head_bytes: 3 };
@@ -264,7 +264,7 @@ impl std::io::Read for Pipe {
 fn read_pipe(bytes: Vec<u8>, fails: bool) -> Result<Vec<u8>, InputError> {
     let limits = Limits { block_bytes: 8, line_bytes_max: 100, head_bytes: 3 };
     let progress = Arc::new(AtomicU64::new(0));
-    let stream = Stream::new("-".into(), Origin::Open(Box::new(Pipe(bytes, fails))), limits, &progress);
+    let stream = Stream::new("-".into(), StreamOrigin::Open(Box::new(Pipe(bytes, fails))), limits, &progress);
     let (mut all, mut buffer) = (Vec::new(), Vec::new());
     while let Turn::Pieces(pieces) = stream.next(&mut buffer, true)? {
         assert_eq!(pieces.base, all.len() as u64);

@@ -209,3 +209,8 @@ impl Failure for KafkaError {
         }
     }
 }
+
+/// The broker gave no answer to what was `asked`.
+pub(super) fn unanswered(asked: &str, reason: impl std::fmt::Display) -> KafkaError {
+    KafkaError::Unanswered { asked: asked.to_owned(), reason: reason.to_string() }
+}

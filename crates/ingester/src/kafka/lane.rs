@@ -7,9 +7,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::batch::{Batch, NO_PARTITION};
+use super::error::{KafkaError, unanswered};
 use super::native::{Consumer, Message, Messages};
 use super::notice::{Notice, Notices, is_waiting};
-use super::{KafkaError, Partitions, unanswered};
+use super::partitions::KnownPartitions;
 
 /// How long the offsets of a partition may take when an error needs them.
 const ASK: Duration = Duration::from_secs(5);
@@ -20,10 +21,10 @@ const DAMAGED_MAX: Duration = Duration::from_secs(5);
 
 /// One consumer and the partitions it owns.
 #[derive(Debug)]
-pub struct Lane {
+pub struct KafkaLane {
     consumer: Arc<Consumer>,
     notices: Notices,
-    partitions: Partitions,
+    partitions: KnownPartitions,
     owned: Vec<Owned>,
     /// Index into `owned` by partition number, for each topic that a message named.
     topics: Vec<(usize, Vec<Option<usize>>)>,
@@ -69,14 +70,14 @@ impl Owned {
     }
 }
 
-impl Lane {
+impl KafkaLane {
     pub(super) fn new(
         consumer: Arc<Consumer>,
         notices: Notices,
-        partitions: Partitions,
+        partitions: KnownPartitions,
         assignments: &[(usize, i64)],
-    ) -> Result<Lane, KafkaError> {
-        let mut lane = Lane { consumer, notices, partitions, owned: Vec::new(), topics: Vec::new(), failed: None };
+    ) -> Result<KafkaLane, KafkaError> {
+        let mut lane = KafkaLane { consumer, notices, partitions, owned: Vec::new(), topics: Vec::new(), failed: None };
         let list = lane.own(assignments)?;
         lane.consumer.assign(&list).map_err(|code| unanswered("assigning partitions", code))?;
         Ok(lane)

@@ -8,7 +8,7 @@ use rdkafka::Message;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Headers;
 
-use super::{Item, Kafka, KafkaError, KafkaOptions, Lane};
+use super::{Item, Kafka, KafkaError, KafkaLane, KafkaOptions};
 use crate::embedded::EmbeddedBroker;
 use crate::producer::{Failed, Producer, Target};
 
@@ -44,7 +44,7 @@ struct Read {
 }
 
 /// Reads until `done` says so. Each record must have the offset, the time and the value that belong together.
-fn read(lane: &mut Lane, partitions: usize, done: impl Fn(&Read) -> bool) -> Read {
+fn read(lane: &mut KafkaLane, partitions: usize, done: impl Fn(&Read) -> bool) -> Read {
     let mut read = Read { values: vec![Vec::new(); partitions], ends: vec![None; partitions] };
     let started_at = Instant::now();
     while !done(&read) {
@@ -148,7 +148,7 @@ fn a_partition_paused_before_its_end_comes_again() {
 }
 
 /// Offsets of one batch that is not empty.
-fn read_some(lane: &mut Lane, records_max: usize) -> Vec<i64> {
+fn read_some(lane: &mut KafkaLane, records_max: usize) -> Vec<i64> {
     loop {
         let batch = lane.next_batch(SOON, records_max).expect("nothing is wrong");
         assert!(batch.len() <= records_max);

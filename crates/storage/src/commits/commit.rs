@@ -7,7 +7,7 @@ use super::{
     identity::{Identity, WRITER},
     manifest::{FileEntry, SNAPSHOT},
 };
-use crate::store::{Part, Store, StoreError};
+use crate::store::{FilePart, Store, StoreError};
 use problem::{Awaited, Failure};
 use std::{
     io::{self, Write},
@@ -231,7 +231,7 @@ impl Drop for Basket {
 pub struct PartWriter {
     basket: Arc<Basket>,
     /// Open until it is finished.
-    part: Option<Part>,
+    part: Option<FilePart>,
     hasher: Box<blake3::Hasher>,
     entry: FileEntry,
 }

@@ -17,7 +17,7 @@ const PIECE: usize = if cfg!(test) { 64 } else { 8 << 20 };
 
 /// A file that is written.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct FilePart {
     backend: Arc<Backend>,
     /// The name under which it lies there.
     path: String,
@@ -36,14 +36,14 @@ enum To {
     },
 }
 
-impl Part {
+impl FilePart {
     /// Begins the file that lies at `path` until a manifest names it, which must be absent.
-    pub(super) fn create(backend: &Arc<Backend>, path: String) -> Result<Part, StoreError> {
+    pub(super) fn create(backend: &Arc<Backend>, path: String) -> Result<FilePart, StoreError> {
         let to = match &backend.medium {
             Medium::Disk(disk) => To::Disk(disk.create(&path)?),
             Medium::Objects { .. } => To::Objects { piece: Vec::new(), upload: None },
         };
-        Ok(Part { backend: Arc::clone(backend), path, bytes: 0, to })
+        Ok(FilePart { backend: Arc::clone(backend), path, bytes: 0, to })
     }
 
     /// Makes the file durable. After an error it must be discarded and written anew: what failed to sync is never synced again.
@@ -101,7 +101,7 @@ impl Part {
     }
 }
 
-impl Write for Part {
+impl Write for FilePart {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let backend = &self.backend;
         let written = match &mut self.to {
