@@ -146,8 +146,9 @@ impl Flow {
     }
 }
 
-/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each minute to `minute`, in
-/// order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing was applied.
+/// Reads the curve of `airing` from the flow of all its shards and their `changes`, which were taken off it: hands each
+/// minute to `minute`, in order and without gaps, and gives the airing's own row. `None`, and no minute, where nothing
+/// was applied.
 pub(crate) fn curve(
     broadcast: u32,
     airing: &Airing,

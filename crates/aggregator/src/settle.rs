@@ -68,8 +68,8 @@ impl<'a> Settling<'a> {
         Settling { broadcast, airings, rules, flows, viewer, stay, firsts, places }
     }
 
-    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops after `most` instants
-    /// of sessions, each of which adds two changes and two rows at most.
+    /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops
+    /// after `most` instants of sessions, each of which adds two changes and two rows at most.
     pub(crate) fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
         let mut left = most;
         while let Some(event) = events.peek().filter(|event| event.broadcast == self.broadcast) {

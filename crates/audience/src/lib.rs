@@ -1,5 +1,5 @@
-//! The words of the audience meter and their wire form: what an event is, how bytes become one, the rows that the tables
-//! hold, and how people write numbers and times.
+//! The words of the audience meter and their wire form: what an event is, how bytes become one, the rows that the
+//! tables hold, and how people write numbers and times.
 //!
 //! Nothing here does I/O or reads a clock. Every other crate speaks in these types, so this is the place to learn the
 //! nouns.

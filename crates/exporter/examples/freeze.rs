@@ -1,6 +1,6 @@
-//! The freeze: fills a lane with open sessions, freezes it, and goes on with random events while another thread writes the snapshot to a file.
-//! Tells the longest time that the path of the events stood still, beside that of the same rounds without a snapshot: by the wall clock, and on
-//! the processor, which other processes do not lengthen.
+//! The freeze: fills a lane with open sessions, freezes it, and goes on with random events while another thread writes
+//! the snapshot to a file. Tells the longest time that the path of the events stood still, beside that of the same
+//! rounds without a snapshot: by the wall clock, and on the processor, which other processes do not lengthen.
 
 #![expect(clippy::print_stdout, reason = "it is a program, and this is its result")]
 #![expect(

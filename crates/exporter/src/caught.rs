@@ -1,4 +1,5 @@
-//! Decoders of others assert some of what damaged bytes can break. What they assert is caught where they are called, and is an error there.
+//! Decoders of others assert some of what damaged bytes can break. What they assert is caught where they are called,
+//! and is an error there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,5 +1,5 @@
-//! Rows, the log and the live state as the bytes of one file, and back: tables as Parquet, snapshots as Arrow IPC. What is written to and
-//! read from is handed in; no file is opened here.
+//! Rows, the log and the live state as the bytes of one file, and back: tables as Parquet, snapshots as Arrow IPC. What
+//! is written to and read from is handed in; no file is opened here.
 
 mod caught;
 mod rules;

@@ -1,8 +1,9 @@
-//! A snapshot is the live state of a run at one cut, in one file: Arrow IPC streams, one after the other, each named by `jauge.table` in the
-//! metadata of its schema. It is a cache of the log: a start that cannot use it reads the log instead.
+//! A snapshot is the live state of a run at one cut, in one file: Arrow IPC streams, one after the other, each named by
+//! `jauge.table` in the metadata of its schema. It is a cache of the log: a start that cannot use it reads the log
+//! instead.
 //!
-//! Arrow, because a base of millions of sessions is written again and again beside the path of the events: its columns are laid down as they
-//! are, where Parquet would encode and compress pseudonyms, which nothing makes smaller.
+//! Arrow, because a base of millions of sessions is written again and again beside the path of the events: its columns
+//! are laid down as they are, where Parquet would encode and compress pseudonyms, which nothing makes smaller.
 
 mod cells;
 mod read;

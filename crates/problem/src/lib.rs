@@ -1,7 +1,7 @@
 //! A problem: why something could not be done, as a sentence for a person and an exit code for a script.
 //!
-//! Each room has errors of its own and says of them, by [`Failure`], which exit code they have and what they may pass with; whoever asked
-//! the room gets a [`Problem`]. Nothing here names a room.
+//! Each room has errors of its own and says of them, by [`Failure`], which exit code they have and what they may pass
+//! with; whoever asked the room gets a [`Problem`]. Nothing here names a room.
 
 use std::{error::Error, fmt, io};
 
@@ -144,8 +144,8 @@ impl<E: Failure> From<E> for Problem {
     }
 }
 
-/// An error that may pass, on its way through somebody else's code, where its own type is not known any more: whoever gets it back finds
-/// the mark among the causes of what it is told.
+/// An error that may pass, on its way through somebody else's code, where its own type is not known any more: whoever
+/// gets it back finds the mark among the causes of what it is told.
 #[derive(Debug)]
 pub struct Passing {
     awaits: Awaited,
@@ -171,7 +171,8 @@ impl Error for Passing {
     }
 }
 
-/// What `error` may pass with, if it, or anything that caused it, says so: no room on the disk, or what [`Passing`] says.
+/// What `error` may pass with, if it, or anything that caused it, says so: no room on the disk, or what [`Passing`]
+/// says.
 pub fn awaits(error: &(dyn Error + 'static)) -> Option<Awaited> {
     let mut cause = Some(error);
     while let Some(error) = cause {

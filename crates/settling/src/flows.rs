@@ -115,8 +115,8 @@ impl Summed {
     }
 }
 
-/// The changes of one airing, sorted. A read that fails ends them early: [`SortedChanges::failure`] says so, and must be
-/// asked.
+/// The changes of one airing, sorted. A read that fails ends them early: [`SortedChanges::failure`] says so, and must
+/// be asked.
 #[derive(Debug)]
 pub(super) enum SortedChanges<'a> {
     Memory { changes: Vec<u64>, is_read: bool },

@@ -2,8 +2,9 @@
 //!
 //! `gather` keeps events by shard of viewers and spills sorted runs beyond its share of the memory; `engine` takes the
 //! shards through `aggregator` side by side; `flows` adds up what they give to the curves, and spills beyond its share,
-//! too; a [`Receiver`] takes the rows, and the `sink` is the one that hands them to the files of a commit. `due` is what
-//! a run settles, `correct` what an operator has settled again, and `airings` are those of a directory as they stand.
+//! too; a [`Receiver`] takes the rows, and the `sink` is the one that hands them to the files of a commit. `due` is
+//! what a run settles, `correct` what an operator has settled again, and `airings` are those of a directory as they
+//! stand.
 
 mod airings;
 mod budget;

@@ -1,5 +1,6 @@
-//! The key file: the keys of the pseudonyms, one JSON line each, only ever added to. Whoever holds it can try out which viewer is
-//! behind a pseudonym, and without it nobody can: its mode is 0600, and a file that others may read is refused, not mended in silence.
+//! The key file: the keys of the pseudonyms, one JSON line each, only ever added to. Whoever holds it can try out which
+//! viewer is behind a pseudonym, and without it nobody can: its mode is 0600, and a file that others may read is
+//! refused, not mended in silence.
 
 use problem::{Awaited, Failure, awaits};
 use serde::{Deserialize, Serialize};
@@ -100,8 +101,8 @@ impl fmt::Debug for KeyFile {
 }
 
 impl KeyFile {
-    /// Opens `path`, making it with mode 0600 if it is absent, cuts a torn last line, and returns the keys in their order. Of two keys of
-    /// one broadcast only the first is returned.
+    /// Opens `path`, making it with mode 0600 if it is absent, cuts a torn last line, and returns the keys in their
+    /// order. Of two keys of one broadcast only the first is returned.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -109,8 +110,8 @@ impl KeyFile {
         KeyFile::open_if(path, |_| Ok(()))
     }
 
-    /// Opens `path` as [`KeyFile::open`] does, but for this process alone: while it is open nobody else can open it like this. Two processes
-    /// that add keys at once would give one broadcast two.
+    /// Opens `path` as [`KeyFile::open`] does, but for this process alone: while it is open nobody else can open it
+    /// like this. Two processes that add keys at once would give one broadcast two.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -173,8 +174,8 @@ impl KeyFile {
     /// Syncs what was added to the disk.
     ///
     /// # Errors
-    /// [`KeyError`]. Where there was no room, what was added is taken off again, so that it can be added anew; after any other error every
-    /// later call fails, because what the disk holds is not known.
+    /// [`KeyError`]. Where there was no room, what was added is taken off again, so that it can be added anew; after
+    /// any other error every later call fails, because what the disk holds is not known.
     pub fn sync(&mut self) -> Result<(), KeyError> {
         self.refuse_broken()?;
         let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -193,8 +194,8 @@ impl KeyFile {
         }
     }
 
-    /// Rewrites the file without the keys of `broadcast_id`, durably, and gives whether there was one. What the file held is overwritten,
-    /// as far as the disk lets that be done.
+    /// Rewrites the file without the keys of `broadcast_id`, durably, and gives whether there was one. What the file
+    /// held is overwritten, as far as the disk lets that be done.
     ///
     /// # Errors
     /// [`KeyError`]; the file is then as it was, or without the keys.

@@ -1,8 +1,8 @@
 //! A data directory: files and keys made true in commits, and read back.
 //!
-//! A [`Store`] is the folder or the prefix of an object store where it lies. A [`Committer`] writes the files of a [`Commit`] and makes them
-//! true at once by one [`Manifest`]; a [`Chain`] reads what was made true, [`Stored`] the tables that it names; [`audit_chain`] checks all of
-//! it, and [`upkeep`] keeps it small. Everything blocks.
+//! A [`Store`] is the folder or the prefix of an object store where it lies. A [`Committer`] writes the files of a
+//! [`Commit`] and makes them true at once by one [`Manifest`]; a [`Chain`] reads what was made true, [`Stored`] the
+//! tables that it names; [`audit_chain`] checks all of it, and [`upkeep`] keeps it small. Everything blocks.
 
 mod commits;
 pub mod directory;

@@ -1,5 +1,5 @@
-//! A request is what an operator asks of the process that owns a data directory: one small JSON file in `requests/`, created only if it is
-//! absent. The owner answers it in a commit, and then removes the file.
+//! A request is what an operator asks of the process that owns a data directory: one small JSON file in `requests/`,
+//! created only if it is absent. The owner answers it in a commit, and then removes the file.
 
 use crate::{
     commits::{
@@ -97,7 +97,8 @@ pub fn remove_request(store: &Store, name: &str) -> Result<(), StoreError> {
     store.remove(&format!("{FOLDER}/{name}"))
 }
 
-/// The answer to request `name` in commit `number` of `writer` or one after it. `number` becomes that of the commit to look at next.
+/// The answer to request `name` in commit `number` of `writer` or one after it. `number` becomes that of the commit to
+/// look at next.
 ///
 /// # Errors
 /// [`ChainError`]: a commit cannot be read.

@@ -1,6 +1,6 @@
-//! A store is a data directory: tables and commits, in a folder on a local disk or under a prefix of an object store. Manifests are created
-//! through `object_store` on both. Data files differ: a disk has folders, renames and syncs, an object store has none of them, and what
-//! need not be done there is done by doing nothing.
+//! A store is a data directory: tables and commits, in a folder on a local disk or under a prefix of an object store.
+//! Manifests are created through `object_store` on both. Data files differ: a disk has folders, renames and syncs, an
+//! object store has none of them, and what need not be done there is done by doing nothing.
 //!
 //! Paths inside a store are relative, with `/`. Everything here blocks; do not call it on a thread of a tokio runtime.
 
@@ -86,8 +86,8 @@ impl Store {
         Ok(store)
     }
 
-    /// A directory in memory that holds these files, by their paths, and is gone with its last clone: for tests. In all else it is like one
-    /// in an object store.
+    /// A directory in memory that holds these files, by their paths, and is gone with its last clone: for tests. In all
+    /// else it is like one in an object store.
     ///
     /// # Errors
     /// A path that no file can have.
@@ -123,8 +123,8 @@ impl Store {
         Ok(Store { backend: Arc::new(Backend::new(place, objects, medium)?) })
     }
 
-    /// The same directory with a disk that fails as `faults` says: for tests. What is on the disk is then for them to say, so nothing is
-    /// really synced.
+    /// The same directory with a disk that fails as `faults` says: for tests. What is on the disk is then for them to
+    /// say, so nothing is really synced.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -156,7 +156,8 @@ impl Store {
         self.backend.disk()
     }
 
-    /// From when `sign` is set on, an object store that does not answer is given up within some seconds. A disk is not asked.
+    /// From when `sign` is set on, an object store that does not answer is given up within some seconds. A disk is not
+    /// asked.
     pub fn give_up_at(&self, sign: &Arc<AtomicBool>) {
         if let Medium::Objects { patience, .. } = &self.backend.medium {
             patience.ends_with(Arc::clone(sign));
@@ -221,7 +222,8 @@ impl Store {
         self.backend.remove(relative)
     }
 
-    /// Creates `relative` with `bytes` if it is absent; durable when it returns. After an error it may be there, or come to be: read it back.
+    /// Creates `relative` with `bytes` if it is absent; durable when it returns. After an error it may be there, or
+    /// come to be: read it back.
     pub(crate) fn put_new(&self, relative: &str, bytes: &[u8]) -> Result<Put, StoreError> {
         let path = self.path(relative);
         let io = |source| StoreError::Io { doing: "create", path: path.clone(), source };
@@ -288,7 +290,8 @@ impl Store {
         Ok((folders, files))
     }
 
-    /// Names of the files in a folder that has none below it, sorted; of those behind the file `after`, where one is given.
+    /// Names of the files in a folder that has none below it, sorted; of those behind the file `after`, where one is
+    /// given.
     pub(crate) fn names_after(&self, folder: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let Some(after) = after else { return Ok(self.list(folder)?.1) };
         let (prefix, after) = (object_store::path::Path::from(folder), object_store::path::Path::from(after));

@@ -70,7 +70,8 @@ impl Resume {
     /// The state at the last commit's watermark. Minutes that close on the way have been written.
     pub fn finish(mut self, watermark: Option<Ms>) -> (Vec<Lane>, Live) {
         for SettledBefore { watermark, frontiers, .. } in self.settled {
-            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held already.
+            // An event that came later takes effect at that watermark or after it, so it does no harm that it is held
+            // already.
             watermark.into_iter().for_each(|watermark| drop(self.alone.advance(watermark)));
             frontiers.iter().for_each(|(broadcast, frontier)| self.alone.set_frontier(*broadcast, *frontier));
         }

@@ -1,5 +1,5 @@
-//! Cells: the small records of the live state as rows of integers, each column with the name of its field, so that any reader of Arrow can tell
-//! what they are.
+//! Cells: the small records of the live state as rows of integers, each column with the name of its field, so that any
+//! reader of Arrow can tell what they are.
 
 use aggregator::{
     AiringState, CrowdState, ExposedState, GapState, LateMinute, MinuteState, SignsState, SoFar, StageState, TweetState,

@@ -1,5 +1,5 @@
-//! Reading a snapshot back into lanes and their owner. Whatever its bytes are, reading ends in a state or in an error; that they are the
-//! bytes that were written, the checksum in the manifest says.
+//! Reading a snapshot back into lanes and their owner. Whatever its bytes are, reading ends in a state or in an error;
+//! that they are the bytes that were written, the checksum in the manifest says.
 
 use super::cells::{Frontier, Record, StayState};
 use super::stream::NamedStream;
@@ -73,8 +73,8 @@ impl<R: BufRead> SnapshotReader<R> {
         &self.head
     }
 
-    /// Reads the rest. `number` gives the number of a broadcast's id in this process; it is asked for those only that the state names. Each
-    /// lane takes memory by the number of broadcasts: have a look at the head before.
+    /// Reads the rest. `number` gives the number of a broadcast's id in this process; it is asked for those only that
+    /// the state names. Each lane takes memory by the number of broadcasts: have a look at the head before.
     ///
     /// # Errors
     /// [`SnapshotError`].

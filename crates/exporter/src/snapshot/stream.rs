@@ -1,5 +1,6 @@
-//! A stream of a snapshot, read message by message. The reader that comes with Arrow makes room for whatever length a message states, and
-//! asserts what a damaged one can break; here there is room only for bytes that came, and every end is a batch or an error.
+//! A stream of a snapshot, read message by message. The reader that comes with Arrow makes room for whatever length a
+//! message states, and asserts what a damaged one can break; here there is room only for bytes that came, and every end
+//! is a batch or an error.
 
 use super::SnapshotError;
 use crate::caught::caught;

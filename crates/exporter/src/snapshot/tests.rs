@@ -20,7 +20,8 @@ fn head(lanes: usize, watermark: Option<Ms>) -> Head {
     Head { commit: 7, watermark, rules, lanes, partitions: partitions.collect(), held_from: 6 }
 }
 
-/// Two lanes in the middle of things: sessions, viewers, ends, retweets, late events, airings over and on air, a frontier, minutes half full.
+/// Two lanes in the middle of things: sessions, viewers, ends, retweets, late events, airings over and on air, a
+/// frontier, minutes half full.
 fn alone() -> LiveAlone {
     let mut alone = LiveAlone::new(RULES, 2);
     let lost =

@@ -18,7 +18,8 @@ const BATCH: usize = 1 << 15;
 /// Bytes of a key.
 const KEY: usize = 9;
 
-/// Writes what the lanes and their owner froze at one cut; `names` gives the id of each broadcast by its number. Ends with a flush.
+/// Writes what the lanes and their owner froze at one cut; `names` gives the id of each broadcast by its number. Ends
+/// with a flush.
 ///
 /// # Errors
 /// [`SnapshotError::Io`] where `out` refuses.

@@ -39,7 +39,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     /// The airings, in batches. `number` gives the number of a broadcast's id.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn airings(
         self,
         mut number: impl FnMut(&str) -> u32,

@@ -1,5 +1,6 @@
-//! A chunk is one column of one row group, encoded here by hand where much is known that the general encoder would find out a
-//! value at a time: pseudonyms are bytes to copy, and texts come with their number, so that none has to be hashed.
+//! A chunk is one column of one row group, encoded here by hand where much is known that the general encoder would find
+//! out a value at a time: pseudonyms are bytes to copy, and texts come with their number, so that none has to be
+//! hashed.
 
 use super::hybrid;
 use bytes::Bytes;
@@ -21,7 +22,8 @@ const PAGE_ROWS: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct IdChunk {
     pages: Pages,
-    /// Of the page that fills: its values, its rows, and for each row 1 where it has a value (none of a column without nulls).
+    /// Of the page that fills: its values, its rows, and for each row 1 where it has a value (none of a column without
+    /// nulls).
     bytes: Vec<u8>,
     rows: usize,
     levels: Vec<u32>,
@@ -239,8 +241,8 @@ impl Pages {
         Pages { descr, sink, index, locations: Vec::new(), encoding: Encoding::PLAIN, rows: 0, nulls: 0 }
     }
 
-    /// Appends a page of `rows` rows. A row's level is 1 where it has a value, and a column without nulls has no levels; `bounds`
-    /// are the least and the greatest value.
+    /// Appends a page of `rows` rows. A row's level is 1 where it has a value, and a column without nulls has no
+    /// levels; `bounds` are the least and the greatest value.
     fn push(
         &mut self,
         values: &[u8],

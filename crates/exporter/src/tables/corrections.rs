@@ -1,5 +1,5 @@
-//! The table `corrections`: each minute that an operator's `settle` moved, as it was and as it is, and why. Without rows of it a settled
-//! minute never changed.
+//! The table `corrections`: each minute that an operator's `settle` moved, as it was and as it is, and why. Without
+//! rows of it a settled minute never changed.
 
 use super::airings::maybe;
 use super::columns::{Cells, flags, instants, ints, maybe_instants, numbered};
@@ -96,7 +96,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     /// The corrections, in batches. `number` gives the number of a broadcast's id.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn corrections(
         self,
         mut number: impl FnMut(&str) -> u32,

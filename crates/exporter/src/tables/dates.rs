@@ -8,8 +8,8 @@ use audience::{AiringRow, Detail, Details, MinuteRow, Ms, RetweetRow, SessionRow
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// Sorts airings by (broadcast_id, airing_at) within the UTC day of `airing_at`, and gives each day, counted from 1970-01-01,
-/// with its rows, days ascending. `names` gives the id of each broadcast by its number.
+/// Sorts airings by (broadcast_id, airing_at) within the UTC day of `airing_at`, and gives each day, counted from
+/// 1970-01-01, with its rows, days ascending. `names` gives the id of each broadcast by its number.
 pub fn airings_by_date<'a>(
     rows: &'a mut [AiringRow],
     names: &[Arc<str>],
@@ -55,8 +55,8 @@ pub fn sessions_by_date<'a>(
     days(rows, |row| row.joined_at)
 }
 
-/// As [`airings_by_date`], retweets by (broadcast_id, retweeted_at, tweet_id) within the day of `retweeted_at`. `details` is the
-/// arena of their strings.
+/// As [`airings_by_date`], retweets by (broadcast_id, retweeted_at, tweet_id) within the day of `retweeted_at`.
+/// `details` is the arena of their strings.
 pub fn retweets_by_date<'a>(
     rows: &'a mut [RetweetRow],
     details: &Details,
@@ -79,8 +79,8 @@ pub fn rejected_by_date(rows: &mut [RejectedRow]) -> impl Iterator<Item = (i64, 
     days(rows, |row| row.received_at)
 }
 
-/// Sorts events as their table is sorted: by (broadcast_id, viewer, session, ts), retweets and ends, which have no viewer, first;
-/// what is equal so far by kind and by place in the input.
+/// Sorts events as their table is sorted: by (broadcast_id, viewer, session, ts), retweets and ends, which have no
+/// viewer, first; what is equal so far by kind and by place in the input.
 pub fn sort_events(rows: &mut [LoggedEvent], names: &[Arc<str>]) {
     let ranks = Ranks::of(rows.iter().map(|row| row.event.broadcast), names);
     let who =

@@ -1,4 +1,5 @@
-//! The table `events`: the log. Every accepted event, pseudonymised, with its place in the input and the commit that took it in.
+//! The table `events`: the log. Every accepted event, pseudonymised, with its place in the input and the commit that
+//! took it in.
 
 use super::airings::maybe;
 use super::columns::{
@@ -86,15 +87,16 @@ pub(super) fn encode<'a>(
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
-    /// The events, in batches of rows with the strings that they point to, in the order of [`Event`] within each broadcast (the
-    /// broadcasts in the order of their ids): the file has the retweets of a broadcast first, here each comes at its
-    /// fingerprint's place. Memory: a batch, and the retweets of one broadcast.
+    /// The events, in batches of rows with the strings that they point to, in the order of [`Event`] within each
+    /// broadcast (the broadcasts in the order of their ids): the file has the retweets of a broadcast first, here each
+    /// comes at its fingerprint's place. Memory: a batch, and the retweets of one broadcast.
     ///
-    /// `number` gives the number of a broadcast's id, `source` that of a source, `fingerprint` that of a retweet's `tweet_id`,
-    /// as decoding the event gave it.
+    /// `number` gives the number of a broadcast's id, `source` that of a source, `fingerprint` that of a retweet's
+    /// `tweet_id`, as decoding the event gave it.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn events(
         self,
         mut number: impl FnMut(&str) -> u32,
@@ -108,7 +110,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
-    /// The events as they lie in the file, in batches of a few, each with its strings and with the ids and the sources that its rows number.
+    /// The events as they lie in the file, in batches of a few, each with its strings and with the ids and the sources
+    /// that its rows number.
     pub(super) fn logged(self) -> Result<impl Iterator<Item = Result<Raw, TableError>>, TableError> {
         self.by(RAW_ROWS).batches(&[Table::Events], |batch| {
             let (mut ids, mut sources) = (Names::default(), Names::default());

@@ -1,5 +1,5 @@
-//! The footer of a Parquet file, walked before it is decoded: the decoder makes room for as many entries as a list says it has, and a
-//! damaged one says anything. It is one value of Thrift's compact protocol.
+//! The footer of a Parquet file, walked before it is decoded: the decoder makes room for as many entries as a list says
+//! it has, and a damaged one says anything. It is one value of Thrift's compact protocol.
 
 use parquet::errors::{ParquetError, Result};
 use parquet::file::FOOTER_SIZE;

@@ -5,7 +5,8 @@ pub(super) fn width_of(max: usize) -> u32 {
     usize::BITS - max.leading_zeros()
 }
 
-/// Appends `values`, each below `1 << width`, to `out`. Eight equal values or more become one run, others are packed by eights.
+/// Appends `values`, each below `1 << width`, to `out`. Eight equal values or more become one run, others are packed by
+/// eights.
 pub(super) fn encode(values: &[u32], width: u32, out: &mut Vec<u8>) {
     let mut rest = values;
     let mut packed = 0;

@@ -1,5 +1,5 @@
-//! A merge of logs: the events of several files of the log as one file, in the log's order, without those that are to go. It holds a few
-//! thousand events of each file at a time.
+//! A merge of logs: the events of several files of the log as one file, in the log's order, without those that are to
+//! go. It holds a few thousand events of each file at a time.
 
 use super::events::Raw;
 use super::{LoggedEvent, Passport, Table, TableError, TableFile, TableRows, TableWriter};
@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Events that go into the new file at a time.
 const BATCH: usize = 4 << 10;
 
-/// Writes the events of `files` for which `keep` (given the broadcast's id) holds to one file. `create` is asked for its output when there is
-/// a first event. Gives the output, if any, and how many events went into it. `go_on` is asked now and then; where it does not hold, there
-/// is no file.
+/// Writes the events of `files` for which `keep` (given the broadcast's id) holds to one file. `create` is asked for
+/// its output when there is a first event. Gives the output, if any, and how many events went into it. `go_on` is asked
+/// now and then; where it does not hold, there is no file.
 ///
 /// # Errors
 /// As [`TableFile::open`], [`TableWriter::push`]; or whatever `create` refuses.

@@ -40,7 +40,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     /// The minutes of a file of `minutes` or `live`, in batches. `number` gives the number of a broadcast's id.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn minutes(
         self,
         mut number: impl FnMut(&str) -> u32,

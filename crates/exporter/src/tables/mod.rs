@@ -1,5 +1,6 @@
-//! A table is a kind of row with its columns, their order and types, kept as Parquet files: this module turns rows into the bytes
-//! of one file, and back. It opens no file and knows no folder; what it writes to and reads from is handed in.
+//! A table is a kind of row with its columns, their order and types, kept as Parquet files: this module turns rows into
+//! the bytes of one file, and back. It opens no file and knows no folder; what it writes to and reads from is handed
+//! in.
 
 mod airings;
 mod chunk;

@@ -1,5 +1,5 @@
-//! A table file is one Parquet file that is read back into rows, a batch at a time. Whatever its bytes are, reading ends in rows
-//! or in an error that names the file and the column.
+//! A table file is one Parquet file that is read back into rows, a batch at a time. Whatever its bytes are, reading
+//! ends in rows or in an error that names the file and the column.
 
 use super::footer::footer;
 use super::stays::Histograms;
@@ -48,8 +48,8 @@ impl<R: ChunkReader> fmt::Debug for TableFile<R> {
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
-    /// Reads the end of a file and checks that it has every column of `table`, each of its type; other columns are passed over.
-    /// `file` is its name for messages.
+    /// Reads the end of a file and checks that it has every column of `table`, each of its type; other columns are
+    /// passed over. `file` is its name for messages.
     ///
     /// # Errors
     /// [`TableError::Corrupt`], [`TableError::MissingColumn`], [`TableError::ColumnType`], [`TableError::Io`].
@@ -93,7 +93,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         TableFile { batch_rows, ..self }
     }
 
-    /// Of a file of the log: the first and the last commit whose events it holds, as its end says; `None` where it does not.
+    /// Of a file of the log: the first and the last commit whose events it holds, as its end says; `None` where it does
+    /// not.
     pub fn commits(&self) -> Option<(i64, i64)> {
         let columns = self.builder.parquet_schema().columns();
         let place = columns.iter().position(|column| column.path().string() == "commit")?;
@@ -111,8 +112,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         u64::try_from(self.builder.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// Only the rows of one broadcast: what cannot hold them is passed over unread. Not for [`Table::Rejected`], whose rows have no
-    /// broadcast. Rows are then counted, in errors, among those read.
+    /// Only the rows of one broadcast: what cannot hold them is passed over unread. Not for [`Table::Rejected`], whose
+    /// rows have no broadcast. Rows are then counted, in errors, among those read.
     #[must_use]
     pub fn of_broadcast(mut self, broadcast_id: &str) -> TableFile<R> {
         let schema = self.builder.parquet_schema();

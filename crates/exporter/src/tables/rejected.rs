@@ -62,7 +62,8 @@ impl<R: ChunkReader + 'static> TableFile<R> {
     /// The rejected events, in batches.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn rejected(self) -> Result<impl Iterator<Item = Result<Vec<RejectedRow>, TableError>>, TableError> {
         self.batches(&[Table::Rejected], decode)
     }

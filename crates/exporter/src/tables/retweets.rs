@@ -32,10 +32,12 @@ pub(super) fn encode<'a>(
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
-    /// The retweets, in batches of rows with the strings that they point to. `number` gives the number of a broadcast's id.
+    /// The retweets, in batches of rows with the strings that they point to. `number` gives the number of a broadcast's
+    /// id.
     ///
     /// # Errors
-    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or [`TableError::Value`].
+    /// [`TableError::Bug`] where the file is of another table; each batch as [`TableFile::open`], or
+    /// [`TableError::Value`].
     pub fn retweets(
         self,
         mut number: impl FnMut(&str) -> u32,

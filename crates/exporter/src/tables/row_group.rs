@@ -1,4 +1,5 @@
-//! A row group is a stretch of rows whose columns are encoded side by side and then laid into the file one after the other.
+//! A row group is a stretch of rows whose columns are encoded side by side and then laid into the file one after the
+//! other.
 
 use super::chunk::{IdChunk, TextChunk};
 use super::columns::Cells;

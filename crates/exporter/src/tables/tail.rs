@@ -1,4 +1,5 @@
-//! The tail of the log: what a snapshot lacks. Events of later commits, and those of earlier ones that take effect at an instant or after it.
+//! The tail of the log: what a snapshot lacks. Events of later commits, and those of earlier ones that take effect at
+//! an instant or after it.
 
 use super::TableFile;
 use arrow::array::{AsArray, BooleanArray};
@@ -28,8 +29,9 @@ fn is_null(row_group: &RowGroupMetaData, column: &str) -> bool {
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
-    /// Of the table `events`: only the rows of commits after `commit`, and those that take effect (`late_at`, else `ts`) at or after
-    /// `watermark`. What cannot hold any is passed over unread. Rows are then counted, in errors, among those read.
+    /// Of the table `events`: only the rows of commits after `commit`, and those that take effect (`late_at`, else
+    /// `ts`) at or after `watermark`. What cannot hold any is passed over unread. Rows are then counted, in errors,
+    /// among those read.
     #[must_use]
     pub fn tail(mut self, commit: i64, watermark: Ms) -> TableFile<R> {
         let is_at = |row_group: &RowGroupMetaData, column: &str| {

@@ -96,7 +96,8 @@ impl<'a> TableRows<'a> {
         }
     }
 
-    /// How many of them make one batch: so many that making it is cheap beside its rows, so few that its memory is bounded.
+    /// How many of them make one batch: so many that making it is cheap beside its rows, so few that its memory is
+    /// bounded.
     fn batch_len(&self) -> usize {
         let full = |sizes: &mut dyn Iterator<Item = usize>| {
             let mut sum = 0;
@@ -132,7 +133,8 @@ impl<'a> TableRows<'a> {
     }
 }
 
-/// Rows encoded at once, at most: their columns stay in the processor's cache, which halves the time that 64 Ki rows take.
+/// Rows encoded at once, at most: their columns stay in the processor's cache, which halves the time that 64 Ki rows
+/// take.
 const BATCH_ROWS: usize = 4 << 10;
 
 /// Payloads or stays encoded at once, bytes, unless one row alone has more.
@@ -171,11 +173,12 @@ impl<W: Write + Send> TableWriter<W> {
         Ok(TableWriter { table, file, factory, filling: None })
     }
 
-    /// Appends rows of the writer's table, which come after those appended before in [`Table::sorted_by`]'s order. `names` gives
-    /// the id of each broadcast by its number.
+    /// Appends rows of the writer's table, which come after those appended before in [`Table::sorted_by`]'s order.
+    /// `names` gives the id of each broadcast by its number.
     ///
     /// # Errors
-    /// [`TableError::Io`] where the output refuses; [`TableError::Bug`] where rows are of another table or names are missing.
+    /// [`TableError::Io`] where the output refuses; [`TableError::Bug`] where rows are of another table or names are
+    /// missing.
     pub fn push(&mut self, rows: TableRows<'_>, names: &[Arc<str>]) -> Result<(), TableError> {
         if rows.table() != self.table {
             return Err(TableError::bug(self.table, format!("rows of table {} were pushed", rows.table())));
@@ -214,7 +217,8 @@ impl<W: Write + Send> TableWriter<W> {
     }
 }
 
-/// The output, which can be taken out after the file's end: the file writer's own way to give it back hides why it could not.
+/// The output, which can be taken out after the file's end: the file writer's own way to give it back hides why it
+/// could not.
 struct Output<W>(Option<W>);
 
 impl<W: Write> Write for Output<W> {
@@ -245,8 +249,8 @@ pub fn write_rows<W: Write + Send>(
 /// Texts and bytes that hardly repeat, so that a dictionary would only cost.
 const SPREAD: [&str; 3] = ["tweet_id", "user_id", "payload"];
 
-/// Numbers that hardly repeat, but lie near each other: kept as bit-packed differences they are as small as zstd makes them, in
-/// a third of the time.
+/// Numbers that hardly repeat, but lie near each other: kept as bit-packed differences they are as small as zstd makes
+/// them, in a third of the time.
 const NEAR: [&str; 4] = ["joined_at", "left_at", "ts", "offset"];
 
 fn properties(table: Table, passport: &Passport) -> WriterProperties {

@@ -1,5 +1,5 @@
-//! A merge gives the events of many sorted pieces, runs on the disk and slices in memory, as one sorted sequence: a tree of losers, one
-//! comparison a level and no allocation an event.
+//! A merge gives the events of many sorted pieces, runs on the disk and slices in memory, as one sorted sequence: a
+//! tree of losers, one comparison a level and no allocation an event.
 
 use super::run::{RunReader, SpillError};
 use audience::{Details, Event};
@@ -51,7 +51,8 @@ pub struct Merge<'a> {
 /// A piece in the tree. Most games are decided by `rank` alone, without a look at the events.
 #[derive(Clone, Copy, Debug)]
 struct Player {
-    /// The first 64 bits of the order of its head: the broadcast, and the upper bits of the viewer; the greatest at its end.
+    /// The first 64 bits of the order of its head: the broadcast, and the upper bits of the viewer; the greatest at its
+    /// end.
     rank: u64,
     piece: usize,
 }

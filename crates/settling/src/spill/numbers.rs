@@ -1,5 +1,6 @@
-//! Numbers that did not fit in memory: sorted stretches of them, one after the other in one temporary file, and what merges such stretches again.
-//! As with runs of events, the form is private to one process and the file is unlinked as soon as it is open.
+//! Numbers that did not fit in memory: sorted stretches of them, one after the other in one temporary file, and what
+//! merges such stretches again. As with runs of events, the form is private to one process and the file is unlinked as
+//! soon as it is open.
 
 use super::run::{Section, SpillError, read_at, temporary_file};
 use std::{
@@ -47,7 +48,8 @@ impl Numbers {
         Ok(section)
     }
 
-    /// Merges sections of the file and `memory`, which is sorted. Of each section some `buffer_bytes` are held at a time, 4 KiB at least.
+    /// Merges sections of the file and `memory`, which is sorted. Of each section some `buffer_bytes` are held at a
+    /// time, 4 KiB at least.
     pub fn merge(&self, sections: &[Section], memory: Vec<u64>, buffer_bytes: usize) -> NumbersMerge<'_> {
         let block = (buffer_bytes / NUMBER).max(4096 / NUMBER);
         let on_disk = sections.iter().map(|section| Piece { block: Vec::new(), at: 0, rest: *section });
@@ -96,7 +98,8 @@ impl NumbersMerge<'_> {
         }
         self.pieces.retain(|piece| piece.at < piece.block.len());
         self.merged.clear();
-        // What is still on the disk comes after the block of its piece, so up to the least end of a block all numbers are here.
+        // What is still on the disk comes after the block of its piece, so up to the least end of a block all numbers
+        // are here.
         let Some(end) = self.pieces.iter().filter_map(|piece| piece.block.last()).min().copied() else {
             return Ok(&self.merged);
         };

@@ -1,5 +1,6 @@
-//! A run is a sorted piece of the events that did not fit in memory, in a temporary file with a section for each shard of viewers. The
-//! form is private to one process: a run is unlinked as soon as it is open, so that the kernel removes it however the process ends.
+//! A run is a sorted piece of the events that did not fit in memory, in a temporary file with a section for each shard
+//! of viewers. The form is private to one process: a run is unlinked as soon as it is open, so that the kernel removes
+//! it however the process ends.
 
 use audience::{Detail, Details, Event, Kind, NO_DETAIL, RetweetDetail};
 use problem::{Awaited, Failure};

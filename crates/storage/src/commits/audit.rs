@@ -1,5 +1,6 @@
-//! The audit of the chain: every commit names the one before and adds up, every offset was read exactly once, and every live file is
-//! there with the bytes and rows that its manifest states. It reads manifests and files alone, and names the first thing that is wrong.
+//! The audit of the chain: every commit names the one before and adds up, every offset was read exactly once, and every
+//! live file is there with the bytes and rows that its manifest states. It reads manifests and files alone, and names
+//! the first thing that is wrong.
 
 use super::{
     chain::{ChainState, follows, newest_number, read_manifests},

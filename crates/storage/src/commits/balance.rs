@@ -1,5 +1,5 @@
-//! A balance is the arithmetic that a commit must satisfy before it is made, and that `verify` finds satisfied after: no offset is
-//! read twice or passed over, and every record is a row somewhere.
+//! A balance is the arithmetic that a commit must satisfy before it is made, and that `verify` finds satisfied after:
+//! no offset is read twice or passed over, and every record is a row somewhere.
 
 use super::manifest::{CommitKind, FileEntry, InputPartition, Ledger, Manifest, TABLES};
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
-//! A chain is the commits of one writer, each naming the checksum of the one before: from it follow the live files, the offsets reached
-//! and the frontiers. Opening reads back to the last manifest that restates them all; `audit` reads every one.
+//! A chain is the commits of one writer, each naming the checksum of the one before: from it follow the live files, the
+//! offsets reached and the frontiers. Opening reads back to the last manifest that restates them all; `audit` reads
+//! every one.
 
 use super::{
     balance,
@@ -153,7 +154,8 @@ impl Chain {
         self.newest().map_or(&[], |manifest| &manifest.inputs.partitions)
     }
 
-    /// The frontier of each broadcast that ever settled: an event of it with a smaller `ts` that comes now is `after_settle`.
+    /// The frontier of each broadcast that ever settled: an event of it with a smaller `ts` that comes now is
+    /// `after_settle`.
     pub fn frontiers(&self) -> &BTreeMap<String, Ms> {
         &self.state.frontiers
     }
@@ -183,7 +185,8 @@ pub fn read_manifest(store: &Store, writer: &str, number: u64) -> Result<Manifes
     checked(writer, number, got)
 }
 
-/// Reads commits in the order of `numbers`, as [`read_manifest`] does; from an object store some at once, for each request takes its time.
+/// Reads commits in the order of `numbers`, as [`read_manifest`] does; from an object store some at once, for each
+/// request takes its time.
 pub fn read_manifests(
     store: &Store,
     writer: &str,
@@ -223,8 +226,8 @@ pub(crate) fn follows(child: &Manifest, parent: Option<&Manifest>) -> Result<(),
     balance::check(child, parent).map_err(|what| ChainError::damaged(&place, format!("does not add up: {what}")))
 }
 
-/// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there; in an object store, where a long list takes
-/// long, those from the last that restates.
+/// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there; in an object store,
+/// where a long list takes long, those from the last that restates.
 pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainError> {
     let mut last = if store.is_local() { 0 } else { newest_restating(store, writer)? };
     let after = (last > 0).then(|| manifest_path(writer, last));
@@ -239,8 +242,8 @@ pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainErr
     Ok(last)
 }
 
-/// Number of a commit that restates, by and large the newest that does; 0 if there is none. A search by halves takes a few requests, where a
-/// list of all commits of a year takes thousands.
+/// Number of a commit that restates, by and large the newest that does; 0 if there is none. A search by halves takes a
+/// few requests, where a list of all commits of a year takes thousands.
 fn newest_restating(store: &Store, writer: &str) -> Result<u64, StoreError> {
     let is_there = |place: u64| store.is_there(&manifest_path(writer, place * RESTATE_EVERY));
     let mut unknown = 1;

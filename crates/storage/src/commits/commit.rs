@@ -1,6 +1,6 @@
-//! A commit in the making: the files that are to become data together. They are written beside each other, by any number of threads, under
-//! names that no reader takes, and become data when `Committer::publish` makes the manifest that names them; dropped before that, they are
-//! removed.
+//! A commit in the making: the files that are to become data together. They are written beside each other, by any
+//! number of threads, under names that no reader takes, and become data when `Committer::publish` makes the manifest
+//! that names them; dropped before that, they are removed.
 
 use super::{
     error::ChainError,
@@ -29,7 +29,8 @@ pub enum CommitError {
         /// Why.
         source: StoreError,
     },
-    /// It is made, but not all of its files have their final names. Publishing again goes on there, and so does the next start.
+    /// It is made, but not all of its files have their final names. Publishing again goes on there, and so does the
+    /// next start.
     #[error("commit {number} is made, but its files could not all be named: {source}")]
     Unnamed {
         /// Its number.
@@ -164,7 +165,8 @@ impl Commit {
         self.begin(table, &folder, "parquet")
     }
 
-    /// Begins a file of the snapshot; `extension` tells its format. The caller names the finished file in `Draft::snapshot`.
+    /// Begins a file of the snapshot; `extension` tells its format. The caller names the finished file in
+    /// `Draft::snapshot`.
     ///
     /// # Errors
     /// [`StoreError`]: the part cannot be created.
@@ -192,8 +194,8 @@ impl Commit {
         files
     }
 
-    /// Takes over the finished files of `other`, which was begun by the same owner: so a file that takes long is written in the background
-    /// and enters whichever commit comes after.
+    /// Takes over the finished files of `other`, which was begun by the same owner: so a file that takes long is
+    /// written in the background and enters whichever commit comes after.
     pub fn absorb(&self, other: &Commit) {
         if !Arc::ptr_eq(&self.basket, &other.basket) {
             let files = mem::take(&mut other.basket.parts().files);
@@ -251,7 +253,8 @@ impl PartWriter {
     /// Syncs the file, of `rows` rows, and puts it into the commit.
     ///
     /// # Errors
-    /// [`StoreError`]: it is not on the disk. The part is gone: what failed to sync is written anew, never synced again.
+    /// [`StoreError`]: it is not on the disk. The part is gone: what failed to sync is written anew, never synced
+    /// again.
     pub fn finish(mut self, rows: u64) -> Result<FileEntry, StoreError> {
         if let Some(part) = &mut self.part {
             part.finish()?;

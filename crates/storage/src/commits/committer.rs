@@ -1,5 +1,5 @@
-//! A committer is what the owner of a data directory writes with, the one process that may: it holds the lock, where there is one, has fenced
-//! the owners before it, and makes commits.
+//! A committer is what the owner of a data directory writes with, the one process that may: it holds the lock, where
+//! there is one, has fenced the owners before it, and makes commits.
 
 use super::{
     balance,
@@ -61,8 +61,8 @@ fn refused(source: StoreError) -> CommitError {
 }
 
 impl Committer {
-    /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless the
-    /// directory is new), and puts the files in order.
+    /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless
+    /// the directory is new), and puts the files in order.
     ///
     /// # Errors
     /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
@@ -150,8 +150,9 @@ impl Committer {
 
     /// Makes `commit` as `draft` says: from here on its files are data, and its offsets are read.
     ///
-    /// After an error for which [`CommitError::may_pass`] holds, the same commit can be published again with the same draft: the same bytes
-    /// under the same name, so that a request still under way does no harm. After any other, stop: the next start finds out what is true.
+    /// After an error for which [`CommitError::may_pass`] holds, the same commit can be published again with the same
+    /// draft: the same bytes under the same name, so that a request still under way does no harm. After any other,
+    /// stop: the next start finds out what is true.
     ///
     /// # Errors
     /// [`CommitError`]. Nothing is half made after any of them.
@@ -233,8 +234,9 @@ impl Committer {
                 commit.basket.parts().kept = false;
                 return Err(CommitError::Store { number, source });
             }
-            // A request that failed, or was told of a conflict, may be under way still. So the same bytes are sent again until the name is
-            // taken: then it is decided, and whichever of the requests for them comes last changes nothing.
+            // A request that failed, or was told of a conflict, may be under way still. So the same bytes are sent
+            // again until the name is taken: then it is decided, and whichever of the requests for them comes last
+            // changes nothing.
             match (absent, pauses.next()) {
                 (Some(source), _) if source.awaits() != Some(Awaited::Store) => {
                     return Err(CommitError::Store { number, source });
@@ -248,8 +250,8 @@ impl Committer {
         }
     }
 
-    /// Everything rests on a name being given once. A store that does not know the condition creates a manifest twice, and says nothing: so a
-    /// new owner asks for its first one again, with the same bytes.
+    /// Everything rests on a name being given once. A store that does not know the condition creates a manifest twice,
+    /// and says nothing: so a new owner asks for its first one again, with the same bytes.
     fn see_it_refuse(&mut self, number: u64, bytes: &[u8]) -> Result<(), CommitError> {
         if !self.refuses {
             let path = manifest_path(&self.identity.writer, number);

@@ -1,6 +1,6 @@
-//! A lock says who writes to a data directory: an advisory file lock on `DIR/lock`, which the kernel drops with the process. It spares two
-//! processes of one machine the race that fencing would decide; fencing alone is what correctness rests on, and all there is on an object
-//! store.
+//! A lock says who writes to a data directory: an advisory file lock on `DIR/lock`, which the kernel drops with the
+//! process. It spares two processes of one machine the race that fencing would decide; fencing alone is what
+//! correctness rests on, and all there is on an object store.
 
 use crate::store::{Store, StoreError};
 use std::{

@@ -1,8 +1,10 @@
-//! A manifest is the one small JSON file that makes a commit: which offsets were read, what became of their records, and which files
-//! are data from now on. `commits/WRITER/NUMBER.json` is created only if it is absent, and never changes.
+//! A manifest is the one small JSON file that makes a commit: which offsets were read, what became of their records,
+//! and which files are data from now on. `commits/WRITER/NUMBER.json` is created only if it is absent, and never
+//! changes.
 //!
-//! Its last field is its own checksum: BLAKE3, in hex, of all bytes of the file before `,"checksum":`. Instants are ms since the Unix
-//! epoch. Fields that are empty may be absent; a field that this version does not know is refused, for it may take data away.
+//! Its last field is its own checksum: BLAKE3, in hex, of all bytes of the file before `,"checksum":`. Instants are ms
+//! since the Unix epoch. Fields that are empty may be absent; a field that this version does not know is refused, for
+//! it may take data away.
 
 use aggregator::{Gap, Gaps};
 use audience::Ms;
@@ -78,7 +80,8 @@ pub struct Manifest {
     /// What settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<Settlement>,
-    /// Number of the last commit with which the data ended: whatever was on air was over then, whatever the watermark says.
+    /// Number of the last commit with which the data ended: whatever was on air was over then, whatever the watermark
+    /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
     /// Files that are data from now on.
@@ -90,7 +93,8 @@ pub struct Manifest {
     /// Rows of the removed files, by table, that no added file holds again: they were too old, or were to be forgotten.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
-    /// Events that had settled, or had come behind a frontier, by the commit of this number are no longer kept: all of them may be gone.
+    /// Events that had settled, or had come behind a frontier, by the commit of this number are no longer kept: all of
+    /// them may be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<u64>,
     /// The cache of the live state after this commit.
@@ -189,7 +193,8 @@ pub struct OffsetGap {
     /// `ts` of the last accepted event before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_before: Option<Ms>,
-    /// `ts` of the first accepted event after it. Where it came in a later commit, that one says it: see [`InputPartition::event_at_after_gap`].
+    /// `ts` of the first accepted event after it. Where it came in a later commit, that one says it: see
+    /// [`InputPartition::event_at_after_gap`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_after: Option<Ms>,
 }
@@ -307,8 +312,8 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    /// The commit that it was begun in, as its name says: its rows are of commits before it, or of that one. `u64::MAX` where the name
-    /// says none.
+    /// The commit that it was begun in, as its name says: its rows are of commits before it, or of that one. `u64::MAX`
+    /// where the name says none.
     pub fn begun_in(&self) -> u64 {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)

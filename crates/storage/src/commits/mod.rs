@@ -1,5 +1,6 @@
-//! Commits: what makes files data, all of one commit at once. A [`committer::Committer`] writes the files of a [`commit::Commit`] and makes them
-//! true by one [`manifest::Manifest`]; a [`chain::Chain`] reads what was made true; [`audit`] checks all of it.
+//! Commits: what makes files data, all of one commit at once. A [`committer::Committer`] writes the files of a
+//! [`commit::Commit`] and makes them true by one [`manifest::Manifest`]; a [`chain::Chain`] reads what was made true;
+//! [`audit`] checks all of it.
 
 pub(crate) mod audit;
 pub(crate) mod balance;

@@ -1,8 +1,10 @@
-//! Recovery puts the files of a data directory in order when an owner starts: what the manifests name gets its final name, what they do
-//! not name is removed, so that a plain glob is exact again. It runs at the start only, never on an error path, and twice is as once.
+//! Recovery puts the files of a data directory in order when an owner starts: what the manifests name gets its final
+//! name, what they do not name is removed, so that a plain glob is exact again. It runs at the start only, never on an
+//! error path, and twice is as once.
 //!
-//! On a disk the lock says that nobody else is at work. In an object store a newer owner may be, so there only that is removed of which it is
-//! certain that no manifest will ever name it: the files begun for a commit whose manifest is there.
+//! On a disk the lock says that nobody else is at work. In an object store a newer owner may be, so there only that is
+//! removed of which it is certain that no manifest will ever name it: the files begun for a commit whose manifest is
+//! there.
 
 use super::{
     chain::Chain,
@@ -68,8 +70,8 @@ pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreEr
     Ok(recovered)
 }
 
-/// Removes what the commits up to the newest left; the caller has made the newest, which fences the owners before. All files of those were
-/// begun for a commit up to this one, and all files of later owners for one after it.
+/// Removes what the commits up to the newest left; the caller has made the newest, which fences the owners before. All
+/// files of those were begun for a commit up to this one, and all files of later owners for one after it.
 fn recover_objects(store: &Store, chain: &Chain) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     let named = named(chain);
@@ -86,8 +88,8 @@ fn recover_objects(store: &Store, chain: &Chain) -> Result<Recovered, StoreError
     Ok(recovered)
 }
 
-/// Refuses a directory in which somebody has committed, or that has files where tables would be; what a crash left before the first
-/// commit is none.
+/// Refuses a directory in which somebody has committed, or that has files where tables would be; what a crash left
+/// before the first commit is none.
 ///
 /// # Errors
 /// [`StoreError::HoldsData`], or the directory cannot be read.
@@ -125,7 +127,8 @@ pub(crate) fn is_of(writer: &str, path: &str) -> bool {
     number_of(writer, path).is_some()
 }
 
-/// The commit for which `writer` began the file `path`: 20 digits, perhaps the incarnation in 32 hex digits, 4 digits or more, an extension.
+/// The commit for which `writer` began the file `path`: 20 digits, perhaps the incarnation in 32 hex digits, 4 digits
+/// or more, an extension.
 pub(crate) fn number_of(writer: &str, path: &str) -> Option<u64> {
     let name = path[folder_of(path).len()..].trim_start_matches('/');
     let (stem, _) = name.strip_prefix(&name_prefix(writer))?.split_once('.')?;

@@ -1,4 +1,5 @@
-//! A seal is the last field of a manifest: the checksum of all bytes before it, by which no byte of the file can change unseen.
+//! A seal is the last field of a manifest: the checksum of all bytes before it, by which no byte of the file can change
+//! unseen.
 
 use super::{
     error::ChainError,

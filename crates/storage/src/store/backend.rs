@@ -1,5 +1,6 @@
-//! A backend is what lies under a store, a folder on a local disk or a prefix of an object store, and the ways to ask it: one request at
-//! a time, waited for as long as there is patience, with a refusal that names what was tried, and on what.
+//! A backend is what lies under a store, a folder on a local disk or a prefix of an object store, and the ways to ask
+//! it: one request at a time, waited for as long as there is patience, with a refusal that names what was tried, and on
+//! what.
 
 use super::disk::Disk;
 use super::patience::Patience;
@@ -111,7 +112,8 @@ impl Backend {
             tries -= 1;
             match self.block_on(self.objects.delete(&location)) {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
-                // The client tries a lost request to remove no second time, as it may have been done; here that is as good.
+                // The client tries a lost request to remove no second time, as it may have been done; here that is as
+                // good.
                 Err(error) => {
                     let refused = self.refused("remove", relative)(error);
                     if tries == 0 || refused.awaits() != Some(Awaited::Store) {

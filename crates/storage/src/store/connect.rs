@@ -10,7 +10,8 @@ pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     Err(StoreError::NotBuilt { url: url.to_owned() })
 }
 
-/// The store that `url` names, its root at the prefix. Credentials and endpoint come from the environment. Nothing is asked yet.
+/// The store that `url` names, its root at the prefix. Credentials and endpoint come from the environment. Nothing is
+/// asked yet.
 #[cfg(feature = "object-stores")]
 pub(super) fn connect(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
     use object_store::{

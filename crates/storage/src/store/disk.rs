@@ -1,5 +1,5 @@
-//! The disk under a store: what is done to files and folders by their names, each step with its fault. A name is durable once its folder
-//! is synced, bytes once their file is.
+//! The disk under a store: what is done to files and folders by their names, each step with its fault. A name is
+//! durable once its folder is synced, bytes once their file is.
 
 use super::{
     error::StoreError,
@@ -22,7 +22,8 @@ pub(super) struct Disk {
     durable: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// The tests of this crate learn from [`Faults`] what would have been synced; waiting for the disk would tell them no more.
+/// The tests of this crate learn from [`Faults`] what would have been synced; waiting for the disk would tell them no
+/// more.
 const SYNCS: bool = !cfg!(test);
 
 /// Makes the folder `place` and those above it, durably.
@@ -110,8 +111,8 @@ impl Disk {
         self.on(Step::SyncFolder, "sync", &path, || self.sync(&File::open(&path)?))
     }
 
-    /// Syncs folders and, once in a process, the names of those above them: a folder made before a crash may be known to the kernel
-    /// alone. Of many folders below one, that one is synced once.
+    /// Syncs folders and, once in a process, the names of those above them: a folder made before a crash may be known
+    /// to the kernel alone. Of many folders below one, that one is synced once.
     pub(super) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut new, mut above) = (BTreeSet::new(), BTreeSet::new());

@@ -1,5 +1,5 @@
-//! A store error is a refusal of the world: a path, a permission, no room, an object store that is away. Each names what was tried, and on
-//! what.
+//! A store error is a refusal of the world: a path, a permission, no room, an object store that is away. Each names
+//! what was tried, and on what.
 
 use problem::{Awaited, Failure, Passing, awaits};
 use std::{error::Error, io, path::PathBuf};
@@ -113,7 +113,8 @@ impl Failure for StoreError {
     }
 }
 
-/// On the way through a reader or writer of files, which hands it back as what it was told. What may pass is marked as such.
+/// On the way through a reader or writer of files, which hands it back as what it was told. What may pass is marked as
+/// such.
 impl From<StoreError> for io::Error {
     fn from(error: StoreError) -> io::Error {
         match error.awaits() {
@@ -147,7 +148,8 @@ impl Refusal {
         let text = words(error);
         let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
         match error {
-            // Where none are set, those of the machine in the cloud are asked for, at addresses that only such a machine can reach.
+            // Where none are set, those of the machine in the cloud are asked for, at addresses that only such a
+            // machine can reach.
             _ if says(&["169.254.169.254", "169.254.170.2", "metadata.google.internal", "http://metadata"]) => {
                 Refusal::NoCredentials
             }

@@ -1,5 +1,5 @@
-//! A fault is something that goes wrong at one step on the disk: the seam by which a test kills, fills or cuts off a data directory at
-//! any step of a commit. In the product nothing is set, and a step costs one look at a null pointer.
+//! A fault is something that goes wrong at one step on the disk: the seam by which a test kills, fills or cuts off a
+//! data directory at any step of a commit. In the product nothing is set, and a step costs one look at a null pointer.
 
 use std::{fmt, io, path::Path};
 

@@ -1,5 +1,6 @@
-//! A part is a data file on its way into a backend. On a disk it is `PATH.part`, synced when it is whole and renamed once a manifest names
-//! it. An object store cannot rename: there it is an upload under its final name, which is not there until it is whole.
+//! A part is a data file on its way into a backend. On a disk it is `PATH.part`, synced when it is whole and renamed
+//! once a manifest names it. An object store cannot rename: there it is an upload under its final name, which is not
+//! there until it is whole.
 
 use super::backend::{Backend, Medium};
 use super::{error::StoreError, faults::Step};
@@ -11,8 +12,8 @@ use std::{
     sync::Arc,
 };
 
-/// Bytes that are sent at once: over the 5 MiB that S3 asks of each piece but the last, the same for all as R2 asks, and with 10,000 pieces
-/// good for 80 GiB.
+/// Bytes that are sent at once: over the 5 MiB that S3 asks of each piece but the last, the same for all as R2 asks,
+/// and with 10,000 pieces good for 80 GiB.
 const PIECE: usize = if cfg!(test) { 64 } else { 8 << 20 };
 
 /// A file that is written.
@@ -46,7 +47,8 @@ impl FilePart {
         Ok(FilePart { backend: Arc::clone(backend), path, bytes: 0, to })
     }
 
-    /// Makes the file durable. After an error it must be discarded and written anew: what failed to sync is never synced again.
+    /// Makes the file durable. After an error it must be discarded and written anew: what failed to sync is never
+    /// synced again.
     pub(crate) fn finish(&mut self) -> Result<(), StoreError> {
         match &mut self.to {
             To::Disk(file) => match &self.backend.medium {
@@ -68,7 +70,8 @@ impl FilePart {
                         }
                     }
                 });
-                // The reply may have been lost, and a second request to complete an upload finds none. No other file has this name.
+                // The reply may have been lost, and a second request to complete an upload finds none. No other file
+                // has this name.
                 let is_whole = || {
                     let head = backend.block_on(backend.objects.head(&location));
                     head.is_ok_and(|meta| meta.size == self.bytes)

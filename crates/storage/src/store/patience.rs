@@ -1,5 +1,6 @@
-//! Patience is how long an object store is waited for: as long as its client tries, until the process is told to stop. From then on a store
-//! that answers nothing is given up, so that a stop takes no longer than whoever asked for it waits.
+//! Patience is how long an object store is waited for: as long as its client tries, until the process is told to stop.
+//! From then on a store that answers nothing is given up, so that a stop takes no longer than whoever asked for it
+//! waits.
 
 use object_store::{Error, Result};
 use std::{
@@ -11,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long after the sign to stop, and after the last answer since, an answer is waited for: well within the half minute that an
-/// orchestrator gives.
+/// How long after the sign to stop, and after the last answer since, an answer is waited for: well within the half
+/// minute that an orchestrator gives.
 const GRACE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
 
 /// How often one looks for the sign.
@@ -42,7 +43,8 @@ impl Patience {
         let _ = self.sign.set(sign);
     }
 
-    /// The answer to a request; or, once patience is lost, an error that says so, while the request may be under way still.
+    /// The answer to a request; or, once patience is lost, an error that says so, while the request may be under way
+    /// still.
     pub(super) async fn wait<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         if self.sign.get().is_none() {
             return request.await;

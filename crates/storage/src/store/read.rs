@@ -1,5 +1,6 @@
-//! A stored file is a whole data file that is read: from the disk, or from an object store in blocks of some MiB, of which the last used
-//! are kept. Parquet reads its columns side by side, each in small steps, and a request for each step would be slow and dear.
+//! A stored file is a whole data file that is read: from the disk, or from an object store in blocks of some MiB, of
+//! which the last used are kept. Parquet reads its columns side by side, each in small steps, and a request for each
+//! step would be slow and dear.
 
 use super::backend::{Backend, Medium};
 use super::error::StoreError;

@@ -68,7 +68,8 @@ fn a_file_that_is_cut_missing_or_longer_is_found() {
         }
         fs::remove_file(&path).unwrap();
         let newest = *file == manifest_path("main", 4);
-        // The newest manifest of a chain can be taken off unseen, when nothing but it is new: it says of itself that it is the last.
+        // The newest manifest of a chain can be taken off unseen, when nothing but it is new: it says of itself that it
+        // is the last.
         if newest {
             audit_chain(&store).map(|_| ()).unwrap();
         } else if file.starts_with(SNAPSHOT) {

@@ -1,5 +1,5 @@
-//! Crashes at every step: a process that dies, twice in a row, and a power cut that loses all that was not synced. After each, the
-//! commit is there as a whole or not at all, and the next owner puts the directory in order.
+//! Crashes at every step: a process that dies, twice in a row, and a power cut that loses all that was not synced.
+//! After each, the commit is there as a whole or not at all, and the next owner puts the directory in order.
 
 use super::sample::*;
 use crate::*;
@@ -16,7 +16,8 @@ fn run(dir: &Path, faults: Arc<dyn Faults>, incarnation: u128) -> bool {
     take(&store, incarnation).and_then(|mut owner| commit(&mut owner)).is_ok()
 }
 
-/// Starts again on a sound disk, and checks that the commit of `incarnation` is whole or absent, and there if it was reported.
+/// Starts again on a sound disk, and checks that the commit of `incarnation` is whole or absent, and there if it was
+/// reported.
 fn expect_whole(dir: &Path, incarnation: u128, reported: bool, what: &str) -> bool {
     let store = Store::open(dir).unwrap();
     let before = audit_chain(&store);
@@ -116,7 +117,8 @@ impl Power {
         Arc::new(Power { at, root: root.to_path_buf(), state: Mutex::new(state) })
     }
 
-    /// The disk as it is after the cut, in a new folder. A file whose bytes were not synced holds the first of them only.
+    /// The disk as it is after the cut, in a new folder. A file whose bytes were not synced holds the first of them
+    /// only.
     fn image(&self) -> tempfile::TempDir {
         let image = tempfile::tempdir().unwrap();
         let state = self.state.lock().unwrap();

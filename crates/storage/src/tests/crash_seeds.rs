@@ -1,6 +1,7 @@
-//! Lives of a data directory by chance: process after process takes it over, commits, and ends by a death, a power cut, a full disk or a lost
-//! reply, wherever the seed says. A power cut leaves of what was not synced whatever the seed says: each name or none, each file whole, old,
-//! torn or with zeros. Whatever happens, every commit that was reported is there, once, and the next owner can go on.
+//! Lives of a data directory by chance: process after process takes it over, commits, and ends by a death, a power cut,
+//! a full disk or a lost reply, wherever the seed says. A power cut leaves of what was not synced whatever the seed
+//! says: each name or none, each file whole, old, torn or with zeros. Whatever happens, every commit that was reported
+//! is there, once, and the next owner can go on.
 
 use super::sample::*;
 use crate::*;
@@ -188,7 +189,8 @@ fn every_pair_of_deaths_leaves_all_or_nothing() {
         commit(&mut take(&store, 20).unwrap()).unwrap();
         script.steps().len()
     };
-    // All of them where there is time; otherwise every pair of places, by a stride that is prime to what comes in fours and sixes.
+    // All of them where there is time; otherwise every pair of places, by a stride that is prime to what comes in fours
+    // and sixes.
     let stride = if std::env::var_os("JAUGE_CRASH_SEEDS").is_some() { 1 } else { 5 };
     for first in (0..steps(base.path())).step_by(stride) {
         let mut chance = Chance(0);
@@ -206,7 +208,8 @@ fn every_pair_of_deaths_leaves_all_or_nothing() {
     }
 }
 
-/// A disk that loses power. What was synced stays; of the rest, chance decides, but a change of name is one thing and not two.
+/// A disk that loses power. What was synced stays; of the rest, chance decides, but a change of name is one thing and
+/// not two.
 struct Disk {
     at: usize,
     root: PathBuf,
@@ -370,7 +373,8 @@ impl State {
         }
     }
 
-    /// What is left of a file: all of it where it was synced, and otherwise what was synced, the whole, a part, or zeros at its end.
+    /// What is left of a file: all of it where it was synced, and otherwise what was synced, the whole, a part, or
+    /// zeros at its end.
     fn torn(&self, inode: u64, bytes: &HashMap<u64, Vec<u8>>, chance: &mut Chance) -> Vec<u8> {
         let synced = self.synced.get(&inode);
         let whole = bytes.get(&inode).or(synced).cloned().unwrap_or_default();
@@ -397,7 +401,8 @@ impl Faults for Disk {
         if step == Step::Reply && path.exists() {
             let folder = path.parent().unwrap();
             state.synced.insert(ino(path), std::fs::read(path).unwrap());
-            // The object store has made these folders; and it syncs the name before it replies, but perhaps not before this cut.
+            // The object store has made these folders; and it syncs the name before it replies, but perhaps not before
+            // this cut.
             for above in folder.ancestors().take_while(|above| above.starts_with(&self.root)) {
                 state.look(above);
             }

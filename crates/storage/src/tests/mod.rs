@@ -1,4 +1,5 @@
-//! Tests of whole data directories: commits, crashes at every step, object stores in bad weather. What they share stands here, too.
+//! Tests of whole data directories: commits, crashes at every step, object stores in bad weather. What they share
+//! stands here, too.
 
 mod audit;
 mod balance;

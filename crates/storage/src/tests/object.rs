@@ -1,5 +1,5 @@
-//! Commits in an object store that fails: at every request, at all pairs of them, and by chance with two writers at once. After each, what was
-//! reported is there as a whole, once, and the next owner goes on.
+//! Commits in an object store that fails: at every request, at all pairs of them, and by chance with two writers at
+//! once. After each, what was reported is there as a whole, once, and the next owner goes on.
 
 use super::{sample::*, weather::*};
 use crate::*;
@@ -29,7 +29,8 @@ fn world(commits: u64) -> Arc<World> {
     world
 }
 
-/// Takes the directory over and makes a commit; whether it was reported as made. What may pass is tried again now and then, as `run` does.
+/// Takes the directory over and makes a commit; whether it was reported as made. What may pass is tried again now and
+/// then, as `run` does.
 fn run(store: &Store, incarnation: u128) -> bool {
     let patience = |error: &CommitError, tries: &mut u32| {
         *tries += 1;
@@ -70,7 +71,8 @@ fn made(store: &Store, incarnation: u128) -> usize {
     (1..=chain.number()).map(|n| read_manifest(store, "main", n).unwrap()).filter(mine).count()
 }
 
-/// Starts again under a clear sky, perhaps while the last requests of the one before come to be, and checks that all is whole.
+/// Starts again under a clear sky, perhaps while the last requests of the one before come to be, and checks that all is
+/// whole.
 fn expect_whole(world: &Arc<World>, incarnation: u128, reported: bool, what: &str) {
     world.turns(|_| None);
     let store = world.store(NEVER);
@@ -216,7 +218,8 @@ fn a_zombie_is_fenced_and_takes_its_own_files_away() {
     let mut zombie = take(&store, 2).unwrap();
     let begun = zombie.begin();
     let said = fill(&zombie, &begun).unwrap();
-    // It has read the chain, and uploads, while others take over; the next owner removes what it left, the one after has nothing to do.
+    // It has read the chain, and uploads, while others take over; the next owner removes what it left, the one after
+    // has nothing to do.
     let mut owner = take(&store, 3).unwrap();
     assert_eq!(owner.recovered().removed.len(), 5);
     part(&begun, "minutes", Folder::Day(DAY), 2).unwrap();
@@ -268,7 +271,8 @@ fn a_store_that_overwrites_is_refused() {
     let world = world(1);
     world.turns(|number| (number == 4).then_some(Fault::Forgets));
     let store = world.store(NEVER);
-    // What it is asked: whether a commit restates, the list of commits, the newest, the one that fences; and that again.
+    // What it is asked: whether a commit restates, the list of commits, the newest, the one that fences; and that
+    // again.
     let error = take(&store, 2).unwrap_err();
     assert!(error.to_string().contains("If-None-Match") && error.exit_code() == 3 && !error.may_pass(), "{error}");
 }
@@ -284,7 +288,8 @@ fn a_long_chain_opens_in_few_requests() {
     }
     let before = world.requests();
     let opened = Chain::open(&store, "main").unwrap();
-    // Eight ask for a commit that restates, one for the list after it, and one each for that commit and the three after it.
+    // Eight ask for a commit that restates, one for the list after it, and one each for that commit and the three after
+    // it.
     assert_eq!(world.requests() - before, 8 + 1 + 4);
     assert_eq!((opened.newest(), opened.state()), (owner.chain().newest(), owner.chain().state()));
     expect_in_order(&store);
@@ -317,7 +322,8 @@ fn chance(seed: u64) -> impl FnMut(u64) -> u64 {
 /// A process: its incarnation, and the commit that it has begun.
 type Process = (u128, Committer, Option<(Commit, Draft)>);
 
-/// Two processes at a time, each in its own step, replaced when they stop, under a sky that fails one request in `odds`.
+/// Two processes at a time, each in its own step, replaced when they stop, under a sky that fails one request in
+/// `odds`.
 fn storm(seed: u64) {
     let mut pick = chance(seed);
     let odds = 3 + pick(20);

@@ -69,7 +69,8 @@ pub(crate) fn draft(chain: &Chain, accepted: u64, rejected: u64) -> Draft {
     draft
 }
 
-/// Makes a commit of two records more than its number and one rejected, which merges the events before it and has a snapshot.
+/// Makes a commit of two records more than its number and one rejected, which merges the events before it and has a
+/// snapshot.
 pub(crate) fn commit(owner: &mut Committer) -> Result<u64, CommitError> {
     let commit = owner.begin();
     let number = commit.number();
@@ -134,8 +135,8 @@ pub(crate) fn copied(dir: &Path) -> tempfile::TempDir {
     new
 }
 
-/// What the tests expect of a directory that an owner has put in order: the audit passes, and the files in the folders of the tables
-/// are exactly the live ones. Returns the chain.
+/// What the tests expect of a directory that an owner has put in order: the audit passes, and the files in the folders
+/// of the tables are exactly the live ones. Returns the chain.
 pub(crate) fn expect_in_order(store: &Store) -> Chain {
     let report = audit_chain(store).unwrap();
     assert_eq!((&report.leftovers[..], &report.unnamed[..]), (&[][..], &[][..]));

@@ -1,5 +1,6 @@
-//! Weather is an object store in memory, for tests, with requests that fail: not done, done without a reply, done later, refused for a
-//! conflict. It belongs to the world, not to a process: what one process asked for may come to be while the next one runs.
+//! Weather is an object store in memory, for tests, with requests that fail: not done, done without a reply, done
+//! later, refused for a conflict. It belongs to the world, not to a process: what one process asked for may come to be
+//! while the next one runs.
 
 use crate::store::Store;
 use async_trait::async_trait;
@@ -24,7 +25,8 @@ pub(crate) enum Fault {
     Lost,
     /// The reply is lost, and it is done after so many further requests.
     Later(usize),
-    /// 409: another request for the same name is under way, as the store believes; it is not done. Only for what creates.
+    /// 409: another request for the same name is under way, as the store believes; it is not done. Only for what
+    /// creates.
     Conflict,
     /// It is done, the reply is lost, and a retry below us is told 412. Only for what creates.
     Retried,
