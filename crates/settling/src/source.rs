@@ -21,7 +21,14 @@ pub(crate) enum ShardSource {
         details: Details,
     },
     /// Merged from runs.
-    Runs { merge: Merge<'static>, next: Option<Event>, is_started: bool, details: Details, failure: Option<SpillError> },
+    Runs {
+        merge: Merge<'static>,
+        /// At the front of what the merge has left.
+        next: Option<Event>,
+        is_started: bool,
+        details: Details,
+        failure: Option<SpillError>,
+    },
 }
 
 /// The strings of merged events are dropped beyond so many bytes: each is needed only until the next.

@@ -29,7 +29,10 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Others may read or write it.
-    #[error("the key file {path} has mode {mode:04o}, so others could undo the pseudonyms: chmod 600 {path}", path = path.display())]
+    #[error(
+        "the key file {path} has mode {mode:04o}, so others could undo the pseudonyms: chmod 600 {path}",
+        path = path.display()
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -51,7 +54,10 @@ pub enum KeyError {
         line: usize,
     },
     /// An earlier append or sync failed, so what the file holds is not known.
-    #[error("the key file {path} could not be written before: start again, so that it is read anew", path = path.display())]
+    #[error(
+        "the key file {path} could not be written before: start again, so that it is read anew",
+        path = path.display()
+    )]
     Broken {
         /// The file.
         path: PathBuf,

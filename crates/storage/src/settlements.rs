@@ -198,7 +198,8 @@ mod tests {
     fn manifest(number: u64) -> Manifest {
         let draft = Draft::first(CommitKind::Run, 0);
         serde_json::from_value(serde_json::json!({
-            "contract": 1, "version": "", "config": "", "writer": "main", "incarnation": "", "number": number, "parent": null,
+            "contract": 1, "version": "", "config": "", "writer": "main", "incarnation": "",
+            "number": number, "parent": null,
             "created_at": 0, "kind": "run", "tables": draft.tables, "inputs": {}, "checksum": "",
             "counts": {"read": 0, "accepted": 0, "rejected": 0}, "ledger": draft.ledger,
         }))

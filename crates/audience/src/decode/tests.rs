@@ -166,8 +166,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn quick_and_strict_agree(pieces in prop::collection::vec(piece(), 0..8), cut in 0usize..200, flip in any::<Option<(u8, u8)>>()) {
-        let mut bytes = format!("{{\"type\":\"join\",\"broadcast_id\":\"b\",\"ts\":1459711860000,{}}}", pieces.join(",")).into_bytes();
+    fn quick_and_strict_agree(
+        pieces in prop::collection::vec(piece(), 0..8), cut in 0usize..200, flip in any::<Option<(u8, u8)>>()
+    ) {
+        let head = r#"{"type":"join","broadcast_id":"b","ts":1459711860000"#;
+        let mut bytes = format!("{head},{}}}", pieces.join(",")).into_bytes();
         if cut < 20 {
             bytes.truncate(bytes.len().saturating_sub(cut));
         }

@@ -26,7 +26,10 @@ pub enum SpillError {
         source: io::Error,
     },
     /// The file is not what was written.
-    #[error("a temporary file in {folder} is not what was written to it: {what}; check the disk", folder = folder.display())]
+    #[error(
+        "a temporary file in {folder} is not what was written to it: {what}; check the disk",
+        folder = folder.display()
+    )]
     Damaged {
         /// The folder of the temporary files.
         folder: PathBuf,

@@ -278,7 +278,9 @@ proptest! {
 
     /// Whatever comes, however late: the identities hold, and lanes and a second run make no difference.
     #[test]
-    fn identities_hold_for_any_disorder(rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 2..4usize) {
+    fn identities_hold_for_any_disorder(
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 2..4usize
+    ) {
         let rules = backdated(rules, grace);
         let script = script_of(&draws);
         let rows = Play::new(rules, lanes).all(&draws, &script, false);
@@ -289,7 +291,9 @@ proptest! {
 
     /// What came late, and what lapsed, is as the plainest reading of the contract has it.
     #[test]
-    fn live_is_what_the_contract_says(rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize) {
+    fn live_is_what_the_contract_says(
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize
+    ) {
         let rules = backdated(rules, grace);
         let script = script_of(&draws);
         let mut play = Play::new(rules, lanes);
@@ -305,7 +309,8 @@ proptest! {
     /// is the state that was never left: with late events, time-outs, ends, and airings that settle before and after.
     #[test]
     fn a_frozen_state_and_the_log_give_the_state_that_went_on(
-        rules in rules(), grace in any::<bool>(), draws in draws(60), lanes in 1..4usize, order in any::<u64>(), is_orderly in any::<bool>()
+        rules in rules(), grace in any::<bool>(), draws in draws(60), lanes in 1..4usize, order in any::<u64>(),
+        is_orderly in any::<bool>()
     ) {
         let rules = backdated(rules, grace);
         let script = script_of(&draws);
@@ -348,7 +353,8 @@ proptest! {
     /// The log with its `late_at`, in any order and in one round, gives the state that many rounds gave.
     #[test]
     fn the_log_rebuilds_the_state(
-        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, order in any::<u64>(), gaps in gaps()
+        rules in rules(), grace in any::<bool>(), draws in draws(40), lanes in 1..4usize, order in any::<u64>(),
+        gaps in gaps()
     ) {
         let rules = backdated(rules, grace);
         let script = script_of(&draws);
@@ -385,11 +391,14 @@ proptest! {
             let behind = script_of(&late);
             let mut other = play.alone.clone();
             let mut came = 0;
-            for event in behind.events.iter().filter(|event| event.broadcast == due.broadcast && event.ts() < due.frontier) {
+            let of_it = |event: &&Event| event.broadcast == due.broadcast && event.ts() < due.frontier;
+            for event in behind.events.iter().filter(of_it) {
                 came += i64::from(other.lanes[0].push(*event, &behind.details).is_some());
             }
             let told = other.finish();
-            let blank = |rows: &[MinuteRow]| rows.iter().map(|row| MinuteRow { late: 0, ..row.clone() }).collect::<Vec<_>>();
+            let blank = |rows: &[MinuteRow]| {
+                rows.iter().map(|row| MinuteRow { late: 0, ..row.clone() }).collect::<Vec<_>>()
+            };
             let before = play.alone.clone().finish();
             prop_assert_eq!(blank(&told), blank(&before));
             let count = |rows: &[MinuteRow]| rows.iter().map(|row| row.late).sum::<i64>();
