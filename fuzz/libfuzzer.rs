@@ -1,5 +1,5 @@
-//! A target under libFuzzer, which by itself ends the process at every panic. Those that the product catches are no defects of it, and
-//! are not told: Arrow and Parquet assert some of what damaged bytes can break.
+//! A target under libFuzzer, which by itself ends the process at every panic. Those that the product catches are no
+//! defects of it, and are not told: Arrow and Parquet assert some of what damaged bytes can break.
 
 use std::backtrace::Backtrace;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};

@@ -1,5 +1,6 @@
-//! The fuzz targets: everything that reads bytes from outside, each as one function that takes any bytes and panics only where the product
-//! is wrong. They run under libFuzzer, and as plain tests. Each tells whether it could use the bytes.
+//! The fuzz targets: everything that reads bytes from outside, each as one function that takes any bytes and panics
+//! only where the product is wrong. They run under libFuzzer, and as plain tests. Each tells whether it could use the
+//! bytes.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Write};
@@ -13,7 +14,8 @@ use exporter::{
 use problem::Failure;
 use storage::{Chain, KeyFile, Store, answer_to, audit_chain, manifest_path, requests as requests_of};
 
-/// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's alone.
+/// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's
+/// alone.
 pub(crate) fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
     let made = tempfile::NamedTempFile::new_in("/dev/shm").or_else(|_| tempfile::NamedTempFile::new());
     let mut made = made.expect("a temporary file can be made");
@@ -41,7 +43,8 @@ pub(crate) fn decoder(bytes: &[u8]) -> bool {
     is_event
 }
 
-/// The manifests of a chain, a line each: as they are, and with their checksums made right, so that what is behind those is read, too.
+/// The manifests of a chain, a line each: as they are, and with their checksums made right, so that what is behind
+/// those is read, too.
 pub(crate) fn manifest(bytes: &[u8]) -> bool {
     let lines: Vec<Vec<u8>> = bytes.split_inclusive(|byte| *byte == b'\n').take(64).map(<[u8]>::to_vec).collect();
     let first = number_of(bytes);
@@ -125,7 +128,8 @@ pub(crate) fn keys(bytes: &[u8]) -> bool {
 /// The rules by which the state of a snapshot goes on.
 pub(crate) const RULES: Rules = Rules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
 
-/// A snapshot behind its checksum, which is the manifest's: it is no snapshot, or a state that is written and read back as the same.
+/// A snapshot behind its checksum, which is the manifest's: it is no snapshot, or a state that is written and read back
+/// as the same.
 pub(crate) fn snapshot(bytes: &[u8]) -> bool {
     let Ok((once, _)) = rewritten(bytes) else { return false };
     let (twice, entries) = rewritten(&once).expect("what was written is read");
