@@ -26,7 +26,7 @@ demo: ## a broadcast before your eyes: simulated, counted, drawn
 	@cargo run --release --package cli -- demo
 
 .PHONY: check
-check: ## format, lints, layers, documentation, licences: all that needs no test
+check: ## format, lints, bans, documentation, licences: all that needs no test
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --release --workspace --no-deps --document-private-items --quiet
