@@ -54,5 +54,5 @@ mod benches;
 mod prepared;
 // The documents: their commands are run, their lists compared with the code.
 mod docs;
-// The rules of the house that a machine can hold: layers, lengths, lints, and that no file here is forgotten.
+// The rules of the house that a machine can hold: walls, circles, nouns, sizes, lints.
 mod house;

@@ -45,7 +45,7 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
             Ok::<_, Problem>(Committer::take(&store, directory::identity(&options.recorded)?, directory::now()))
         });
         match taken.transpose()? {
-            Some(Ok(mut owner)) => {
+            Some(Ok(mut committer)) => {
                 if let Some((name, _)) = &asked {
                     // It ended without an answer, or with one that came just now.
                     let mut next = 1;
@@ -54,7 +54,7 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
                     }
                     remove_request(&store, name)?;
                 }
-                return at_once(&mut owner, keys, options, request);
+                return at_once(&mut committer, keys, options, request);
             }
             None | Some(Err(CommitError::Chain(ChainError::Store(StoreError::Locked { .. })))) => {}
             Some(Err(error)) => return Err(error.into()),
@@ -104,7 +104,7 @@ fn answered(answer: Answer, commit: u64) -> Result<Answered, Problem> {
 
 /// Does it as the owner of the directory.
 fn at_once(
-    owner: &mut Committer,
+    committer: &mut Committer,
     keys: Option<Keys>,
     options: &Options,
     request: &Request,
@@ -113,13 +113,13 @@ fn at_once(
         (RequestKind::Forget, None) => Some(Keys::open(&options.keys, false)?),
         (_, keys) => keys,
     };
-    let budget = Budget::beside_live(options.memory_bytes, options.lanes, owner.store().scratch());
-    match obey(owner, keys.as_mut(), request, &budget)? {
+    let budget = Budget::beside_live(options.memory_bytes, options.lanes, committer.store().scratch());
+    match obey(committer, keys.as_mut(), request, &budget)? {
         Outcome::Nothing(said) => Ok(Answered { commit: None, said }),
         Outcome::Commit(made) => {
             let (commit, draft, said) = *made;
             let number = commit.number();
-            owner.publish(&commit, &draft)?;
+            committer.publish(&commit, &draft)?;
             Ok(Answered { commit: Some(number), said })
         }
     }
@@ -127,17 +127,17 @@ fn at_once(
 
 /// Does what is asked for, up to a commit that is not published yet.
 pub(super) fn obey(
-    owner: &Committer,
+    committer: &Committer,
     keys: Option<&mut Keys>,
     request: &Request,
     budget: &Budget,
 ) -> Result<Outcome, Problem> {
-    let newest = owner.chain().newest().ok_or_else(|| Problem::world("Nothing was committed here yet."))?;
+    let newest = committer.chain().newest().ok_or_else(|| Problem::world("Nothing was committed here yet."))?;
     match (request.kind, keys) {
         (RequestKind::Settle, _) => {
-            correct(owner, &request.broadcast_id, provenance::rules(newest, &request.rules)?, budget)
+            correct(committer, &request.broadcast_id, provenance::rules(newest, &request.rules)?, budget)
         }
-        (RequestKind::Forget, Some(keys)) => forget(owner, keys, &request.broadcast_id, request.all_payloads),
+        (RequestKind::Forget, Some(keys)) => forget(committer, keys, &request.broadcast_id, request.all_payloads),
         (RequestKind::Forget, None) => Err(Problem::bug("Forgetting needs the key file.")),
     }
 }

@@ -30,14 +30,14 @@ pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Repl
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(&options.out)?;
-    let (mut owner, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take_new)?;
+    let (mut committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take_new)?;
     let registry = keys.registry()?;
-    let commit = owner.begin();
+    let commit = committer.begin();
     let job = Job { options, tell, files: &files, started_at, commit: &commit, registry: &registry };
     let (read, settled) = job.run(events, store.scratch())?;
     let draft = job.draft(&read, &settled);
     keys.append(&registry)?;
-    owner.publish(&commit, &draft)?;
+    committer.publish(&commit, &draft)?;
     Ok(Replayed { ledger: draft.ledger, airings: settled.iter().filter(|one| one.airing_at.is_some()).count() })
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use storage::directory;
-use storage::{Committer as DirectoryOwner, OffsetGap};
+use storage::{Committer, OffsetGap};
 
 /// How long a broker may take for one answer at the start.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ impl Started {
         let letters = Letters::open(options)?;
         let store = directory::create_or_open(&options.out)?;
         store.give_up_at(give_up);
-        let (committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, DirectoryOwner::take)?;
+        let (committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take)?;
         if committer.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
             return Err(Problem::world(format!(
                 "{} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder.",
@@ -90,7 +90,7 @@ impl Started {
 fn partitions(
     options: &Options,
     kafka: &Kafka,
-    owner: &DirectoryOwner,
+    committer: &Committer,
     how: How,
     tell: &Tell,
 ) -> Result<BTreeMap<usize, Partition>, Problem> {
@@ -98,7 +98,7 @@ fn partitions(
     let ids = kafka.topic_ids(ID_ANSWER);
     for (index, info) in kafka.partitions().into_iter().enumerate() {
         let offsets = kafka.offsets(index, ANSWER)?;
-        let known = known(owner, &info);
+        let known = known(committer, &info);
         let PartitionInfo { topic, partition } = &info;
         let topic_id: Option<Arc<str>> = ids.get(&**topic).map(|id| Arc::from(id.as_str()));
         if let (Some(was), Some(is)) = (known.and_then(|known| known.topic_id.as_deref()), topic_id.as_deref())
@@ -131,24 +131,24 @@ fn partitions(
 }
 
 /// The watermarks as the last commit left them.
-fn watermarks(lateness: Ms, owner: &DirectoryOwner, partitions: &BTreeMap<usize, Partition>) -> Watermarks {
+fn watermarks(lateness: Ms, committer: &Committer, partitions: &BTreeMap<usize, Partition>) -> Watermarks {
     let mut watermarks = Watermarks::new(lateness);
     for partition in partitions.values() {
-        watermarks.add(known(owner, &partition.info).and_then(|known| known.watermark));
+        watermarks.add(known(committer, &partition.info).and_then(|known| known.watermark));
     }
-    if let Some(watermark) = owner.chain().newest().and_then(|newest| newest.watermark) {
+    if let Some(watermark) = committer.chain().newest().and_then(|newest| newest.watermark) {
         watermarks.stand_at(watermark);
     }
     watermarks
 }
 
 /// The gaps of all commits, and behind them those that are accepted now, in the order in which a commit will tell them.
-fn gaps(owner: &DirectoryOwner, partitions: &BTreeMap<usize, Partition>) -> Vec<(Option<usize>, aggregator::Gap)> {
+fn gaps(committer: &Committer, partitions: &BTreeMap<usize, Partition>) -> Vec<(Option<usize>, aggregator::Gap)> {
     let place = |topic: &str, number: i32| {
         let here = partitions.values().find(|one| *one.info.topic == *topic && one.info.partition == number);
         here.map(|one| one.index)
     };
-    let known = owner.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), lost.into()));
+    let known = committer.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), lost.into()));
     let new = partitions.values().filter_map(|one| {
         let gap = one.gap.as_ref()?;
         Some((Some(one.index), aggregator::Gap { before: gap.event_at_before, after: None }))
@@ -174,6 +174,6 @@ fn connect(options: &KafkaOptions, stop: &AtomicBool) -> Result<Kafka, Problem> 
     }
 }
 
-fn known<'a>(owner: &'a DirectoryOwner, info: &PartitionInfo) -> Option<&'a storage::InputPartition> {
-    owner.chain().partitions().iter().find(|one| *one.topic == *info.topic && one.partition == info.partition)
+fn known<'a>(committer: &'a Committer, info: &PartitionInfo) -> Option<&'a storage::InputPartition> {
+    committer.chain().partitions().iter().find(|one| *one.topic == *info.topic && one.partition == info.partition)
 }

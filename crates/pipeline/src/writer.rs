@@ -141,7 +141,7 @@ fn publish_due(
 ) -> Result<Option<usize>, Problem> {
     let Publisher { committer, registry, options, .. } = &*publisher;
     let settler = Settler {
-        owner: committer,
+        committer,
         registry,
         rules: options.rules,
         budget: &Budget::beside_live(options.memory_bytes, options.lanes, committer.store().scratch()),

@@ -56,17 +56,6 @@ pub enum Awaited {
     RejectedTopic,
 }
 
-impl Awaited {
-    /// As a noun.
-    pub fn words(self) -> &'static str {
-        match self {
-            Awaited::Room => "room on the disk",
-            Awaited::Store => "the object store",
-            Awaited::RejectedTopic => "the topic of rejected records",
-        }
-    }
-}
-
 impl Problem {
     /// A bug in this program: exit code 1.
     pub fn bug(message: impl Into<String>) -> Problem {

@@ -23,12 +23,12 @@ use storage::{Chain, Commit, CommitKind, Committer, Draft, FileEntry, Folder, Ma
 use storage::{ReadError, Stored, open_table};
 use storage::{SettledLine, Settlements};
 
-/// Computes the airings of the broadcast `id` again by `rules`, into a commit of `owner`'s that is not published yet.
+/// Computes the airings of the broadcast `id` again by `rules`, into a commit of `committer`'s that is not published yet.
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.
-pub fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
-    let log = Log::of(owner.store(), owner.chain())?;
+pub fn correct(committer: &Committer, id: &str, rules: Rules, budget: &Budget) -> Result<Outcome, Problem> {
+    let log = Log::of(committer.store(), committer.chain())?;
     let newest = log.newest;
     let scope = Scope::find(&log, id, rules)?;
     if let Some(said) = scope.is_settled() {
@@ -41,17 +41,17 @@ pub fn correct(owner: &Committer, id: &str, rules: Rules, budget: &Budget) -> Re
         })?;
         feeder.finish()
     };
-    let commit = owner.begin();
+    let commit = committer.begin();
     let names = [Arc::from(id)];
     let passport = provenance::of_correction(newest, &rules, commit.number());
     let tables: BTreeSet<Table> = SETTLED.into_iter().filter(|table| newest.tables.contains(table.name())).collect();
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let minutes = Mutex::default();
     let receiver = || Both { sink: output.sink(), minutes: &minutes };
-    let gaps = storage::gaps_of(owner.chain().lost());
+    let gaps = storage::gaps_of(committer.chain().lost());
     let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
-    let taken = without(owner, &commit, id, scope.floor)?;
+    let taken = without(committer, &commit, id, scope.floor)?;
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;

@@ -28,7 +28,7 @@ pub struct Settle {
 #[expect(missing_debug_implementations, reason = "it holds two closures, and lives for one call")]
 pub struct Settler<'a> {
     /// The directory, of which the log is read and a commit begun.
-    pub owner: &'a Committer,
+    pub committer: &'a Committer,
     /// The numbers of the broadcasts.
     pub registry: &'a Registry,
     /// By which they settle.
@@ -52,9 +52,9 @@ pub fn settle_due(
     watermark: Option<Ms>,
     live: &mut [MinuteRow],
 ) -> Result<Option<(Commit, Draft, usize)>, Problem> {
-    let Settler { owner, registry, rules, budget, .. } = settler;
+    let Settler { committer, registry, rules, budget, .. } = settler;
     let names = registry.ids();
-    let commit = owner.begin();
+    let commit = committer.begin();
     let passport = (settler.passport)(commit.number());
     let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
@@ -70,7 +70,7 @@ pub fn settle_due(
         }
         Ok(timelines)
     };
-    let gaps = storage::gaps_of(owner.chain().lost());
+    let gaps = storage::gaps_of(committer.chain().lost());
     let settled = settle(feed, rules, &gaps, budget, || output.sink())?;
     if settled.is_empty() && live.is_empty() {
         return Ok(None);
@@ -100,7 +100,7 @@ pub fn settle_due(
 impl Settler<'_> {
     /// Feeds the unsettled events of what is due. `names` are the broadcasts by number.
     fn gather(&self, what: &Settle, names: &[Arc<str>], gather: &Gather) -> Result<Vec<Timeline>, Problem> {
-        let frontiers = self.owner.chain().frontiers();
+        let frontiers = self.committer.chain().frontiers();
         // By broadcast: the unsettled events in [from, to) are fed.
         let mut due = BTreeMap::new();
         for (number, id) in (0..).zip(names) {
@@ -112,10 +112,10 @@ impl Settler<'_> {
             }
         }
         let mut feeder = gather.feeder();
-        let files: Vec<FileEntry> = self.owner.chain().files_of(Table::Events.name()).cloned().collect();
+        let files: Vec<FileEntry> = self.committer.chain().files_of(Table::Events.name()).cloned().collect();
         for file in &files {
             let number = |id: &str| self.registry.place(id);
-            let table = open_table(self.owner.store(), Table::Events, file)?;
+            let table = open_table(self.committer.store(), Table::Events, file)?;
             for batch in table.events(number, |_| 0, fingerprint)? {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
                 for row in &rows {

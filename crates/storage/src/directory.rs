@@ -73,8 +73,8 @@ pub fn take(
     take: impl FnOnce(&Store, Identity, Ms) -> Result<Committer, CommitError>,
 ) -> Result<(Committer, Keys), Problem> {
     let alone = if store.is_local() { None } else { Some(Keys::open(keys, true)?) };
-    let owner = take(store, identity(recorded)?, now())?;
-    Ok((owner, alone.map_or_else(|| Keys::open(keys, false), Ok)?))
+    let committer = take(store, identity(recorded)?, now())?;
+    Ok((committer, alone.map_or_else(|| Keys::open(keys, false), Ok)?))
 }
 
 /// The first entry of a folder that is not of `ours`; none where there is no such folder.

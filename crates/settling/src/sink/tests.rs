@@ -10,7 +10,7 @@ const DAY_MS: Ms = 86_400_000;
 const T: Ms = 1_459_711_860_000;
 const DAYS: i64 = 40;
 
-fn owner(folder: &Path) -> Committer {
+fn committer(folder: &Path) -> Committer {
     let store = Store::create(folder).unwrap();
     let identity = Identity { writer: "main".into(), incarnation: 1, version: "0.1.0".into(), config: "c".into() };
     Committer::take_new(&store, identity, T).unwrap()
@@ -36,7 +36,7 @@ fn write(commit: &Commit) -> Result<(), Problem> {
 fn files_have_the_same_names_and_bytes_each_time() {
     let files = || {
         let folder = tempfile::tempdir().unwrap();
-        let commit = owner(folder.path()).begin();
+        let commit = committer(folder.path()).begin();
         write(&commit).unwrap();
         commit.files()
     };
@@ -51,13 +51,13 @@ fn files_have_the_same_names_and_bytes_each_time() {
 #[test]
 fn the_first_problem_ends_all_and_nothing_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let owner = owner(folder.path());
+    let committer = committer(folder.path());
     // A file is where the folder of one day should be.
     let sessions = folder.path().join("sessions");
     std::fs::create_dir(&sessions).unwrap();
     let blocked = format!("date={}", audience::time::date_name(audience::time::day_of(T) + 17));
     std::fs::write(sessions.join(&blocked), "").unwrap();
-    let commit = owner.begin();
+    let commit = committer.begin();
     let problem = write(&commit).unwrap_err();
     assert_eq!(problem.exit_code(), 3);
     assert!(problem.message.contains(&blocked), "{problem}");

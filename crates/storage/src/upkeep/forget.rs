@@ -20,9 +20,9 @@ use serde_json::Value;
 /// # Errors
 /// One key for all broadcasts, an id that nothing is known of; or the disk refuses. The key may be destroyed then: the
 /// same again goes on.
-pub fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
-    let dir = owner.store().root().display();
-    let newest = owner.chain().newest();
+pub fn forget(committer: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) -> Result<Outcome, Problem> {
+    let dir = committer.store().root().display();
+    let newest = committer.chain().newest();
     let newest =
         newest.ok_or_else(|| Problem::world(format!("{dir} holds no commit yet, so there is nothing to forget.")))?;
     if keys.is_of_directory() || newest.settings.get("pseudonyms").is_some_and(|word| word == "directory") {
@@ -30,12 +30,12 @@ pub fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) 
             "{dir} has one key for all broadcasts (pseudonyms = \"directory\"), so the key of one cannot be destroyed. Nothing is changed."
         )));
     }
-    let is_known = is_known(owner, id)?;
+    let is_known = is_known(committer, id)?;
     let had_key = keys.forget(id)?;
-    let commit = owner.begin();
+    let commit = committer.begin();
     let mut sweep = Sweep { id, all_payloads, blanked: 0, unread: 0, removed: Vec::new() };
-    for file in owner.chain().files_of(Table::Rejected.name()) {
-        sweep.file(owner, &commit, file)?;
+    for file in committer.chain().files_of(Table::Rejected.name()) {
+        sweep.file(committer, &commit, file)?;
     }
     let key = if had_key { "its key is destroyed" } else { "there was no key of it any more" };
     let unread = if sweep.unread == 0 {
@@ -57,7 +57,7 @@ pub fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) 
     draft.snapshot = None;
     draft.removed = sweep.removed;
     // Whether the bucket keeps them cannot be asked of every store.
-    let versions = if owner.store().is_local() || sweep.blanked == 0 {
+    let versions = if committer.store().is_local() || sweep.blanked == 0 {
         ""
     } else {
         " A bucket that keeps old versions of its objects keeps these bytes until its own rules remove them."
@@ -70,12 +70,12 @@ pub fn forget(owner: &Committer, keys: &mut Keys, id: &str, all_payloads: bool) 
 }
 
 /// Whether a broadcast ever settled, or is in the log.
-fn is_known(owner: &Committer, id: &str) -> Result<bool, Problem> {
-    if owner.chain().frontiers().contains_key(id) {
+fn is_known(committer: &Committer, id: &str) -> Result<bool, Problem> {
+    if committer.chain().frontiers().contains_key(id) {
         return Ok(true);
     }
-    for file in owner.chain().files_of(Table::Events.name()) {
-        let table = open_table(owner.store(), Table::Events, file)?.of_broadcast(id);
+    for file in committer.chain().files_of(Table::Events.name()) {
+        let table = open_table(committer.store(), Table::Events, file)?.of_broadcast(id);
         for batch in table.events(|_| 0, |_| 0, |_| 0)? {
             if !batch?.0.is_empty() {
                 return Ok(true);
@@ -97,9 +97,9 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn file(&mut self, owner: &Committer, commit: &Commit, file: &FileEntry) -> Result<(), Problem> {
+    fn file(&mut self, committer: &Committer, commit: &Commit, file: &FileEntry) -> Result<(), Problem> {
         let mut found = 0;
-        for batch in open_table(owner.store(), Table::Rejected, file)?.rejected()? {
+        for batch in open_table(committer.store(), Table::Rejected, file)?.rejected()? {
             for row in batch? {
                 match self.is_ours(&row) {
                     Some(true) => found += 1,
@@ -111,7 +111,7 @@ impl Sweep<'_> {
         if found == 0 {
             return Ok(());
         }
-        let whole = open_table(owner.store(), Table::Rejected, file)?;
+        let whole = open_table(committer.store(), Table::Rejected, file)?;
         let passport = Passport { commit: Some(commit.number().to_string()), ..whole.passport().clone() };
         let mut writer: Option<TableWriter<PartWriter>> = None;
         for batch in whole.rejected()? {

@@ -23,15 +23,15 @@ pub struct TakenAway {
     pub dropped: BTreeMap<String, u64>,
 }
 
-/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `owner`; what
+/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `committer`; what
 /// else is in their files goes to `commit`.
-pub fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
+pub fn without(committer: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
-        let files: Vec<&FileEntry> = owner.chain().files_of(table.name()).collect();
+        let files: Vec<&FileEntry> = committer.chain().files_of(table.name()).collect();
         for file in files {
             let mut going = 0;
-            read(table, open_table(owner.store(), table, file)?.of_broadcast(id), &mut |_| 0, |mut rows| {
+            read(table, open_table(committer.store(), table, file)?.of_broadcast(id), &mut |_| 0, |mut rows| {
                 rows.retain(|_, airing_at| airing_at >= from);
                 going += rows.rows().len() as u64;
                 Ok(())
@@ -39,7 +39,7 @@ pub fn without(owner: &Committer, commit: &Commit, id: &str, from: Ms) -> Result
             if going == 0 {
                 continue;
             }
-            let whole = open_table(owner.store(), table, file)?;
+            let whole = open_table(committer.store(), table, file)?;
             let staying = write_others(table, whole, commit, id, from)?;
             if staying + going != file.rows {
                 return Err(Problem::bug(format!(
