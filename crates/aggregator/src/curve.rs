@@ -127,12 +127,6 @@ impl Flow {
         }
     }
 
-    /// Takes all that it holds. As much is expected to come again.
-    pub(crate) fn take(&mut self) -> Flow {
-        let empty = Flow { changes: Vec::with_capacity(self.changes.len()), ..Flow::new(self.airing_at) };
-        std::mem::replace(self, empty)
-    }
-
     /// Takes the changes off that it holds, sorted: they may be kept elsewhere until their curve is read.
     pub fn take_sorted(&mut self) -> Vec<u64> {
         let mut changes = std::mem::take(&mut self.changes);

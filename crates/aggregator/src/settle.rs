@@ -97,9 +97,9 @@ impl<'a> Settling<'a> {
         false
     }
 
-    /// By place of the airing, what its curve has gained since this was last asked.
-    pub(crate) fn take(&mut self) -> Vec<Flow> {
-        self.flows.iter_mut().map(Flow::take).collect()
+    /// What the curve of each airing has gained, by its place; to be taken off at any time.
+    pub(crate) fn flows(&mut self) -> &mut [Flow] {
+        &mut self.flows
     }
 
     /// The events of one session: all, or as many as may be settled.

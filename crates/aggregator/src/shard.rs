@@ -37,11 +37,6 @@ impl Part {
         self.flows.iter_mut().zip(&mut other.flows).for_each(|(flow, other)| flow.merge(other));
         self.completeness.iter_mut().zip(&other.completeness).for_each(|(heard, other)| heard.merge(other));
     }
-
-    /// Bytes of the changes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.flows.iter().map(Flow::bytes).sum()
-    }
 }
 
 /// What is to hear which minutes of a broadcast's airings are complete: nothing, where the input has no gaps.
@@ -73,10 +68,24 @@ impl<'a> Shard<'a> {
         self.settling.go_on(events, &mut watching, most)
     }
 
-    /// What it has gained since this was last asked. It may be asked at any time: the parts add up.
+    /// Bytes of the changes that it has gained since they were last added to a part.
+    pub fn bytes(&mut self) -> usize {
+        self.settling.flows().iter().map(Flow::bytes).sum()
+    }
+
+    /// Adds to `part` what it has gained since this was last done, which it may be at any time. Its buffers stay with
+    /// it for what comes next.
+    pub fn add_to(&mut self, part: &mut Part) {
+        part.flows.iter_mut().zip(self.settling.flows()).for_each(|(flow, gained)| flow.merge(gained));
+        // What was heard can be heard again: the last instant counts.
+        part.completeness.iter_mut().zip(&self.completeness).for_each(|(all, heard)| all.merge(heard));
+    }
+
+    /// What it has gained since it was last taken, as a part of its own.
     pub fn take(&mut self) -> Part {
-        let completeness = std::mem::replace(&mut self.completeness, watched(self.airings, self.gaps));
-        Part { flows: self.settling.take(), completeness }
+        let mut part = Part::new(self.airings, self.gaps);
+        self.add_to(&mut part);
+        part
     }
 }
 

@@ -9,12 +9,23 @@ use std::sync::Arc;
 pub struct Names {
     numbers: HashMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
+    /// Given last: rows lie beside others of their name.
+    last: Option<u32>,
 }
 
 impl Names {
     /// The number of a name; a new one where it has none.
     #[inline]
     pub fn number(&mut self, name: &str) -> u32 {
+        if let Some(last) = self.last.filter(|last| *self.names[*last as usize] == *name) {
+            return last;
+        }
+        let number = self.find(name);
+        self.last = Some(number);
+        number
+    }
+
+    fn find(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }

@@ -54,6 +54,8 @@ pub(crate) fn command(args: &DemoArgs) -> Result<(), Problem> {
 fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let broker = EmbeddedBroker::start(i32::try_from(PARTITIONS).unwrap_or(32), &[TOPIC])?;
     let settings = settings(broker.bootstrap(), dir)?;
+    let run = settings.options_of_run()?;
+    pipeline::raise_open_files(run.lanes)?;
     terminal::say("Nuit Debout, Paris, 3 April 2016: one phone films, and word gets around.");
     terminal::say("Simulated, 5 h 14 in 12 s; times are UTC.\n");
 
@@ -64,13 +66,15 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let options = NightOptions { seed: args.seed, scale: args.scale, ..NightOptions::default() };
     let producing = std::thread::spawn(move || feed.produce(&options));
     let mut ticker = Ticker::new();
-    let run = settings.options_of_run()?;
     // The demo has a voice of its own.
     let tell: Tell = Arc::new(|_| {});
-    let ran = pipeline::run(&run, How::default(), &stop, &tell, &mut |view| {
+    let watch = |view: &View<'_>| {
         positions.set(view);
-        ticker.show(view);
-    });
+        if !view.is_stopping {
+            ticker.show(view);
+        }
+    };
+    let ran = pipeline::run(&run, How::default(), &stop, &tell, Box::new(watch));
     stop.store(true, Ordering::Relaxed);
     let produced = producing.join().map_err(|_| Problem::bug("The demo's producer has panicked."))?;
     ran?;
@@ -82,7 +86,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
         text::thousands(produced)
     ));
     let until_end = How { until_end: true, ..How::default() };
-    pipeline::run(&run, until_end, &Arc::new(AtomicBool::new(false)), &tell, &mut |_| {})?;
+    pipeline::run(&run, until_end, &Arc::new(AtomicBool::new(false)), &tell, Box::new(|_| {}))?;
     let verified = verifier::verify(dir, settings.memory_bytes, settings.lanes)?;
     show::curve_of(dir, NIGHT_ID, &settings)?;
     terminal::print(&format!("\n{}", verify::told(&verified, terminal::look())))?;

@@ -15,9 +15,10 @@ pub(crate) fn command(args: &RunArgs) -> Result<(), Problem> {
     let stop = stop_signals()?;
     let how = How { until_end: args.until_end, accept_gap: args.accept_gap };
     let options = settings.options_of_run()?;
+    pipeline::raise_open_files(options.lanes)?;
     let tell = logline::teller(settings.log_format);
     let mut teller = Teller::start(&settings, &tell)?;
-    let ran = pipeline::run(&options, how, &stop, &tell, &mut |view| teller.show(view))?;
+    let ran = pipeline::run(&options, how, &stop, &tell, Box::new(move |view| teller.show(view)))?;
     if args.json {
         return terminal::print_json(&serde_json::json!({ "commit": ran.commit, "ledger": ran.ledger }));
     }

@@ -11,24 +11,25 @@ use exporter::Table;
 use problem::Problem;
 use report::AiringLine;
 use report::text::{Look, airings, curve};
-use settling::{AiringList, Budget, ListedAiring, Selection, scratch_of_reader};
+use settling::{AiringList, Budget, ListedAiring, Selection};
 use std::path::Path;
 use storage::{ReadError, Stored};
 
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
-    let settings = args.settings.load()?;
-    Stored::read(&args.dir, |stored| show_stored(stored, args, &settings))
+    Stored::read(&args.dir, |stored| show_stored(stored, args))
 }
 
-fn show_stored(stored: Stored, args: &ShowArgs, settings: &Settings) -> Result<(), ReadError> {
+fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
     if let Some(table) = &args.files {
         return Ok(print_files(&stored, table, args.json)?);
     }
     if args.corrections {
         return corrections::show(stored, args.broadcast.as_deref(), args.json);
     }
-    let listed = load(stored, args.broadcast.as_deref(), settings)?;
+    // Only what computes has settings: who lists files needs none that a run has. Rules are those of the directory.
+    let settings = args.settings.load_unchecked()?;
+    let listed = load(stored, args.broadcast.as_deref(), &settings)?;
     Ok(print(&listed, args)?)
 }
 
@@ -74,7 +75,7 @@ fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<Airin
         ))
         .into());
     }
-    let budget = Budget::alone(settings.memory_bytes, settings.lanes, scratch_of_reader(stored.store()));
+    let budget = Budget::alone(settings.memory_bytes, settings.lanes, std::env::temp_dir());
     let selection = Selection { broadcast: only, retweets: only.is_some(), ..Selection::default() };
     AiringList::load(stored, selection, &budget)
 }

@@ -1,7 +1,7 @@
 //! What a run says of itself over HTTP: whether it lives, whether it is ready, what it is doing, and numbers for
 //! Prometheus.
 //!
-//! The owner of a run tells its [`Status`] a few times a second; a [`Server`] answers from the newest. Nothing here can
+//! Whoever watches a run tells its [`Status`] a few times a second; a [`Server`] answers from the newest. Nothing here can
 //! hold an event up: telling replaces a value, and who asks reads it.
 
 mod metrics;

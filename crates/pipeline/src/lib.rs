@@ -48,6 +48,7 @@ use std::thread::JoinHandle;
 use storage::Ledger;
 use writer::Writer;
 
+pub use open_files::raise as raise_open_files;
 pub use operator::{Answered, ask};
 pub use options::{How, Options};
 pub use replay::replay;
@@ -64,15 +65,14 @@ pub struct Ran {
 }
 
 /// Runs until `stop` is set, or to the end of the data. `tell` is told what happens, and `watch` is shown where it
-/// stands, each turn.
+/// stands, each turn; it is let go of as soon as nothing is read any more. [`raise_open_files`] comes before.
 pub fn run(
     options: &Options,
     how: How,
     stop: &Arc<AtomicBool>,
     tell: &Tell,
-    watch: &mut dyn FnMut(&View<'_>),
+    watch: Box<dyn FnMut(&View<'_>) + '_>,
 ) -> Result<Ran, Problem> {
-    open_files::raise(options.lanes)?;
     let started = Started::open(options, how, stop, tell)?;
     let Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps } = started;
     let (tells, happenings) = mpsc::channel();
@@ -83,7 +83,8 @@ pub fn run(
     }
     let (written, awaited) = (writer.written(0), Arc::clone(&writer.publisher.awaited));
     let (give, writing) = start_writer(writer, tells);
-    threads.push(writing);
+    // The writer is waited for first: whatever became of the others, what it has begun is finished.
+    threads.insert(0, writing);
     let owner = Owner {
         options,
         tell: Arc::clone(tell),

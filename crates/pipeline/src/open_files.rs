@@ -9,7 +9,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const NEEDED: (u64, u64) = (64, 16);
 
 /// Raises the limit as far as this process may, and says where that is too little for a run with so many lanes.
-pub(super) fn raise(lanes: usize) -> Result<(), Problem> {
+///
+/// # Errors
+/// It is too little.
+pub fn raise(lanes: usize) -> Result<(), Problem> {
     let limit = getrlimit(Resource::Nofile);
     // Where the system takes no such number the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

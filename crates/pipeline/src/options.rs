@@ -1,5 +1,6 @@
-//! The options of a run, of a replay and of an operator's request: plain values, each already checked. Where they were
-//! said, and how to say them otherwise, is known to whoever made them.
+//! The options of a run, of a replay and of an operator's request: plain values, each already checked, but for the
+//! key file, which not all of them need. Where they were said, and how to say them otherwise, is known to whoever made
+//! them.
 
 use aggregator::Rules;
 use audience::Ms;

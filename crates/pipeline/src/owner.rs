@@ -48,7 +48,7 @@ pub(super) struct Owner<'a> {
     /// When it is dropped the finder ends.
     pub(super) _finder: Sender<()>,
     pub(super) stop: &'a AtomicBool,
-    pub(super) watch: &'a mut dyn FnMut(&View<'_>),
+    pub(super) watch: Box<dyn FnMut(&View<'_>) + 'a>,
     pub(super) state: State,
 }
 

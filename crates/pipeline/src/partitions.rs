@@ -124,8 +124,8 @@ impl Partitions {
     }
 
     /// A sentence on those that hold the watermark: an open transaction is waited for, and what is on its way looks
-    /// like one for an instant; so is a partition of which nothing was read, which is said once the run `has_begun`.
-    pub(super) fn holders(&mut self, has_begun: bool) -> Option<String> {
+    /// like one for an instant; so is a partition of which nothing was read, where `names_unread`: soon after the start that is no news.
+    pub(super) fn holders(&mut self, names_unread: bool) -> Option<String> {
         let now = Instant::now();
         let watermarks = &self.watermarks;
         let is_open = |index: usize| watermarks.state(index) == PartitionState::OpenTransaction;
@@ -144,7 +144,7 @@ impl Partitions {
         let unread = names(unread.collect());
         if !open.is_empty() {
             Some(format!("Waiting for an open transaction in {}.", open.join(", ")))
-        } else if !unread.is_empty() && has_begun {
+        } else if !unread.is_empty() && names_unread {
             Some(format!("The live curve waits for {}, of which nothing could be read yet.", unread.join(", ")))
         } else {
             None

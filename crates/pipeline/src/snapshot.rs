@@ -112,7 +112,7 @@ impl Snapshots {
         let head = Head { commit, watermark, rules, lanes: lanes.len(), partitions, held_from };
         (self.events, self.commits, self.is_wanted) = (0, 0, false);
         let write = move || {
-            let refused = |error: storage::StoreError| SnapshotError::Io(std::io::Error::other(error));
+            let refused = |error: storage::StoreError| SnapshotError::Io(error.into());
             let writer = part.snapshot_part(SNAPSHOT_EXTENSION).map_err(refused)?;
             let mut out = BufWriter::with_capacity(BUFFER, writer);
             write_snapshot(&mut out, &head, &names, lanes, &live.snapshot())?;

@@ -8,6 +8,7 @@ use super::receiver::Receiver;
 use crate::lock::lock;
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
+use problem::Problem;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::provenance;
@@ -22,6 +23,8 @@ pub struct Selection<'a> {
     pub stays: bool,
     /// Retweets, which may be many.
     pub retweets: bool,
+    /// What the retweets say: who, and of what.
+    pub details: bool,
 }
 
 /// One airing as it stands.
@@ -33,7 +36,7 @@ pub struct ListedAiring {
     pub minutes: Vec<MinuteRow>,
     /// In the order of time; none where they are not wanted, or the table is not kept.
     pub retweets: Vec<RetweetRow>,
-    /// What the retweets say.
+    /// What the retweets say; nothing where that is not wanted.
     pub details: Details,
     /// Whether it has not settled yet, so that it may change.
     pub is_provisional: bool,
@@ -107,8 +110,9 @@ fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Res
     };
     let rules = provenance::rules(stored.newest()?, &BTreeMap::new())?;
     let gaps = storage::gaps_of(&stored.lost());
+    let takes_retweets = found.selection.retweets;
     let found = Mutex::new(found);
-    settle(feed, &rules, &gaps, budget, || Collector { found: &found })?;
+    settle(feed, &rules, &gaps, budget, || Collector { found: &found, takes_retweets })?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -146,6 +150,7 @@ impl Found<'_> {
     }
 
     fn retweet(&mut self, row: RetweetRow, detail: Option<Detail<'_>>) {
+        let detail = detail.filter(|_| self.selection.details);
         let one = self.of(row.broadcast, row.airing_at);
         let detail = detail.map_or(NO_DETAIL, |detail| one.details.push(detail));
         one.retweets.push(RetweetRow { detail, ..row });
@@ -169,13 +174,13 @@ impl Found<'_> {
 /// Keeps what settles, as provisional.
 struct Collector<'a, 'b> {
     found: &'a Mutex<Found<'b>>,
+    takes_retweets: bool,
 }
 
 impl aggregator::Rows for Collector<'_, '_> {
     fn retweet(&mut self, row: RetweetRow, detail: RetweetDetail<'_>) {
-        let mut found = lock(self.found);
-        if found.selection.retweets {
-            found.retweet(row, Some(Detail::Retweet(detail)));
+        if self.takes_retweets {
+            lock(self.found).retweet(row, Some(Detail::Retweet(detail)));
         }
     }
 }
@@ -187,5 +192,13 @@ impl Receiver for Collector<'_, '_> {
 
     fn airing(&mut self, row: AiringRow) {
         lock(self.found).airing(row, true);
+    }
+
+    fn settle_down(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Problem> {
+        Ok(())
     }
 }

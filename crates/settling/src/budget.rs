@@ -1,9 +1,7 @@
 //! The budget: what of the machine one settling may use. All who settle take theirs from the setting `memory` here, so
 //! that what they hold together is weighed in one place.
 
-use rustix::fs::{Access, access};
 use std::path::PathBuf;
-use storage::Store;
 
 /// What settling may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +13,8 @@ pub struct Budget {
     pub sink: usize,
     /// Threads that settle, `>= 1`.
     pub threads: usize,
-    /// The folder of temporary files.
+    /// The folder of temporary files: for whoever writes a directory there, where its disk has room for such amounts;
+    /// for whoever only reads one, the system's own, so that a run never waits for room because somebody looks.
     pub scratch: PathBuf,
 }
 
@@ -39,14 +38,6 @@ impl Budget {
     }
 }
 
-/// Where a command that only reads `store` puts temporary files: in the directory, whose disk has room for such
-/// amounts, or, where it may not write there, in the system's folder for them. A read-only directory can be read.
-pub fn scratch_of_reader(store: &Store) -> PathBuf {
-    let scratch = store.scratch();
-    let may_write = access(&scratch, Access::WRITE_OK | Access::EXEC_OK).is_ok();
-    if may_write { scratch } else { std::env::temp_dir() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,14 +49,5 @@ mod tests {
         assert_eq!(parts(Budget::alone(1 << 30, 4, here())), (512 << 20, 32 << 20, 4));
         assert_eq!(parts(Budget::beside_live(1 << 30, 4, here())), (256 << 20, 16 << 20, 4));
         assert_eq!(parts(Budget::alone(1 << 20, 0, here())), (512 << 10, 128 << 10, 1));
-    }
-
-    #[test]
-    fn a_directory_that_cannot_be_written_to_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        assert_eq!(scratch_of_reader(&store), store.scratch());
-        std::fs::remove_dir_all(folder.path()).unwrap();
-        assert_eq!(scratch_of_reader(&store), std::env::temp_dir());
     }
 }

@@ -116,7 +116,7 @@ impl Group<'_> {
             let mut has_more = true;
             while has_more {
                 has_more = shard.go_on(source, receiver, PIECE);
-                flows.take(place, shard.take())?;
+                flows.take(place, &mut shard)?;
                 receiver.settle_down()?;
             }
         }

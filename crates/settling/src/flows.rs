@@ -3,7 +3,7 @@
 
 use crate::lock::lock;
 use crate::{Numbers, NumbersMerge, Section, SpillError};
-use aggregator::{Airings, Completeness, Flow, Gaps, Part, Stretches};
+use aggregator::{Airings, Completeness, Flow, Gaps, Part, Shard, Stretches};
 use problem::Problem;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,11 +39,11 @@ impl<'a> Flows<'a> {
         Flows { broadcasts, held: AtomicUsize::new(0), budget, folder, spill: Mutex::default() }
     }
 
-    /// Takes `part` of the broadcast at `place`.
-    pub(super) fn take(&self, place: usize, part: Part) -> Result<(), Problem> {
-        let bytes = part.bytes();
+    /// Takes what `shard` has gained of the broadcast at `place`.
+    pub(super) fn take(&self, place: usize, shard: &mut Shard<'_>) -> Result<(), Problem> {
+        let bytes = shard.bytes();
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        lock(&self.broadcasts[place]).part.merge(part);
+        shard.add_to(&mut lock(&self.broadcasts[place]).part);
         if held > self.budget { self.spill() } else { Ok(()) }
     }
 

@@ -22,7 +22,7 @@ mod source;
 mod spill;
 
 pub use airings::{AiringList, ListedAiring, Selection};
-pub use budget::{Budget, scratch_of_reader};
+pub use budget::Budget;
 pub use correct::{correct, nothing_to_do};
 pub use due::{Settle, Settler, settle_due};
 pub use engine::settle_all;
@@ -30,9 +30,11 @@ pub use gather::{Feeder, Gather, Shards};
 pub use receiver::Receiver;
 pub use settled::{Settled, settlement};
 pub use sink::{Output, Sink, write_file};
-pub use spill::merge::{Merge, Piece};
-pub use spill::numbers::{Numbers, NumbersMerge};
-pub use spill::run::{Run, RunReader, RunWriter, Section, SpillError};
+pub use spill::run::SpillError;
+
+use spill::merge::{Merge, Piece};
+use spill::numbers::{Numbers, NumbersMerge};
+use spill::run::{Run, RunWriter, Section};
 
 #[cfg(test)]
 mod tests;

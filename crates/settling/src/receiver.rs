@@ -1,5 +1,5 @@
-//! The receiver: who takes rows as they settle, be it for a commit, a check or a screen. What it does not care for it
-//! leaves out.
+//! The receiver: who takes rows as they settle, be it for a commit, a check or a screen. Of sessions
+//! and retweets it may leave out what it does not care for; that rows wait to be written is never forgotten by default.
 
 use audience::{AiringRow, MinuteRow};
 use problem::Problem;
@@ -16,9 +16,7 @@ pub trait Receiver: aggregator::Rows + Send {
     ///
     /// # Errors
     /// It cannot be written.
-    fn settle_down(&mut self) -> Result<(), Problem> {
-        Ok(())
-    }
+    fn settle_down(&mut self) -> Result<(), Problem>;
 
     /// No more rows come.
     ///
@@ -26,8 +24,5 @@ pub trait Receiver: aggregator::Rows + Send {
     /// What waits cannot be written.
     fn finish(self) -> Result<(), Problem>
     where
-        Self: Sized,
-    {
-        Ok(())
-    }
+        Self: Sized;
 }

@@ -59,6 +59,14 @@ impl Receiver for Keeper<'_> {
     fn airing(&mut self, row: AiringRow) {
         self.keep(format!("{row:?}"));
     }
+
+    fn settle_down(&mut self) -> Result<(), problem::Problem> {
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), problem::Problem> {
+        Ok(())
+    }
 }
 
 fn settled(events: &[Event], budget: usize, threads: usize, folder: &std::path::Path) -> (BTreeSet<String>, usize) {

@@ -138,6 +138,7 @@ impl SettledLine {
     }
 
     /// The settlement that first reached beyond an instant.
+    #[inline]
     pub fn first_beyond(&self, ts: Ms) -> Option<SettledOnce> {
         self.history.iter().find(|one| one.frontier > ts).copied()
     }

@@ -56,7 +56,7 @@ impl From<Problem> for ReadError {
     }
 }
 
-/// What the rooms below say of a read that failed is no reason to read again.
+/// That a read failed for another reason is none to read again.
 macro_rules! failed {
     ($($error:ty),*) => {$(
         impl From<$error> for ReadError {
@@ -85,6 +85,10 @@ pub fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<Table
     let mut opened = store.read(&file.path)?;
     if opened.is_none() && store.is_local() {
         opened = store.read(&part_of(file))?;
+        // Between the two looks its writer may have named it.
+        if opened.is_none() {
+            opened = store.read(&file.path)?;
+        }
     }
     let path = store.path(&file.path);
     let opened = opened.ok_or_else(|| ReadError::Gone { path: path.clone() })?;

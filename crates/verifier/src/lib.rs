@@ -19,7 +19,7 @@ use exporter::Table;
 use history::History;
 use log::Logged;
 use problem::Problem;
-use settling::{Budget, Gather, scratch_of_reader};
+use settling::{Budget, Gather};
 use std::path::Path;
 use storage::{ChainReport, Ledger, Stored, audit_chain};
 
@@ -49,7 +49,7 @@ pub struct Verified {
 pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Problem> {
     let stored = Stored::open(dir)?;
     let chain = audit_chain(stored.store())?;
-    let budget = Budget::alone(memory, threads, scratch_of_reader(stored.store()));
+    let budget = Budget::alone(memory, threads, std::env::temp_dir());
 
     let history = History::read(&stored)?;
     let gather = Gather::within(&budget);

@@ -56,12 +56,12 @@ impl Script {
             let mut sessions = Sessions::default();
             let mut settling = Settling::new(broadcast, &airings, rules);
             settling.go_on(&mut sorted, &mut sessions, usize::MAX);
-            for (airing, mut flow) in airings.airings.iter().zip(settling.take()) {
+            for (airing, flow) in airings.airings.iter().zip(settling.flows()) {
                 let mut completeness = Completeness::new(&gaps);
                 let of_it = sessions.0.iter().filter(|row| row.airing_at == airing.airing_at);
                 of_it.for_each(|row| completeness.session(row.joined_at, row.left_at));
                 let changes = flow.take_sorted();
-                curve(broadcast, airing, &flow, &mut changes.as_slice(), |row| {
+                curve(broadcast, airing, flow, &mut changes.as_slice(), |row| {
                     minutes.push(MinuteRow { complete: completeness.is_complete(row.minute_at), ..row });
                 });
             }

@@ -148,7 +148,7 @@ const TERM_WIDTH: usize = 18;
 pub(super) fn footnote(terms: &[Term], marks: &[Term], look: Look) -> String {
     let mut text = String::new();
     for (term, definition) in terms.iter().chain(marks).copied().chain([("Times", "UTC")]) {
-        for (at, line) in draw::wrap(definition, look.width - TERM_WIDTH - 2).into_iter().enumerate() {
+        for (at, line) in draw::wrap(definition, look.width.saturating_sub(TERM_WIDTH + 2)).into_iter().enumerate() {
             let line = format!("{:<TERM_WIDTH$}  {line}", if at == 0 { term } else { "" });
             let paint = if marks.iter().any(|mark| mark.0 == term) { Paint::Warning } else { Paint::Dim };
             text.push_str(&look.paint(&line, paint));

@@ -6,10 +6,11 @@ use audience::{Details, Event};
 
 /// One sorted piece.
 #[derive(Debug)]
-pub enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// A section of a run.
     Run(RunReader),
-    /// Events in memory, sorted, and the strings that they point to.
+    /// Events in memory, sorted, and the strings that they point to: for tests, of which some mix the two.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what is in memory is settled without a merge"))]
     Slice(&'a [Event], &'a Details),
 }
 
@@ -40,7 +41,7 @@ impl Piece<'_> {
 
 /// The merge of sorted pieces. Equal events come in the order of their pieces.
 #[derive(Debug)]
-pub struct Merge<'a> {
+pub(crate) struct Merge<'a> {
     pieces: Vec<Piece<'a>>,
     /// The next event of each piece.
     heads: Vec<Option<Event>>,
@@ -72,7 +73,7 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// [`SpillError`]: the first events cannot be read.
-    pub fn new(mut pieces: Vec<Piece<'a>>) -> Result<Merge<'a>, SpillError> {
+    pub(crate) fn new(mut pieces: Vec<Piece<'a>>) -> Result<Merge<'a>, SpillError> {
         let heads = pieces.iter_mut().map(Piece::advance).collect::<Result<Vec<_>, _>>()?;
         let losers = vec![Player { rank: 0, piece: 0 }; pieces.len()];
         let mut merge = Merge { losers, pieces, heads };
@@ -84,7 +85,7 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// [`SpillError`]; the merge is then of no more use.
-    pub fn next(&mut self, into: &mut Details) -> Result<Option<Event>, SpillError> {
+    pub(crate) fn next(&mut self, into: &mut Details) -> Result<Option<Event>, SpillError> {
         let Some(&Player { piece: winner, .. }) = self.losers.first() else {
             return Ok(None);
         };

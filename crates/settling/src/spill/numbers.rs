@@ -15,7 +15,7 @@ const WRITE_BUFFER: usize = 256 << 10;
 
 /// A temporary file of numbers.
 #[derive(Debug)]
-pub struct Numbers {
+pub(crate) struct Numbers {
     file: File,
     folder: PathBuf,
     written: u64,
@@ -26,7 +26,7 @@ impl Numbers {
     ///
     /// # Errors
     /// [`SpillError::Io`].
-    pub fn create(folder: &Path) -> Result<Numbers, SpillError> {
+    pub(crate) fn create(folder: &Path) -> Result<Numbers, SpillError> {
         Ok(Numbers { file: temporary_file(folder)?, folder: folder.to_path_buf(), written: 0 })
     }
 
@@ -34,7 +34,7 @@ impl Numbers {
     ///
     /// # Errors
     /// [`SpillError::Io`].
-    pub fn append(&mut self, sorted: &[u64]) -> Result<Section, SpillError> {
+    pub(crate) fn append(&mut self, sorted: &[u64]) -> Result<Section, SpillError> {
         debug_assert!(sorted.is_sorted(), "what is merged is sorted");
         let section = Section { offset: self.written, bytes: size_of_val(sorted) as u64, records: sorted.len() as u64 };
         let mut bytes = Vec::with_capacity(WRITE_BUFFER.min(size_of_val(sorted)));
@@ -50,7 +50,7 @@ impl Numbers {
 
     /// Merges sections of the file and `memory`, which is sorted. Of each section some `buffer_bytes` are held at a
     /// time, 4 KiB at least.
-    pub fn merge(&self, sections: &[Section], memory: Vec<u64>, buffer_bytes: usize) -> NumbersMerge<'_> {
+    pub(crate) fn merge(&self, sections: &[Section], memory: Vec<u64>, buffer_bytes: usize) -> NumbersMerge<'_> {
         let block = (buffer_bytes / NUMBER).max(4096 / NUMBER);
         let on_disk = sections.iter().map(|section| Piece { block: Vec::new(), at: 0, rest: *section });
         let in_memory = Piece { block: memory, at: 0, rest: Section::default() };
@@ -75,7 +75,7 @@ struct Piece {
 
 /// The merge of sorted pieces, a stretch at a time.
 #[derive(Debug)]
-pub struct NumbersMerge<'a> {
+pub(crate) struct NumbersMerge<'a> {
     numbers: &'a Numbers,
     /// Those that are not at their end.
     pieces: Vec<Piece>,
@@ -90,7 +90,7 @@ impl NumbersMerge<'_> {
     ///
     /// # Errors
     /// [`SpillError`]; the merge is then of no more use.
-    pub fn next_stretch(&mut self) -> Result<&[u64], SpillError> {
+    pub(crate) fn next_stretch(&mut self) -> Result<&[u64], SpillError> {
         for piece in &mut self.pieces {
             if piece.at == piece.block.len() {
                 piece.fill(self.numbers, self.block, &mut self.bytes)?;
@@ -217,6 +217,6 @@ mod tests {
     fn no_room_is_recognised() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut numbers = Numbers { file: full, folder: PathBuf::new(), written: 0 };
-        assert!(numbers.append(&[1]).unwrap_err().is_disk_full());
+        assert!(problem::awaits(&numbers.append(&[1]).unwrap_err()) == Some(problem::Awaited::Room));
     }
 }

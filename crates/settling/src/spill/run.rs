@@ -3,7 +3,7 @@
 //! it however the process ends.
 
 use audience::{Detail, Details, Event, Kind, NO_DETAIL, RetweetDetail};
-use problem::{Awaited, Failure};
+use problem::Failure;
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
@@ -38,13 +38,6 @@ pub enum SpillError {
     },
 }
 
-impl SpillError {
-    /// Whether there was no room on the disk.
-    pub fn is_disk_full(&self) -> bool {
-        self.awaits() == Some(Awaited::Room)
-    }
-}
-
 impl Failure for SpillError {
     fn exit_code(&self) -> u8 {
         3
@@ -60,7 +53,7 @@ const WRITE_BUFFER: usize = 1 << 20;
 
 /// Writes one run.
 #[derive(Debug)]
-pub struct RunWriter {
+pub(crate) struct RunWriter {
     out: BufWriter<File>,
     folder: Arc<Path>,
     sections: Vec<Section>,
@@ -82,13 +75,13 @@ pub(crate) fn temporary_file(folder: &Path) -> Result<File, SpillError> {
 
 /// Where a section lies in its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Section {
+pub(crate) struct Section {
     /// First byte.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Events, or numbers.
-    pub records: u64,
+    pub(crate) records: u64,
 }
 
 impl RunWriter {
@@ -96,7 +89,7 @@ impl RunWriter {
     ///
     /// # Errors
     /// [`SpillError::Io`].
-    pub fn create(folder: &Path) -> Result<RunWriter, SpillError> {
+    pub(crate) fn create(folder: &Path) -> Result<RunWriter, SpillError> {
         Ok(RunWriter {
             out: BufWriter::with_capacity(WRITE_BUFFER, temporary_file(folder)?),
             folder: folder.into(),
@@ -111,7 +104,7 @@ impl RunWriter {
     ///
     /// # Errors
     /// [`SpillError::Io`].
-    pub fn push(&mut self, event: &Event, detail: Option<Detail<'_>>) -> Result<(), SpillError> {
+    pub(crate) fn push(&mut self, event: &Event, detail: Option<Detail<'_>>) -> Result<(), SpillError> {
         self.record.clear();
         self.record.extend_from_slice(&event.viewer.to_le_bytes());
         self.record.extend_from_slice(&event.session.to_le_bytes());
@@ -131,7 +124,7 @@ impl RunWriter {
     }
 
     /// Ends the section; the next event opens another. A section may be empty.
-    pub fn end_section(&mut self) {
+    pub(crate) fn end_section(&mut self) {
         self.section.bytes = self.written - self.section.offset;
         self.sections.push(self.section);
         self.section = Section { offset: self.written, bytes: 0, records: 0 };
@@ -141,7 +134,7 @@ impl RunWriter {
     ///
     /// # Errors
     /// [`SpillError`]: it is not whole in its file.
-    pub fn finish(mut self) -> Result<Run, SpillError> {
+    pub(crate) fn finish(mut self) -> Result<Run, SpillError> {
         if self.section.records > 0 {
             self.end_section();
         }
@@ -156,7 +149,7 @@ impl RunWriter {
 
 /// A whole run. Its file lives until the run and its readers are dropped.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     file: Arc<File>,
     folder: Arc<Path>,
     sections: Vec<Section>,
@@ -164,12 +157,12 @@ pub struct Run {
 
 impl Run {
     /// Its sections, in the order in which they were written.
-    pub fn sections(&self) -> &[Section] {
+    pub(crate) fn sections(&self) -> &[Section] {
         &self.sections
     }
 
     /// Reads section `index` (an empty one if there is none) through a buffer of `buffer_bytes`, 4 KiB at least.
-    pub fn section(&self, index: usize, buffer_bytes: usize) -> RunReader {
+    pub(crate) fn section(&self, index: usize, buffer_bytes: usize) -> RunReader {
         let Section { offset, bytes, records } = self.sections.get(index).copied().unwrap_or_default();
         // No more than there is to read, and a byte, so that many small sections do not cost many large buffers.
         let capacity = buffer_bytes.max(4096).min(usize::try_from(bytes).unwrap_or(usize::MAX).max(FIXED));
@@ -188,7 +181,7 @@ impl Run {
 
 /// Reads one section of a run in its order.
 #[derive(Debug)]
-pub struct RunReader {
+pub(crate) struct RunReader {
     file: Arc<File>,
     folder: Arc<Path>,
     /// Where the file is read next, and where the section ends.
@@ -208,7 +201,8 @@ impl RunReader {
     ///
     /// # Errors
     /// [`SpillError`].
-    pub fn next(&mut self, into: &mut Details) -> Result<Option<Event>, SpillError> {
+    #[cfg(test)]
+    pub(crate) fn next(&mut self, into: &mut Details) -> Result<Option<Event>, SpillError> {
         let mut event = self.advance()?;
         if let Some(event) = &mut event {
             event.detail = self.take_detail(into)?;

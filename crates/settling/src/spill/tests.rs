@@ -104,5 +104,5 @@ fn no_room_is_recognised() {
     writer.out = BufWriter::with_capacity(64, full);
     let (events, _) = random_events(1, 1);
     let pushed = (0..10).try_for_each(|_| writer.push(&events[0], None));
-    assert!(pushed.unwrap_err().is_disk_full());
+    assert!(problem::awaits(&pushed.unwrap_err()) == Some(problem::Awaited::Room));
 }

@@ -1,6 +1,5 @@
 //! A backend is what lies under a store, a folder on a local disk or a prefix of an object store, and the ways to ask
-//! it: one request at a time, waited for as long as there is patience, with a refusal that names what was tried, and on
-//! what.
+//! it, waited for as long as there is patience, with a refusal that names what was tried, and on what.
 
 use super::disk::Disk;
 use super::patience::Patience;

@@ -114,7 +114,7 @@ impl Failure for StoreError {
 }
 
 /// On the way through a reader or writer of files, which hands it back as what it was told. What may pass is marked as
-/// such.
+/// such, which `io::Error::other` would not do.
 impl From<StoreError> for io::Error {
     fn from(error: StoreError) -> io::Error {
         match error.awaits() {
