@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use audience::Reason;
 use exporter::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

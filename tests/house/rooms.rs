@@ -78,8 +78,12 @@ pub(super) const ROOMS: [Room; 15] = [
 ];
 
 /// Crates by which I/O, threads and clocks come in.
-const IMPURE: [&str; 14] = [
-    "arrow",
+const IMPURE: [&str; 18] = [
+    "arrow-array",
+    "arrow-buffer",
+    "arrow-ipc",
+    "arrow-schema",
+    "arrow-select",
     "clap",
     "flate2",
     "getrandom",
@@ -96,11 +100,15 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// Those of them that know the form of a file, and take its bytes from whoever has them.
-const OF_BYTES: [&str; 2] = ["arrow", "parquet"];
+const OF_BYTES: [&str; 6] = ["arrow-array", "arrow-buffer", "arrow-ipc", "arrow-schema", "arrow-select", "parquet"];
 
 /// Crates that cost a build or tie us to others' types, and the rooms that alone may name them.
-const HEAVY: [(&str, &[&str]); 18] = [
-    ("arrow", &["exporter"]),
+const HEAVY: [(&str, &[&str]); 22] = [
+    ("arrow-array", &["exporter"]),
+    ("arrow-buffer", &["exporter"]),
+    ("arrow-ipc", &["exporter"]),
+    ("arrow-schema", &["exporter"]),
+    ("arrow-select", &["exporter"]),
     ("axum", &["dashboard"]),
     ("ballista", &["distributed"]),
     ("clap", &["cli"]),

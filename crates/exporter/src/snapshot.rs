@@ -86,9 +86,9 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    fn of(error: arrow::error::ArrowError) -> SnapshotError {
+    fn of(error: arrow_schema::ArrowError) -> SnapshotError {
         match error {
-            arrow::error::ArrowError::IoError(_, source) => SnapshotError::Io(source),
+            arrow_schema::ArrowError::IoError(_, source) => SnapshotError::Io(source),
             other => SnapshotError::Corrupt(other.to_string()),
         }
     }

@@ -8,7 +8,7 @@ use aggregator::{
     AiringState, CrowdState, ExposedState, GapState, Lane, LateMinute, Live, LiveState, OpenSession, Rules, SignsState,
     StageState, TweetState, ViewerState,
 };
-use arrow::array::{
+use arrow_array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
 use audience::Stay;

@@ -4,10 +4,10 @@
 
 use super::SnapshotError;
 use crate::caught::caught;
-use arrow::array::RecordBatch;
-use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
-use arrow::ipc::{FieldNode, Message, convert::fb_to_schema, reader::read_record_batch, root_as_message};
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::{FieldNode, Message, convert::fb_to_schema, reader::read_record_batch, root_as_message};
+use arrow_schema::SchemaRef;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;

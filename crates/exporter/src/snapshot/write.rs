@@ -3,12 +3,12 @@
 use super::cells::{Frontier, Record, Row, StayState};
 use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SnapshotError, TABLE, VIEWERS};
 use aggregator::{FrozenLane, LiveState, OpenSession, ViewerState};
-use arrow::array::{
+use arrow_array::{
     ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use arrow::ipc::writer::StreamWriter;
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;

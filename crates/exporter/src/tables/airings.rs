@@ -3,8 +3,8 @@
 use super::columns::{Cells, instants, ints, maybe_instants, maybe_ints, maybe_means, numbered};
 use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
-use arrow::array::{Array, PrimitiveArray};
-use arrow::datatypes::ArrowPrimitiveType;
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, PrimitiveArray};
 use audience::AiringRow;
 use audience::time::TS_END;
 use parquet::file::reader::ChunkReader;

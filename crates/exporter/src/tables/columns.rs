@@ -1,6 +1,6 @@
 //! Cells are one column of a batch on its way into a file: one field of many rows, laid side by side.
 
-use arrow::array::{
+use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMillisecondArray,
 };
 use audience::Ms;

@@ -5,12 +5,12 @@ use super::footer::footer;
 use super::stays::Histograms;
 use super::{Passport, Table, TableError};
 use crate::caught::caught;
-use arrow::array::{
+use arrow_array::cast::AsArray;
+use arrow_array::{
     Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, ListArray,
     RecordBatch, StringArray, TimestampMillisecondArray,
 };
-use arrow::compute::kernels::cmp::eq;
-use arrow::datatypes::DataType;
+use arrow_schema::{ArrowError, DataType};
 use audience::Ms;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -123,9 +123,13 @@ impl<R: ChunkReader + 'static> TableFile<R> {
         let row_groups = self.builder.metadata().row_groups().iter().enumerate();
         let near = row_groups.filter(|(_, row_group)| may_hold(row_group.column(column).statistics(), broadcast_id));
         let near = near.map(|(place, _)| place).collect();
-        let wanted = StringArray::new_scalar(broadcast_id);
+        let wanted = broadcast_id.to_owned();
         let mask = ProjectionMask::leaves(schema, [column]);
-        let predicate = ArrowPredicateFn::new(mask, move |batch| eq(batch.column(0), &wanted));
+        let predicate = ArrowPredicateFn::new(mask, move |batch| {
+            let ids = batch.column(0).as_string_opt::<i32>();
+            let ids = ids.ok_or_else(|| ArrowError::SchemaError("broadcast_id holds no strings".to_owned()))?;
+            Ok(ids.iter().map(|id| Some(id == Some(wanted.as_str()))).collect())
+        });
         self.builder = self.builder.with_row_groups(near).with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
         self
     }

@@ -3,7 +3,7 @@
 use super::columns::{Cells, instants, ints, maybe_bytes, small_ints, texts};
 use super::read::{TableBatch, TableFile};
 use super::{Table, TableError};
-use arrow::array::Array;
+use arrow_array::Array;
 use audience::{Field, Ms, Reason, Rejection};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;

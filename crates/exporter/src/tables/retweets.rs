@@ -4,7 +4,7 @@ use super::airings::maybe;
 use super::columns::{Cells, instants, maybe_ints, maybe_texts, numbered, texts};
 use super::read::{Ids, TableBatch, TableFile};
 use super::{Table, TableError};
-use arrow::array::Int64Array;
+use arrow_array::Int64Array;
 use audience::{Detail, Details, RetweetDetail, RetweetRow};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::chunk::{IdChunk, TextChunk};
 use super::columns::Cells;
 use super::schema::Type;
 use super::{Table, TableError};
-use arrow::datatypes::FieldRef;
+use arrow_schema::FieldRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::Result;
 use parquet::file::writer::SerializedFileWriter;

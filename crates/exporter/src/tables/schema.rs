@@ -1,7 +1,7 @@
 //! A table is a kind of row, and a schema its list of columns: name, type, field id and the sentence that says what the
 //! column means.
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};

@@ -2,9 +2,9 @@
 
 use super::columns::Cells;
 use super::{Table, TableError};
-use arrow::array::{Array, Int64Array, ListArray, StructArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow_array::{Array, Int64Array, ListArray, StructArray};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Fields};
 use audience::Stay;
 use std::sync::Arc;
 

@@ -2,9 +2,10 @@
 //! an instant or after it.
 
 use super::TableFile;
-use arrow::array::{AsArray, BooleanArray};
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
-use arrow::error::ArrowError;
+use arrow_array::BooleanArray;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMillisecondType};
+use arrow_schema::ArrowError;
 use audience::Ms;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};

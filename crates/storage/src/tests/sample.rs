@@ -1,10 +1,7 @@
 //! Small data directories for the tests: commits of a few rows, with a file merged and a snapshot replaced.
 
 use crate::*;
-use arrow::{
-    array::{ArrayRef, Int64Array},
-    record_batch::RecordBatch,
-};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use std::{
     io::Write,
     path::{Path, PathBuf},

@@ -1,7 +1,7 @@
 //! What the columns are is public: a change here is a change of the contract.
 
 use super::*;
-use arrow::datatypes::{DataType, Field};
+use arrow_schema::{DataType, Field};
 use std::collections::BTreeSet;
 
 /// Every column as `path id type`, `?` where it may be null; nested ones below their list.
@@ -18,7 +18,7 @@ fn drawn(fields: &[Arc<Field>], prefix: &str, out: &mut Vec<String>) {
             DataType::Boolean => "boolean",
             DataType::List(_) => "list",
             DataType::Struct(_) => "struct",
-            DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, Some(zone)) if **zone == *"UTC" => "ms_utc",
+            DataType::Timestamp(arrow_schema::TimeUnit::Millisecond, Some(zone)) if **zone == *"UTC" => "ms_utc",
             other => panic!("{path} is of type {other}"),
         };
         let null = if field.is_nullable() { "?" } else { "" };
