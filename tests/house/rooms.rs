@@ -78,7 +78,8 @@ pub(super) const ROOMS: [Room; 15] = [
 ];
 
 /// Crates by which I/O, threads and clocks come in.
-const IMPURE: [&str; 18] = [
+const IMPURE: [&str; 19] = [
+    "arrow",
     "arrow-array",
     "arrow-buffer",
     "arrow-ipc",
@@ -100,10 +101,12 @@ const IMPURE: [&str; 18] = [
 ];
 
 /// Those of them that know the form of a file, and take its bytes from whoever has them.
-const OF_BYTES: [&str; 6] = ["arrow-array", "arrow-buffer", "arrow-ipc", "arrow-schema", "arrow-select", "parquet"];
+const OF_BYTES: [&str; 7] =
+    ["arrow", "arrow-array", "arrow-buffer", "arrow-ipc", "arrow-schema", "arrow-select", "parquet"];
 
 /// Crates that cost a build or tie us to others' types, and the rooms that alone may name them.
-const HEAVY: [(&str, &[&str]); 22] = [
+const HEAVY: [(&str, &[&str]); 23] = [
+    ("arrow", &["distributed"]),
     ("arrow-array", &["exporter"]),
     ("arrow-buffer", &["exporter"]),
     ("arrow-ipc", &["exporter"]),

@@ -23,7 +23,8 @@ use storage::{Chain, Commit, CommitKind, Committer, Draft, FileEntry, Folder, Ma
 use storage::{ReadError, Stored, open_table};
 use storage::{SettledLine, Settlements};
 
-/// Computes the airings of the broadcast `id` again by `rules`, into a commit of `committer`'s that is not published yet.
+/// Computes the airings of the broadcast `id` again by `rules`, into a commit of `committer`'s that is not published
+/// yet.
 ///
 /// # Errors
 /// A directory without a log, an id without events, an airing that goes on; or the disk refuses.

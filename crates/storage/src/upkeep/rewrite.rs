@@ -23,8 +23,8 @@ pub struct TakenAway {
     pub dropped: BTreeMap<String, u64>,
 }
 
-/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `committer`; what
-/// else is in their files goes to `commit`.
+/// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `committer`;
+/// what else is in their files goes to `commit`.
 pub fn without(committer: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
