@@ -78,7 +78,7 @@ pub(super) const ROOMS: [Room; 15] = [
 ];
 
 /// Crates by which I/O, threads and clocks come in.
-const IMPURE: [&str; 18] = [
+const IMPURE: [&str; 19] = [
     "arrow-array",
     "arrow-buffer",
     "arrow-ipc",
@@ -88,6 +88,7 @@ const IMPURE: [&str; 18] = [
     "flate2",
     "getrandom",
     "indicatif",
+    "jiff",
     "libc",
     "object_store",
     "parquet",
@@ -103,7 +104,7 @@ const IMPURE: [&str; 18] = [
 const OF_BYTES: [&str; 6] = ["arrow-array", "arrow-buffer", "arrow-ipc", "arrow-schema", "arrow-select", "parquet"];
 
 /// Crates that cost a build or tie us to others' types, and the rooms that alone may name them.
-const HEAVY: [(&str, &[&str]); 22] = [
+const HEAVY: [(&str, &[&str]); 23] = [
     ("arrow-array", &["exporter"]),
     ("arrow-buffer", &["exporter"]),
     ("arrow-ipc", &["exporter"]),
@@ -116,6 +117,7 @@ const HEAVY: [(&str, &[&str]); 22] = [
     ("clap_mangen", &["cli"]),
     ("datafusion", &["distributed"]),
     ("indicatif", &["cli"]),
+    ("jiff", &["cli"]),
     ("object_store", &["storage"]),
     ("parquet", &["exporter"]),
     ("prometheus-client", &["dashboard"]),

@@ -2,6 +2,7 @@
 //! from.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use aggregator::Rules;
@@ -12,7 +13,7 @@ use storage::is_object_store;
 use crate::form::{Raw, Value};
 use crate::layers::{Entry, Layers, Merged};
 use pipeline::Options;
-use problem::Problem;
+use problem::{Problem, in_shell};
 use storage::{KeyOptions, Pseudonyms};
 
 /// Form of the log lines.
@@ -242,6 +243,16 @@ impl Settings {
             (None, out) => Ok(Path::new(out.strip_prefix("file://").unwrap_or(out)).join("keys")),
         }
     }
+}
+
+/// A path as settings, JSON and the manifest hold it, which are text.
+pub(crate) fn as_text(path: impl Into<OsString>) -> Result<String, Problem> {
+    path.into().into_string().map_err(|path| {
+        Problem::usage(format!(
+            "The name {} is not UTF-8, so that it cannot be written down. Give it another one, or a link that has one.",
+            in_shell(path)
+        ))
+    })
 }
 
 fn missing(name: &'static str, example: &str) -> Problem {
