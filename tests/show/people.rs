@@ -138,7 +138,8 @@ fn a_terminal_is_given_what_somebody_can_read() {
         type_in("sh", folder.path(), &line).exits(0).stdout.replace('\r', "")
     };
     let said = on_a_terminal("jauge show audience");
-    let more = "The newest 50 of 60 airings. All of them: jauge show audience | less\nThe largest: jauge show audience --top 20\n";
+    let more = "The newest 50 of 60 airings.\nAll of them: jauge show audience | less\n\
+        The largest: jauge show audience --top 20\n";
     assert!(said.ends_with(more), "{said}");
     let shown: Vec<usize> = ["show-59", "show-10", "show-09"].iter().filter_map(|id| said.find(id)).collect();
     assert!(shown.len() == 2 && shown.is_sorted(), "{said}");

@@ -56,20 +56,20 @@ fn print_list(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
     let (all, dir) = (lines.len(), in_shell(&args.dir));
     let n = |count: usize| text::count(count as u64);
     let (lines, said) = match args.top {
-        Some(most) => {
+        Some(most) if all > 0 => {
             let lines = airings::largest(lines, usize::try_from(most).unwrap_or(usize::MAX));
             let said = format!("\nThe {} largest of {} airings.\n", n(lines.len()), n(all));
             (lines, said)
         }
         None if all > ON_A_TERMINAL && terminal::is_there() && !args.json => {
             let said = format!(
-                "\nThe newest {ON_A_TERMINAL} of {} airings. All of them: jauge show {dir} | less\n\
+                "\nThe newest {ON_A_TERMINAL} of {} airings.\nAll of them: jauge show {dir} | less\n\
                  The largest: jauge show {dir} --top 20\n",
                 n(all)
             );
             (airings::newest(lines, ON_A_TERMINAL), said)
         }
-        None => (lines, String::new()),
+        _ => (lines, String::new()),
     };
     if args.json {
         return terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>());
