@@ -12,9 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::kafka::RealKafka;
 use crate::readers::python;
-use crate::support::{
-    NO_FLAGS, Ran, clear_settings, files_under, finish, folder, have, jauge, program, replay, root, run,
-};
+use crate::support::{self, NO_FLAGS, Ran, files_under, finish, folder, have, jauge, program, replay, root, run};
 
 // Documents, and what is in them.
 pub(crate) mod pages;
@@ -40,13 +38,7 @@ fn with_audience() -> tempfile::TempDir {
 
 /// Runs a line in a folder, as a user with `jauge` on the path would.
 fn type_in(folder: &Path, line: &str) -> Ran {
-    let mut shell = Command::new("sh");
-    let binary = Path::new(env!("CARGO_BIN_EXE_jauge")).parent().unwrap().to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths([binary].into_iter().chain(std::env::split_paths(&path))).unwrap();
-    shell.args(["-c", line]).current_dir(folder).env("PATH", path);
-    clear_settings(&mut shell);
-    finish(shell, &[])
+    support::type_in("sh", folder, line)
 }
 
 #[test]

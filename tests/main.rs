@@ -36,6 +36,8 @@ mod nights;
 mod verify;
 // `jauge show`: the same numbers as the tables, and before they are there.
 mod show;
+// What a shell hands over and is told: pipes, names, `~`, variables, commands to copy.
+mod shell;
 // `jauge rejected`: what could not be used, and the way back.
 mod rejected;
 // `jauge simulate`: the same events for the same seed, and their truth.

@@ -12,6 +12,9 @@ use crate::nights::{Topic, events, next_day, replayed, rough, write_lines};
 use crate::support::{NO_FLAGS, Ran, files_under, folder, replay, run};
 use crate::tables::Table;
 
+// What people see and ask for.
+mod people;
+
 const NIGHT: &str = "nuit-debout";
 
 fn show(dir: &Path, flags: &[&str]) -> Ran {

@@ -80,6 +80,18 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Ran {
     finish(command, &[])
 }
 
+/// Runs a line in a folder, as somebody with `jauge` on the path would type it into this shell.
+#[track_caller]
+pub(crate) fn type_in(shell: &str, folder: &Path, line: &str) -> Ran {
+    let mut command = Command::new(shell);
+    let binary = Path::new(env!("CARGO_BIN_EXE_jauge")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([binary].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    command.args(["-c", line]).current_dir(folder).env("PATH", path);
+    clear_settings(&mut command);
+    finish(command, &[])
+}
+
 /// No flags for [`replay`].
 pub(crate) const NO_FLAGS: [&str; 0] = [];
 

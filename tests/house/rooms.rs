@@ -78,7 +78,7 @@ pub(super) const ROOMS: [Room; 15] = [
 ];
 
 /// Crates by which I/O, threads and clocks come in.
-const IMPURE: [&str; 19] = [
+const IMPURE: [&str; 20] = [
     "arrow",
     "arrow-array",
     "arrow-buffer",
@@ -89,6 +89,7 @@ const IMPURE: [&str; 19] = [
     "flate2",
     "getrandom",
     "indicatif",
+    "jiff",
     "libc",
     "object_store",
     "parquet",
@@ -105,7 +106,7 @@ const OF_BYTES: [&str; 7] =
     ["arrow", "arrow-array", "arrow-buffer", "arrow-ipc", "arrow-schema", "arrow-select", "parquet"];
 
 /// Crates that cost a build or tie us to others' types, and the rooms that alone may name them.
-const HEAVY: [(&str, &[&str]); 23] = [
+const HEAVY: [(&str, &[&str]); 24] = [
     ("arrow", &["distributed"]),
     ("arrow-array", &["exporter"]),
     ("arrow-buffer", &["exporter"]),
@@ -119,6 +120,7 @@ const HEAVY: [(&str, &[&str]); 23] = [
     ("clap_mangen", &["cli"]),
     ("datafusion", &["distributed"]),
     ("indicatif", &["cli"]),
+    ("jiff", &["cli"]),
     ("object_store", &["storage"]),
     ("parquet", &["exporter"]),
     ("prometheus-client", &["dashboard"]),

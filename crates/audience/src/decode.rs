@@ -236,7 +236,7 @@ fn eight_digits(digits: u64) -> u64 {
 
 /// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, RFC 3339 with capital letters and without leap seconds;
 /// digits below the ms are cut. `None` for anything else.
-fn parse_rfc3339(text: &[u8]) -> Option<Ms> {
+pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<Ms> {
     let number = |from: usize, to: usize| -> Option<i64> {
         text.get(from..to)?
             .iter()

@@ -17,6 +17,7 @@ mod rows;
 mod strict;
 pub mod text;
 pub mod time;
+mod zone;
 
 pub use decode::{Decoder, fingerprint, is_blank};
 pub use details::{Detail, Details, RetweetDetail};
@@ -26,3 +27,4 @@ pub use registry::{Key, Registry};
 pub use reject::{Field, Reason, Rejection};
 pub use rows::{AiringRow, Ended, MinuteRow, RetweetRow, SessionRow, Stay};
 pub use time::{MINUTE_MS, Ms};
+pub use zone::Zone;

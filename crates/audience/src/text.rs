@@ -1,5 +1,7 @@
-//! Numbers and times as people read them. All times are UTC.
+//! Numbers and times as people read and write them. All times are UTC; [`Zone::clock`](crate::Zone::clock) gives those
+//! of another zone.
 
+use crate::decode::parse_rfc3339;
 use crate::{Ms, time};
 
 /// `1234567` as `1,234,567`.
@@ -71,6 +73,13 @@ pub fn second(at: Ms) -> String {
     time::rfc3339(at)[11..19].to_owned()
 }
 
+/// The first instant of what is written: a time, or as much of one as somebody cared for (`2026`, `2026-03-14T19:31`).
+/// `None` for what is no time.
+pub fn beginning(text: &str) -> Option<Ms> {
+    const REST: &str = "2000-01-01T00:00:00.000Z";
+    parse_rfc3339(format!("{text}{}", REST.get(text.len()..)?).as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +106,13 @@ mod tests {
         let at = 1_773_516_665_678;
         assert_eq!((day_and_minute(at).as_str(), day(at).as_str()), ("2026-03-14 19:31", "03-14"));
         assert_eq!((minute(at).as_str(), second(at).as_str()), ("19:31", "19:31:05"));
+        for written in ["2026-03-14T19:31:05.678Z", "2026-03-14T19:31:05.678"] {
+            assert_eq!(beginning(written), Some(at));
+        }
+        let minute = 1_773_516_660_000;
+        assert_eq!(["2026-03-14T19:31", "2026-03-14T19:31:0"].map(beginning), [Some(minute); 2]);
+        assert_eq!(["2026", "2026-01-0"].map(beginning), [Some(1_767_225_600_000); 2]);
+        assert_eq!(["yesterday", "14.3.2026", "2026-13", "2026-03-14T19:31:05.678Z!", "é"].map(beginning), [None; 5]);
         let spans = [0, 999, 59_999, 60_000, 61_000, 18_840_000, 86_400_000, 93_600_000].map(span);
         assert_eq!(spans, ["0 ms", "999 ms", "59 s", "1 min", "1 min 1 s", "5 h 14 min", "1 d", "1 d 2 h"]);
     }

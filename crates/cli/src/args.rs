@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use audience::Ms;
+use audience::{Ms, Zone};
 use clap::builder::StyledStr;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 use crate::flags::{Flags, Taker};
+use crate::zone;
 use audience::duration;
 
 /// Counts the audience of live broadcasts: joins and leaves in, the exact curve of concurrent viewers out.
@@ -159,17 +160,25 @@ pub(crate) struct ReplayArgs {
 /// `jauge show`
 #[derive(Debug, Args)]
 #[command(after_help = "Example: jauge show audience
-Example: jauge show audience --broadcast gala-2026")]
+Example: jauge show audience --broadcast gala-2026 --zone Europe/Paris
+Example: jauge show audience --top 20")]
 pub(crate) struct ShowArgs {
     /// The data directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     /// Draw the curve of this broadcast
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) broadcast: Option<String>,
-    /// Of its airings, the last that began then: 2026-03-14, or 2026-03-14T19:31 (UTC)
+    /// Of its airings, the last that began then: 2026-03-14, or 2026-03-14T19:31
     #[arg(long, value_name = "TIME", requires = "broadcast")]
     pub(crate) airing: Option<String>,
+    /// List only so many airings, the largest by their peak; with --broadcast, of its own
+    #[arg(long, value_name = "N", conflicts_with_all = ["airing", "corrections", "files"],
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+    /// Times as clocks there show them: Europe/Paris, America/New_York. JSON stays in UTC
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone::named)]
+    pub(crate) zone: Zone,
     /// Print which minutes `jauge settle` has moved, by how much and why
     #[arg(long, conflicts_with_all = ["airing", "files"])]
     pub(crate) corrections: bool,

@@ -121,7 +121,7 @@ pub(crate) fn template() -> String {
             text.push_str(&format!("\n# ---- {group} ----\n"));
         }
         let allowed = match setting.form {
-            Form::Text => String::new(),
+            Form::Text | Form::Path => String::new(),
             _ => format!("# Allowed: {}.\n", setting.form.allowed()),
         };
         text.push_str(&format!("\n# {}.\n{allowed}#{} = {}\n", setting.help, setting.name, written_default(setting)));

@@ -4,15 +4,15 @@
 use crate::terminal;
 use audience::text as words;
 use audience::time::rfc3339;
-use audience::{MinuteRow, Ms};
+use audience::{MinuteRow, Ms, Zone};
 use exporter::{CorrectionRow, Table};
 use report::text::{Look, Paint, draw};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use storage::{ReadError, Stored};
 
-/// Prints the corrections of a directory, or of one broadcast.
-pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(), ReadError> {
+/// Prints the corrections of a directory, or of one broadcast, times for people as in `zone`.
+pub(crate) fn show(stored: Stored, only: Option<&str>, zone: &Zone, json: bool) -> Result<(), ReadError> {
     let stored = match only {
         Some(id) => stored.of_broadcast(id),
         None => stored,
@@ -32,7 +32,7 @@ pub(crate) fn show(stored: Stored, only: Option<&str>, json: bool) -> Result<(),
     if json {
         return Ok(terminal::print_json(&rows.iter().map(|row| as_json(row, &ids)).collect::<Vec<_>>())?);
     }
-    Ok(terminal::print(&told(&rows, &ids, terminal::look()))?)
+    Ok(terminal::print(&told(&rows, &ids, zone, terminal::look()))?)
 }
 
 fn as_json(row: &CorrectionRow, ids: &[Arc<str>]) -> Value {
@@ -69,7 +69,7 @@ fn side(row: &MinuteRow) -> Value {
 }
 
 /// A paragraph a correction: why, and a line a minute.
-fn told(rows: &[CorrectionRow], ids: &[Arc<str>], look: Look) -> String {
+fn told(rows: &[CorrectionRow], ids: &[Arc<str>], zone: &Zone, look: Look) -> String {
     if rows.is_empty() {
         return "No settled minute was ever moved.\n".to_owned();
     }
@@ -77,24 +77,26 @@ fn told(rows: &[CorrectionRow], ids: &[Arc<str>], look: Look) -> String {
     for group in rows.chunk_by(|a, b| a.commit == b.commit) {
         let first = &group[0];
         let id = draw::cut(&draw::printable(&ids[first.broadcast as usize]), look.width.saturating_sub(36));
-        let at = words::day_and_minute(first.corrected_at);
+        let at = words::day_and_minute(zone.clock(first.corrected_at));
         text += &format!("{}  corrected {at} by commit {}\n", look.paint(&id, Paint::Bold), first.commit);
-        text += &format!("{}: {} minutes moved\n", why(first), words::count(group.len() as u64));
+        text += &format!("{}: {} minutes moved\n", why(first, zone), words::count(group.len() as u64));
         text += &format!(
             "\n{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
             "Minute", "Peak", "Watch time", "Joins", "Gone", "Reach"
         );
         for row in group {
-            text += &line(row);
+            text += &line(row, zone);
         }
         text.push('\n');
     }
-    text + "Peak is of the minute, in sessions; the other numbers are what was added or taken away; watch time in s. Times UTC\n"
+    text + "Peak is of the minute, in sessions; the other numbers are what was added or taken away; watch time in s. Times "
+        + zone.name()
+        + "\n"
 }
 
-fn why(row: &CorrectionRow) -> String {
+fn why(row: &CorrectionRow, zone: &Zone) -> String {
     let late = row.late_span.map(|(from, to)| {
-        let span = |at: Ms| format!("{} {}", words::day(at), words::second(at));
+        let span = |at: Ms| format!("{} {}", words::day(zone.clock(at)), words::second(zone.clock(at)));
         format!(
             "{} events that had come after it settled, of {} to {}",
             words::thousands(row.late_events),
@@ -107,7 +109,7 @@ fn why(row: &CorrectionRow) -> String {
     if all.is_empty() { "An airing that had not settled joined it".to_owned() } else { all.join(", and ") }
 }
 
-fn line(row: &CorrectionRow) -> String {
+fn line(row: &CorrectionRow, zone: &Zone) -> String {
     let of = |count: fn(&MinuteRow) -> i64| {
         let one = |side: &Option<MinuteRow>| side.as_ref().map_or(0, count);
         one(&row.after).saturating_sub(one(&row.before))
@@ -127,7 +129,7 @@ fn line(row: &CorrectionRow) -> String {
     };
     format!(
         "{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
-        words::day_and_minute(row.minute_at),
+        words::day_and_minute(zone.clock(row.minute_at)),
         format!("{} → {}", peak(&row.before), peak(&row.after)),
         seconds,
         signed(of(|row| row.joins)),

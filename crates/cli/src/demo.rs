@@ -4,7 +4,7 @@
 
 use crate::args::{DemoArgs, OfRun};
 use crate::flags::Flags;
-use crate::settings::Settings;
+use crate::settings::{Settings, as_text};
 use crate::terminal;
 use crate::{show, verify};
 use aggregator::Live;
@@ -115,11 +115,12 @@ fn quoted(path: &str) -> String {
 
 /// The settings of the demo's runs.
 fn settings(brokers: &str, dir: &Path) -> Result<Settings, Problem> {
+    let out = as_text(dir)?;
     let given = |name, value: &str| (name, crate::form::Raw::Text(value.to_owned()));
     Flags::<OfRun>::of(vec![
         given("brokers", brokers),
         given("topic", TOPIC),
-        given("out", &dir.to_string_lossy()),
+        given("out", &out),
         given("commit_interval", "2s"),
     ])
     .load_alone()

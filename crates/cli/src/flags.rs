@@ -3,13 +3,13 @@
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use crate::form::{Form, Raw};
 use crate::layers::Layers;
 use crate::setting::{SETTINGS, Setting};
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, as_text};
 use problem::Problem;
 
 /// A command that takes settings.
@@ -143,8 +143,13 @@ fn arg_of(setting: &'static Setting) -> Arg {
         Form::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true),
         // `--strict` alone is what people write; `--strict=false` goes over a file.
         Form::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true),
-        Form::Text if setting.name == "out" => arg.value_hint(ValueHint::DirPath),
-        Form::Text => arg.value_hint(ValueHint::FilePath),
+        Form::Path => {
+            let hint = if setting.name == "out" { ValueHint::DirPath } else { ValueHint::FilePath };
+            arg.value_hint(hint).value_parser(ValueParser::from(
+                OsStringValueParser::new().try_map(|path| as_text(path).map_err(|problem| problem.message)),
+            ))
+        }
+        Form::Text => arg.value_parser(ValueParser::string()),
         Form::Duration { .. } | Form::Size { .. } | Form::Count { .. } => arg.value_parser(ValueParser::string()),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Form {
     Choice(&'static [&'static str]),
     /// Any text but none.
     Text,
+    /// A path, or the URL of an object store; the home folder may be written as `~`.
+    Path,
     /// A duration in `least_ms..=most_ms`, or the word that stands for no limit.
     Duration {
         /// The shortest that is allowed, ms, `>= 0`.
@@ -109,7 +111,7 @@ impl Form {
                 Err(_) => Err("is no whole number".to_owned()),
             },
             Form::Choice(words) if !words.contains(&text.as_str()) => Err("is none of the words".to_owned()),
-            Form::Choice(_) | Form::Text | Form::List | Form::Choices(_) => Ok(Value::Text(text.clone())),
+            Form::Choice(_) | Form::Text | Form::Path | Form::List | Form::Choices(_) => Ok(Value::Text(text.clone())),
         }
     }
 
@@ -143,6 +145,7 @@ impl Form {
             Form::Choices(words) => format!("some of {}, with commas between them", words.join(", ")),
             Form::Choice(words) => words.join(" or "),
             Form::Text => "any text".to_owned(),
+            Form::Path => "a path, in which ~/ at the start is your home folder".to_owned(),
             Form::Duration { least_ms, most_ms, never } => {
                 let range = format!("from {} to {}", duration::write(*least_ms), duration::write(*most_ms));
                 let never = never.map(|word| format!(", or {word}")).unwrap_or_default();
@@ -170,6 +173,20 @@ impl Form {
     }
 }
 
+/// A path with the home folder in the place of its `~`, or why there is none, as the rest of a sentence. A shell does
+/// the same, and no shell has seen what stands in a file, in the environment, or behind the `=` of a flag.
+pub(crate) fn at_home(path: &str, home: Option<&str>) -> Result<String, String> {
+    let Some(rest) = path.strip_prefix('~') else { return Ok(path.to_owned()) };
+    match (rest, home) {
+        ("", Some(home)) => Ok(home.to_owned()),
+        (rest, _) if !rest.is_empty() && !rest.starts_with('/') => Err(format!(
+            "begins with the home folder of somebody, which only a shell knows; a name that begins with ~ is written ./{path}"
+        )),
+        (rest, Some(home)) => Ok(format!("{}{rest}", home.trim_end_matches('/'))),
+        (_, None) => Err("begins with ~, and HOME is not set, so that nobody knows where that is".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +208,17 @@ mod tests {
         assert_eq!(read(&Form::Count { most: 4 }, "five"), Err("is no whole number".to_owned()));
         assert_eq!(read(&Form::Size { least: 1_000 }, "999B"), Err("is too small".to_owned()));
         assert_eq!(read(&Form::Choice(&["keep", "redact"]), "Keep"), Err("is none of the words".to_owned()));
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let home = |path| at_home(path, Some("/home/ana"));
+        for (path, there) in [("~", "/home/ana"), ("~/a b", "/home/ana/a b"), ("./~", "./~"), ("a/~/b", "a/~/b")] {
+            assert_eq!(home(path), Ok(there.to_owned()));
+        }
+        assert_eq!(at_home("~/a", Some("/")), Ok("/a".to_owned()));
+        assert!(home("~bob/a").is_err_and(|said| said.contains("./~bob/a")));
+        assert!(at_home("~/a", None).is_err_and(|said| said.contains("HOME is not set")));
     }
 
     #[test]

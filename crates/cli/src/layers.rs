@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::form::{Raw, Value};
+use crate::form::{Form, Raw, Value, at_home};
 use crate::setting::{SETTINGS, Setting};
 use problem::Problem;
 
@@ -50,6 +51,8 @@ pub(crate) struct Layers {
     pub(crate) flags: Vec<(&'static str, Raw)>,
     /// What `--kafka` said, `KEY=VALUE` each.
     pub(crate) kafka: Vec<String>,
+    /// The home folder, where it is known.
+    pub(crate) home: Option<String>,
 }
 
 /// A setting with its value and where that came from.
@@ -98,7 +101,7 @@ impl Layers {
         for pair in &self.kafka {
             written.read_kafka_flag(pair);
         }
-        written.check()
+        written.check(self.home.as_deref())
     }
 }
 
@@ -165,7 +168,7 @@ impl Written {
 
     fn read_variable(&mut self, name: &str, value: &str) {
         let Some(rest) = name.strip_prefix("JAUGE_") else { return };
-        if rest == "CONFIG" || belongs_to_tests(rest) || belongs_to_kubernetes(rest) {
+        if rest == "CONFIG" || belongs_to_tests(rest) || belongs_to_kubernetes(rest, value) {
             return;
         }
         let origin = Origin::Variable(name.to_owned());
@@ -200,7 +203,29 @@ impl Written {
         self.kafka.insert(key.to_owned(), (value, origin));
     }
 
-    fn check(mut self) -> Result<Merged, Problem> {
+    /// Puts the home folder in the place of each `~` at the start of a path.
+    fn resolve_homes(&mut self, home: Option<&str>) {
+        for (name, (raw, origin)) in &mut self.settings {
+            let Some(Setting { form: form @ Form::Path, .. }) = Setting::named(name) else { continue };
+            let Raw::Text(path) = raw else { continue };
+            match at_home(path, home) {
+                Ok(resolved) => *path = resolved,
+                Err(reason) => {
+                    self.wrong
+                        .push(format!("{name} = {path:?} (from {origin}) {reason}. Allowed: {}.", form.allowed()));
+                }
+            }
+        }
+        for (name, (path, origin)) in self.kafka.iter_mut().filter(|(name, _)| is_path(name)) {
+            match at_home(path, home) {
+                Ok(resolved) => *path = resolved,
+                Err(reason) => self.wrong.push(format!("kafka.{name} = {path:?} (from {origin}) {reason}.")),
+            }
+        }
+    }
+
+    fn check(mut self, home: Option<&str>) -> Result<Merged, Problem> {
+        self.resolve_homes(home);
         let mut entries = Vec::with_capacity(SETTINGS.len());
         for setting in SETTINGS {
             let default = (Raw::Text(setting.default.to_owned()), Origin::Default);
@@ -221,6 +246,11 @@ impl Written {
         }
         Err(Problem::usage(self.wrong.join("\n")))
     }
+}
+
+/// Whether a property of librdkafka is the path of a file: it opens files itself, and knows no `~`.
+fn is_path(property: &str) -> bool {
+    [".location", ".keytab", ".file"].iter().any(|end| property.ends_with(end))
 }
 
 fn line_number(origin: &Origin) -> usize {
@@ -253,14 +283,21 @@ fn belongs_to_tests(rest: &str) -> bool {
 }
 
 /// Kubernetes gives every pod variables for each service of its namespace, and a service may well be called `jauge`, or
-/// `jauge-kafka`: JAUGE_SERVICE_HOST, JAUGE_KAFKA_PORT_9092_TCP_ADDR. No setting ends like one of these.
-fn belongs_to_kubernetes(rest: &str) -> bool {
+/// `jauge-kafka`: JAUGE_SERVICE_HOST, JAUGE_KAFKA_PORT_9092_TCP_ADDR. Their values tell them from a setting with a
+/// slip: JAUGE_PORT is tcp://10.0.0.1:9090 where it is theirs, and 9090 where somebody means --listen.
+fn belongs_to_kubernetes(rest: &str, value: &str) -> bool {
     let rest = format!("_{rest}");
-    let numbered_port = |(_, after): (&str, &str)| after.starts_with(|c: char| c.is_ascii_digit());
-    rest.ends_with("_SERVICE_HOST")
-        || rest.ends_with("_PORT")
-        || rest.contains("_SERVICE_PORT_")
-        || rest.split_once("_PORT_").is_some_and(numbered_port)
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    // _PORT_9090_TCP and what ends in _PROTO, _PORT or _ADDR behind it.
+    let is_of_port = rest.split_once("_PORT_").is_some_and(|(_, behind)| {
+        let mut parts = behind.split('_');
+        parts.next().is_some_and(is_number) && parts.next().is_some_and(|part| matches!(part, "TCP" | "UDP" | "SCTP"))
+    });
+    rest.ends_with("_SERVICE_HOST") && value.parse::<IpAddr>().is_ok()
+        || (rest.ends_with("_SERVICE_PORT") || rest.contains("_SERVICE_PORT_")) && is_number(value)
+        || rest.ends_with("_PORT") && is_url
+        || is_of_port
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod size;
 mod status;
 mod terminal;
 mod verify;
+mod zone;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {

@@ -3,7 +3,7 @@
 use crate::args::{ForgetArgs, SettleArgs};
 use crate::layers::Origin;
 use crate::setting::RULES;
-use crate::settings::Settings;
+use crate::settings::{Settings, as_text};
 use crate::terminal;
 use pipeline::{Answered, Said, Tell, ask};
 use problem::Problem;
@@ -59,7 +59,7 @@ fn given_rules(settings: &Settings) -> BTreeMap<String, String> {
 }
 
 fn ask_and_print(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: bool) -> Result<(), Problem> {
-    let options = Settings { out: Some(dir.display().to_string()), ..settings.clone() }.options()?;
+    let options = Settings { out: Some(as_text(dir)?), ..settings.clone() }.options()?;
     let tell: Tell = Arc::new(|said| {
         if let Said::Info(text) = said {
             terminal::say(&text);

@@ -6,7 +6,7 @@ use crate::settings::{LogFormat, Settings};
 use crate::terminal;
 use audience::text;
 use pipeline::{self, Said, Tell};
-use problem::Problem;
+use problem::{Problem, in_shell};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::Ledger;
 
@@ -30,7 +30,7 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
         n(orphaned),
         n(rejected),
         n(replayed.airings as u64),
-        options.out
+        in_shell(&options.out)
     ))
 }
 

@@ -118,7 +118,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "out",
         default: "",
-        form: Form::Text,
+        form: Form::Path,
         placeholder: "DIR",
         help: "The data directory: a folder, or a URL of an object store (s3://BUCKET/PREFIX, gs://, az://)",
         group: OUTPUT,
@@ -271,7 +271,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "keys",
         default: "",
-        form: Form::Text,
+        form: Form::Path,
         placeholder: "FILE",
         help: "The key file of the pseudonyms; DIR/keys where nothing is set. An object store needs one",
         group: PRIVACY,

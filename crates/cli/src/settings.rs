@@ -2,6 +2,7 @@
 //! from.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use aggregator::Rules;
@@ -9,10 +10,10 @@ use audience::Ms;
 use ingester::kafka::KafkaOptions;
 use storage::is_object_store;
 
-use crate::form::{Raw, Value};
+use crate::form::{Raw, Value, at_home};
 use crate::layers::{Entry, Layers, Merged};
 use pipeline::Options;
-use problem::Problem;
+use problem::{Problem, in_shell};
 use storage::{KeyOptions, Pseudonyms};
 
 /// Form of the log lines.
@@ -244,6 +245,16 @@ impl Settings {
     }
 }
 
+/// A path as settings, JSON and the manifest hold it, which are text.
+pub(crate) fn as_text(path: impl Into<OsString>) -> Result<String, Problem> {
+    path.into().into_string().map_err(|path| {
+        Problem::usage(format!(
+            "The name {} is not UTF-8, so that it cannot be written down. Give it another one, or a link that has one.",
+            in_shell(path)
+        ))
+    })
+}
+
 fn missing(name: &'static str, example: &str) -> Problem {
     let variable = format!("JAUGE_{}", name.to_uppercase());
     Problem::usage(format!(
@@ -284,6 +295,13 @@ impl Reader<'_> {
     }
 }
 
+/// The path of the configuration file with the home folder in the place of its `~`.
+fn file_at_home(path: PathBuf, home: Option<&str>) -> Result<PathBuf, Problem> {
+    let Some(text) = path.to_str() else { return Ok(path) };
+    let wrong = |reason| Problem::usage(format!("The path of the configuration file, {text}, {reason}."));
+    Ok(PathBuf::from(at_home(text, home).map_err(wrong)?))
+}
+
 /// Reads the file of `--config` (or of JAUGE_CONFIG) and this process's environment, and adds what the flags said; `of`
 /// makes settings of it.
 pub(crate) fn load(
@@ -301,10 +319,12 @@ pub(crate) fn load(
             variables.push((name, value));
         }
     }
+    let home = std::env::var("HOME").ok().filter(|home| !home.is_empty());
     let variable = variables.iter().find(|(name, _)| name == "JAUGE_CONFIG").map(|(_, path)| PathBuf::from(path));
     let file = match config.map(PathBuf::from).or(variable) {
         None => None,
         Some(path) => {
+            let path = file_at_home(path, home.as_deref())?;
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 Problem::usage(format!("The configuration file {} cannot be read: {error}.", path.display()))
             })?;
@@ -312,7 +332,7 @@ pub(crate) fn load(
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    of(&Layers { file, variables, flags, kafka }, cores)
+    of(&Layers { file, variables, flags, kafka, home }, cores)
 }
 
 #[cfg(test)]

@@ -3,17 +3,23 @@
 
 use crate::args::ShowArgs;
 use crate::corrections;
-use crate::settings::Settings;
+use crate::settings::{Settings, as_text};
 use crate::terminal;
-use audience::Ms;
+use audience::text;
 use audience::time::rfc3339;
+use audience::{Ms, Zone};
 use exporter::Table;
-use problem::Problem;
+use problem::{Problem, in_shell};
 use report::AiringLine;
 use report::text::{Look, airings, curve};
 use settling::{AiringList, Budget, ListedAiring, Selection};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use storage::{ReadError, Stored};
+
+/// A terminal is given so many airings unasked.
+const ON_A_TERMINAL: usize = 50;
 
 /// `jauge show`
 pub(crate) fn show(args: &ShowArgs) -> Result<(), Problem> {
@@ -25,7 +31,7 @@ fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
         return Ok(print_files(&stored, table, args.json)?);
     }
     if args.corrections {
-        return corrections::show(stored, args.broadcast.as_deref(), args.json);
+        return corrections::show(stored, args.broadcast.as_deref(), &args.zone, args.json);
     }
     // Only what computes has settings: who lists files needs none that a run has. Rules are those of the directory.
     let settings = args.settings.load_unchecked()?;
@@ -34,36 +40,58 @@ fn show_stored(stored: Stored, args: &ShowArgs) -> Result<(), ReadError> {
 }
 
 fn print(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
-    let look = terminal::look();
-    let Some(id) = &args.broadcast else {
-        let lines: Vec<AiringLine> = listed.iter().map(|(id, one)| line(id, one)).collect();
-        return if args.json {
-            terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>())
-        } else {
-            terminal::print(&airings::table(&lines, look))
+    if let Some(id) = &args.broadcast {
+        let one = pick(listed, id, args.airing.as_deref(), &args.dir, &args.zone)?;
+        return match (args.top, args.json) {
+            (Some(_), _) => print_list(listed, args),
+            (None, true) => terminal::print_json(&line(id, one).as_json_with(&one.minutes)),
+            (None, false) => terminal::print(&drawn(id, one, &args.zone, terminal::look())),
         };
-    };
-    let one = pick(listed, id, args.airing.as_deref())?;
-    if args.json {
-        terminal::print_json(&line(id, one).as_json_with(&one.minutes))
-    } else {
-        terminal::print(&drawn(id, one, look))
     }
+    print_list(listed, args)
+}
+
+fn print_list(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
+    let lines: Vec<AiringLine> = listed.iter().map(|(id, one)| line(id, one)).collect();
+    let (all, dir) = (lines.len(), in_shell(&args.dir));
+    let n = |count: usize| text::count(count as u64);
+    let (lines, said) = match args.top {
+        Some(most) if all > 0 => {
+            let lines = airings::largest(lines, usize::try_from(most).unwrap_or(usize::MAX));
+            let said = format!("\nThe {} largest of {} airings.\n", n(lines.len()), n(all));
+            (lines, said)
+        }
+        None if all > ON_A_TERMINAL && terminal::is_there() && !args.json => {
+            let said = format!(
+                "\nThe newest {ON_A_TERMINAL} of {} airings.\nAll of them: jauge show {dir} | less\n\
+                 The largest: jauge show {dir} --top 20\n",
+                n(all)
+            );
+            (airings::newest(lines, ON_A_TERMINAL), said)
+        }
+        _ => (lines, String::new()),
+    };
+    if args.json {
+        return terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>());
+    }
+    terminal::print(&(airings::table(&lines, &args.zone, terminal::look()) + &said))
 }
 
 /// Prints the paths of a table's files as of the last commit, one a line or as a list of JSON.
 fn print_files(stored: &Stored, table: &str, json: bool) -> Result<(), Problem> {
-    let files = stored.paths(table).map(|path| path.display().to_string());
+    let files = stored.paths(table);
     if json {
-        return terminal::print_json(&files.collect::<Vec<_>>());
+        let files: Vec<String> = files.map(as_text).collect::<Result<_, _>>()?;
+        return terminal::print_json(&files);
     }
-    terminal::print(&files.map(|file| file + "\n").collect::<String>())
+    let lines = files.flat_map(|path| OsString::from(path).into_vec().into_iter().chain([b'\n']));
+    terminal::print_bytes(&lines.collect::<Vec<u8>>())
 }
 
 /// Prints the curve of a broadcast's last airing.
 pub(crate) fn curve_of(dir: &Path, id: &str, settings: &Settings) -> Result<(), Problem> {
-    let listed = load(Stored::open(dir)?, Some(id), settings)?;
-    terminal::print(&drawn(id, pick(&listed, id, None)?, terminal::look()))
+    let (listed, zone) = (load(Stored::open(dir)?, Some(id), settings)?, Zone::utc());
+    terminal::print(&drawn(id, pick(&listed, id, None, dir, &zone)?, &zone, terminal::look()))
 }
 
 /// What there is to show: everything, or all of one broadcast with its retweets.
@@ -80,27 +108,50 @@ fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<Airin
     AiringList::load(stored, selection, &budget)
 }
 
-/// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time).
-fn pick<'a>(listed: &'a AiringList, id: &str, at: Option<&str>) -> Result<&'a ListedAiring, Problem> {
-    if listed.of_broadcast(id).next().is_none() {
+/// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time) by the clocks of
+/// `zone`, or in UTC where `at` says so.
+fn pick<'a>(
+    listed: &'a AiringList,
+    id: &str,
+    at: Option<&str>,
+    dir: &Path,
+    zone: &Zone,
+) -> Result<&'a ListedAiring, Problem> {
+    let began: Vec<Ms> = listed.of_broadcast(id).map(|one| one.row.airing_at).collect();
+    if began.is_empty() {
         return Err(Problem::usage(format!(
-            "There is no airing of broadcast {id:?} here. `jauge show DIR` lists those there are."
+            "There is no airing of broadcast {id:?} here. See those there are: jauge show {}",
+            in_shell(dir)
         )));
     }
-    let began = |one: &&ListedAiring| at.is_none_or(|at| rfc3339(one.row.airing_at).starts_with(at));
-    listed.of_broadcast(id).rfind(began).ok_or_else(|| {
-        let times: Vec<String> = listed.of_broadcast(id).map(|one| rfc3339(one.row.airing_at)).collect();
-        Problem::usage(format!(
-            "No airing of {id:?} began at {}. They began at {}.",
-            at.unwrap_or_default(),
-            times.join(", ")
-        ))
-    })
+    // As the table has it, with a space, or as JSON has it.
+    let at = at.unwrap_or_default().replacen(' ', "T", 1);
+    let clock = |began: Ms| if at.ends_with('Z') { began } else { zone.clock(began) };
+    let is_it = |one: &&ListedAiring| rfc3339(clock(one.row.airing_at)).starts_with(&at);
+    listed.of_broadcast(id).rfind(is_it).ok_or_else(|| none_began(id, &at, began, zone))
 }
 
-fn drawn(id: &str, one: &ListedAiring, look: Look) -> String {
+/// What is said where none of the airings that `began` then is meant by `at`.
+fn none_began(id: &str, at: &str, began: Vec<Ms>, zone: &Zone) -> Problem {
+    let all = began.len();
+    let (meant, form) = match text::beginning(at) {
+        Some(meant) => (meant, ""),
+        None => (Ms::MAX, " A time is written 2026-03-14, or 2026-03-14T19:31."),
+    };
+    let mut clocks: Vec<Ms> = began.into_iter().map(|began| zone.clock(began)).collect();
+    clocks.sort_by_key(|clock| clock.abs_diff(meant));
+    clocks.truncate(3);
+    clocks.sort_unstable();
+    let clocks: Vec<String> = clocks.into_iter().map(|clock| rfc3339(clock)[..16].to_owned()).collect();
+    let which =
+        if all > clocks.len() { format!("The nearest of {}", text::count(all as u64)) } else { "They".to_owned() };
+    let (clocks, zone) = (clocks.join(", "), zone.name());
+    Problem::usage(format!("No airing of {id:?} began at {at}. {which} began at {clocks} ({zone}).{form}"))
+}
+
+fn drawn(id: &str, one: &ListedAiring, zone: &Zone, look: Look) -> String {
     let retweets: Vec<Ms> = one.retweets.iter().map(|row| row.retweeted_at).collect();
-    curve::airing(&line(id, one), &retweets, look)
+    curve::airing(&line(id, one), &retweets, zone, look)
 }
 
 fn line(id: &str, one: &ListedAiring) -> AiringLine {

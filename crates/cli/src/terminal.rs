@@ -10,17 +10,27 @@ pub(crate) use report::text::Look;
 pub(crate) fn look() -> Look {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if !io::stdout().is_terminal() {
+    if !is_there() {
         return Look::plain(80);
     }
     let width = terminal_size::terminal_size_of(io::stdout()).map_or(80, |(width, _)| usize::from(width.0));
     Look { width: width.max(40), colour: !set("NO_COLOR") && !dumb }
 }
 
+/// Whether stdout is a terminal, so that a person reads along.
+pub(crate) fn is_there() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Writes results to stdout. A reader that went away is [`Problem::reader_gone`]; anything else is the world's refusal.
 pub(crate) fn print(text: &str) -> Result<(), Problem> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what need not be text, such as the name of a file.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Problem> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| refused(&error))
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| refused(&error))
 }
 
 /// Writes a value to stdout as JSON, indented, with a line feed after it.

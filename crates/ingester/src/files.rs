@@ -14,8 +14,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::fs::File;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,8 +79,9 @@ impl Files {
         }
         let bytes_read = Arc::new(AtomicU64::new(0));
         let (mut sources, mut bytes_total) = (Vec::with_capacity(paths.len()), Some(0));
+        let mut pipes = BTreeMap::new();
         for path in paths {
-            let (source, size) = open_source(path, limits, &bytes_read)?;
+            let (source, size) = open_source(path, limits, &bytes_read, &mut pipes)?;
             sources.push(source);
             bytes_total = bytes_total.zip(size).map(|(total, size)| total + size);
         }
@@ -168,22 +170,49 @@ impl Files {
     }
 }
 
+/// The paths of the pipes among the sources, by what the system knows each by.
+type Pipes = BTreeMap<(u64, u64), String>;
+
+/// Notes the pipe that `name` is. One of two names is refused: its two readers would tear its lines.
+fn note_pipe(facts: &Metadata, name: &str, pipes: &mut Pipes) -> Result<(), InputError> {
+    if !facts.file_type().is_fifo() && !facts.file_type().is_socket() {
+        return Ok(());
+    }
+    match pipes.insert((facts.dev(), facts.ino()), name.to_owned()) {
+        Some(other) => Err(InputError::PipeTwice { path: name.to_owned(), other }),
+        None => Ok(()),
+    }
+}
+
 /// A source, and its size where it has one.
-fn open_source(path: &Path, limits: Limits, progress: &Arc<AtomicU64>) -> Result<(Source, Option<u64>), InputError> {
+fn open_source(
+    path: &Path,
+    limits: Limits,
+    progress: &Arc<AtomicU64>,
+    pipes: &mut Pipes,
+) -> Result<(Source, Option<u64>), InputError> {
     let name = path.display().to_string();
     let refused = |source| InputError::Open { path: name.clone(), source };
     if path.as_os_str() == "-" {
         let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().map_err(refused)?;
-        let origin = StreamOrigin::Open(Box::new(File::from(stdin)));
+        let stdin = File::from(stdin);
+        note_pipe(&stdin.metadata().map_err(refused)?, &name, pipes)?;
+        let origin = StreamOrigin::Open(Box::new(stdin));
+        return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
+    }
+    let facts = std::fs::metadata(path).map_err(refused)?;
+    note_pipe(&facts, &name, pipes)?;
+    if facts.file_type().is_fifo() {
+        // To open one waits for whoever writes to it, who may write to another one first: it waits for its turn.
+        let origin = StreamOrigin::File(path.to_owned());
         return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
     }
     let mut file = File::open(path).map_err(refused)?;
-    let facts = file.metadata().map_err(refused)?;
     if facts.is_dir() {
-        return Err(InputError::Folder { path: name });
+        return Err(InputError::Folder { path: path.to_owned() });
     }
     if !facts.is_file() {
-        // A pipe gives its bytes once, so it stays open.
+        // What is no file gives its bytes once, so it stays open.
         let origin = StreamOrigin::Open(Box::new(file));
         return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
     }

@@ -5,6 +5,10 @@
 
 use std::{error::Error, fmt, io};
 
+mod shell;
+
+pub use shell::in_shell;
+
 /// An error of a room, as the binary needs to know it.
 pub trait Failure: Error + 'static {
     /// 1 to 4, as documented: 1 a bug, 2 usage or configuration, 3 the world refused, 4 the data refused.

@@ -1,6 +1,7 @@
 //! One airing with the numbers that people ask for, the terms that define them, and both for programs.
 
-use audience::{AiringRow, MinuteRow, Ms, time};
+use audience::text as words;
+use audience::{AiringRow, MINUTE_MS, MinuteRow, Ms, Zone, time};
 use serde_json::{Value as Json, json};
 
 /// One airing, as people ask for it.
@@ -53,6 +54,23 @@ impl AiringLine {
             incomplete: (0..).zip(minutes).filter(|(_, minute)| !minute.complete).map(|(place, _)| place).collect(),
             provisional,
         }
+    }
+
+    /// Whether it lies in several days of a zone, so that a time alone does not say when.
+    pub fn crosses_days(&self, zone: &Zone) -> bool {
+        let lasts = match i64::try_from(self.minutes.len()) {
+            Ok(minutes @ 1..) => time::minute_of(self.airing_at) - self.airing_at + minutes * MINUTE_MS,
+            _ => self.airtime_ms.unwrap_or(0),
+        };
+        let last = self.airing_at.saturating_add(lasts.max(1) - 1);
+        time::day_of(zone.clock(self.airing_at)) != time::day_of(zone.clock(last))
+    }
+
+    /// An instant of the airing to the second, with its day where that does not go without saying.
+    pub fn moment(&self, at: Ms, zone: &Zone) -> String {
+        let clock = zone.clock(at);
+        let second = words::second(clock);
+        if self.crosses_days(zone) { format!("{} {second}", words::day(clock)) } else { second }
     }
 
     /// What is to be known of all its numbers.

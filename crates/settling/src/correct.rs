@@ -13,7 +13,7 @@ use audience::text;
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
 use exporter::{CorrectionRow, LoggedEvent, Table, TableRows, corrections_by_date};
-use problem::Problem;
+use problem::{Problem, in_shell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::directory;
@@ -225,10 +225,12 @@ impl<'a> Scope<'a> {
     }
 
     fn without_events(&self, store: &Store) -> Problem {
-        let (id, dir) = (self.id, store.root().display());
+        let id = self.id;
         if self.line.settlements.is_empty() {
             return Problem::usage(format!(
-                "There is no event of broadcast {id:?} in {dir}. `jauge show {dir}` lists the broadcasts."
+                "There is no event of broadcast {id:?} in {}. See those there are: jauge show {}",
+                store.root().display(),
+                in_shell(store.root())
             ));
         }
         Problem::world(format!(

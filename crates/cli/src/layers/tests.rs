@@ -110,6 +110,45 @@ fn variables_of_others_are_left_alone() {
 }
 
 #[test]
+fn what_only_looks_like_a_variable_of_others_is_an_error() {
+    for (name, value, nearest) in [
+        ("JAUGE_LISTEN_PORT", "9090", "JAUGE_LISTEN"),
+        ("JAUGE_PORT", "9090", "JAUGE_OUT"),
+        ("JAUGE_BROKER_SERVICE_HOST", "kafka.example", "JAUGE_BROKERS"),
+        ("JAUGE_LANES_PORT_", "4", "JAUGE_LANES"),
+    ] {
+        let expect = format!("Unknown environment variable {name}. The nearest is {nearest}.");
+        refuse(&variables(&[(name, value)]), &expect);
+    }
+}
+
+#[test]
+fn a_tilde_is_the_home_folder_wherever_a_path_is_written() {
+    let mut layers =
+        file("keys = '~/keys'\nrejected_topic = '~'\n[kafka]\nssl.ca.location = '~/ca.pem'\nsasl.password = '~/x'");
+    layers.variables = variables(&[("JAUGE_OUT", "~/night")]).variables;
+    layers.home = Some("/home/ana".to_owned());
+    check(
+        &layers,
+        &[
+            "rejected_topic = ~ # from file j.toml:2",
+            "out = /home/ana/night # from JAUGE_OUT",
+            "keys = /home/ana/keys # from file j.toml:1",
+            "kafka.sasl.password = ~/x # from file j.toml:5",
+            "kafka.ssl.ca.location = /home/ana/ca.pem # from file j.toml:4",
+        ],
+    );
+    layers.home = None;
+    let said = layers.merge().expect_err("nobody knows where that is").message;
+    assert_eq!(said.lines().filter(|line| line.contains("HOME is not set")).count(), 3, "{said}");
+    refuse(
+        &variables(&[("JAUGE_OUT", "~bob/night")]),
+        "out = \"~bob/night\" (from JAUGE_OUT) begins with the home folder of somebody, which only a shell knows; \
+         a name that begins with ~ is written ./~bob/night. Allowed: a path, in which ~/ at the start is your home folder.",
+    );
+}
+
+#[test]
 fn a_value_that_is_not_allowed_is_named_with_its_place() {
     refuse(
         &file("broadcast_idle = '30s'"),
@@ -125,7 +164,10 @@ fn a_value_that_is_not_allowed_is_named_with_its_place() {
         "commit_bytes = \"12\" (from --commit-bytes) has no unit. \
          Allowed: a whole number and its unit (512KiB, 256MB, 1GiB), 1kB or more.",
     );
-    refuse(&file("out = { dir = 'x' }"), "out (from file j.toml:1) is a table. Allowed: any text.");
+    refuse(
+        &file("out = { dir = 'x' }"),
+        "out (from file j.toml:1) is a table. Allowed: a path, in which ~/ at the start is your home folder.",
+    );
     refuse(
         &file("kafka = 'localhost'"),
         "kafka (from file j.toml:1) must be a table, [kafka], of librdkafka's properties.",

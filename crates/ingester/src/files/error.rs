@@ -1,7 +1,8 @@
 //! What can be wrong with an input file.
 
-use problem::Failure;
+use problem::{Failure, in_shell};
 use std::io;
+use std::path::PathBuf;
 
 /// Why a file could not be read. Each message names the file as it was given, and the place.
 #[derive(Debug, thiserror::Error)]
@@ -15,14 +16,24 @@ pub enum InputError {
         source: io::Error,
     },
     /// It is a folder.
-    #[error("{path} is a folder; name its files, for example {path}/*.ndjson.")]
+    #[error("{} is a folder; name its files, for example {}/*.ndjson", path.display(), in_shell(path))]
     Folder {
         /// The path as it was given.
-        path: String,
+        path: PathBuf,
     },
     /// `-` was given more than once.
-    #[error("`-` stands for standard input, which can be read only once; it was given more than once.")]
+    #[error(
+        "`-` stands for standard input, which can be read only once; it was given more than once. Other pipes have names of their own: jauge replay <(zcat a.gz) <(zcat b.gz)"
+    )]
     StdinTwice,
+    /// Two names of one pipe.
+    #[error("{path} and {other} are the same pipe, whose bytes come only once: name it once.")]
+    PipeTwice {
+        /// The path as it was given.
+        path: String,
+        /// The other one.
+        other: String,
+    },
     /// The system failed to read it.
     #[error("cannot read {path} at byte {offset}: {source}.")]
     Read {
@@ -62,7 +73,7 @@ pub enum InputError {
 impl Failure for InputError {
     fn exit_code(&self) -> u8 {
         match self {
-            InputError::StdinTwice => 2,
+            InputError::StdinTwice | InputError::PipeTwice { .. } => 2,
             InputError::Open { .. }
             | InputError::Folder { .. }
             | InputError::Read { .. }

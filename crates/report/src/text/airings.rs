@@ -1,6 +1,8 @@
 //! The table of airings: a line of text or two for each, with the definitions of its numbers below.
 
+use audience::Zone;
 use audience::text as words;
+use std::cmp::Reverse;
 use unicode_width::UnicodeWidthStr;
 
 use super::draw;
@@ -33,35 +35,53 @@ impl Column {
     }
 }
 
-/// The table, with the definitions below it; it ends with a line feed.
-pub fn table(lines: &[AiringLine], look: Look) -> String {
+/// Of these airings at most so many: the newest, newest first.
+pub fn newest(mut lines: Vec<AiringLine>, most: usize) -> Vec<AiringLine> {
+    lines.sort_by_key(|line| Reverse(line.airing_at));
+    lines.truncate(most);
+    lines
+}
+
+/// Of these airings at most so many: those of the greatest peaks, the greatest first.
+pub fn largest(mut lines: Vec<AiringLine>, most: usize) -> Vec<AiringLine> {
+    lines.sort_by_key(|line| Reverse((line.viewers_max, line.viewer_ms)));
+    lines.truncate(most);
+    lines
+}
+
+/// The table in the order of `lines`, times as in `zone`, with the definitions below it; it ends with a line feed.
+pub fn table(lines: &[AiringLine], zone: &Zone, look: Look) -> String {
     if lines.is_empty() {
         return "No airing here yet.\n".to_owned();
     }
-    let mut columns = columns(lines, look.width);
+    let mut columns = columns(lines, zone, look.width);
     let used: usize = columns.iter().map(|column| column.width() + GAP).sum();
     let name_width = look.width.saturating_sub(used).clamp(16, 48);
     columns.insert(
         0,
-        Column { title: "Broadcast", cells: lines.iter().map(|line| name(line, name_width)).collect(), paint: None },
+        Column {
+            title: "Broadcast",
+            cells: lines.iter().map(|line| name(line, zone, name_width)).collect(),
+            paint: None,
+        },
     );
     let text = draw_table(&columns, lines.len(), look);
     let mut marks = lines.iter().flat_map(AiringLine::marks).collect::<Vec<_>>();
     marks.sort_unstable_by_key(|mark| *mark != PROVISIONAL);
     marks.dedup();
-    format!("{text}\n{}", footnote(TERMS, &marks, look))
+    format!("{text}\n{}", footnote(TERMS, &marks, zone, look))
 }
 
 /// Spaces between columns.
 const GAP: usize = 2;
 
-fn name(line: &AiringLine, width: usize) -> String {
+fn name(line: &AiringLine, zone: &Zone, width: usize) -> String {
     let id = draw::cut(&draw::printable(&line.broadcast_id), width);
     let marks: String = line.marks().iter().map(|(mark, _)| format!("\n{mark}")).collect();
-    format!("{id}\n{}{marks}", words::day_and_minute(line.airing_at))
+    format!("{id}\n{}{marks}", words::day_and_minute(zone.clock(line.airing_at)))
 }
 
-fn columns(lines: &[AiringLine], width: usize) -> Vec<Column> {
+fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
     let column = |title, paint, cell: &dyn Fn(&AiringLine) -> String| Column {
         title,
         cells: lines.iter().map(cell).collect(),
@@ -73,10 +93,7 @@ fn columns(lines: &[AiringLine], width: usize) -> Vec<Column> {
         let spark = if width >= WIDTH_OF_ALL { 24 } else { 12 };
         columns.push(column("Curve", Some(Paint::Curve), &|line| draw::sparkline(&line.minutes, spark)));
     }
-    columns.push(column("Peak", Some(Paint::Bold), &|line| {
-        let at = line.viewers_max_at.map(|at| format!("\nat {}", words::second(at))).unwrap_or_default();
-        format!("{}{at}", words::thousands(line.viewers_max))
-    }));
+    columns.push(column("Peak", Some(Paint::Bold), &|line| peak(line, zone, width)));
     columns.push(column("AMA", None, &|line| or_none(line.viewers_mean.map(|mean| words::decimal(mean, 1)))));
     if width >= WIDTH_OF_ALL {
         columns.push(column("Airtime", None, &|line| or_none(line.airtime_ms.map(words::span))));
@@ -90,6 +107,19 @@ fn columns(lines: &[AiringLine], width: usize) -> Vec<Column> {
         columns.push(column("Retweets", None, &|line| words::thousands(line.retweets)));
     }
     columns
+}
+
+/// The peak, and when it was; where room is short the day has a line of its own.
+fn peak(line: &AiringLine, zone: &Zone, width: usize) -> String {
+    let at = match line.viewers_max_at {
+        None => String::new(),
+        Some(at) if width < WIDTH_OF_CURVE && line.crosses_days(zone) => {
+            let clock = zone.clock(at);
+            format!("\nat {}\non {}", words::second(clock), words::day(clock))
+        }
+        Some(at) => format!("\nat {}", line.moment(at, zone)),
+    };
+    words::thousands(line.viewers_max) + &at
 }
 
 /// The titles, a rule and the rows.
@@ -145,9 +175,13 @@ fn painted(text: &str, paint: Option<Paint>, look: Look) -> String {
 const TERM_WIDTH: usize = 18;
 
 /// The definitions, one a line or more, and what the times are.
-pub(super) fn footnote(terms: &[Term], marks: &[Term], look: Look) -> String {
+pub(super) fn footnote(terms: &[Term], marks: &[Term], zone: &Zone, look: Look) -> String {
     let mut text = String::new();
-    for (term, definition) in terms.iter().chain(marks).copied().chain([("Times", "UTC")]) {
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    all.extend(terms);
+    all.extend(marks);
+    all.push(("Times", zone.name()));
+    for (term, definition) in all {
         for (at, line) in draw::wrap(definition, look.width.saturating_sub(TERM_WIDTH + 2)).into_iter().enumerate() {
             let line = format!("{:<TERM_WIDTH$}  {line}", if at == 0 { term } else { "" });
             let paint = if marks.iter().any(|mark| mark.0 == term) { Paint::Warning } else { Paint::Dim };

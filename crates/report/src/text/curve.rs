@@ -2,7 +2,7 @@
 //! was first reached, and the retweets as ticks on the axis of time.
 
 use audience::text as words;
-use audience::{MINUTE_MS, Ms, time};
+use audience::{MINUTE_MS, Ms, Zone, time};
 
 use super::draw::{self, EIGHTHS};
 use super::{Look, Paint, airings};
@@ -23,24 +23,24 @@ const INCOMPLETE: char = '░';
 const DISTANCES: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 40_320];
 
 /// The name of the airing, its numbers, its curve and their definitions; it ends with a line feed.
-/// `retweeted_at` in any order.
-pub fn airing(line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
+/// `retweeted_at` in any order; times are written as in `zone`.
+pub fn airing(line: &AiringLine, retweeted_at: &[Ms], zone: &Zone, look: Look) -> String {
     let id = draw::cut(&draw::printable(&line.broadcast_id), look.width.saturating_sub(48).max(16));
-    let at = words::day_and_minute(line.airing_at);
+    let at = words::day_and_minute(zone.clock(line.airing_at));
     let marks = line.marks();
     let said: String = marks.iter().map(|(mark, _)| look.paint(&format!("  {mark}"), Paint::Warning)).collect();
     let mut text = format!("{}  {at}{said}\n", look.paint(&id, Paint::Bold));
-    for part in draw::wrap(&numbers(line), look.width) {
+    for part in draw::wrap(&numbers(line, zone), look.width) {
         text.push_str(&format!("{}\n", part.replace('\u{a0}', " ")));
     }
-    let plot = Plot::of(line, look.width);
-    let notes = airings::footnote(TERMS, &marks, look);
+    let plot = Plot::of(line, zone, look.width);
+    let notes = airings::footnote(TERMS, &marks, zone, look);
     format!("{text}\n{}\n{notes}", plot.draw(line, retweeted_at, look))
 }
 
 /// The numbers in one paragraph; what belongs together is held by no-break spaces.
-fn numbers(line: &AiringLine) -> String {
-    let peak = line.viewers_max_at.map(|at| format!(" at {}", words::second(at))).unwrap_or_default();
+fn numbers(line: &AiringLine, zone: &Zone) -> String {
+    let peak = line.viewers_max_at.map(|at| format!(" at {}", line.moment(at, zone))).unwrap_or_default();
     let mut parts = vec![format!("Peak {}{peak}", words::thousands(line.viewers_max))];
     parts.extend(line.viewers_mean.map(|mean| format!("AMA {}", words::decimal(mean, 1))));
     parts.extend(line.airtime_ms.map(|ms| format!("airtime {}", words::span(ms))));
@@ -51,8 +51,11 @@ fn numbers(line: &AiringLine) -> String {
     parts.join(" · ").replace(" ·", "\u{a0}·")
 }
 
+/// A time below the axis: its column, and what the clocks show.
+type Tick = (usize, Ms);
+
 /// Where things are on the screen.
-struct Plot {
+struct Plot<'a> {
     /// The greatest value of each column.
     columns: Vec<i64>,
     /// Minutes drawn, `>= 1`.
@@ -63,10 +66,14 @@ struct Plot {
     step: i64,
     /// Width of the vertical axis' numbers.
     margin: usize,
+    /// Columns of the screen.
+    width: usize,
+    /// Whose clocks are shown.
+    zone: &'a Zone,
 }
 
-impl Plot {
-    fn of(line: &AiringLine, width: usize) -> Plot {
+impl Plot<'_> {
+    fn of<'a>(line: &AiringLine, zone: &'a Zone, width: usize) -> Plot<'a> {
         let values = if line.minutes.is_empty() { &[0][..] } else { &line.minutes };
         let step = step_for(line.viewers_max.max(values.iter().copied().max().unwrap_or(0)));
         let margin = words::thousands(full(step)).len();
@@ -75,7 +82,7 @@ impl Plot {
             0 => draw::squeeze(values, room),
             fit => values.iter().flat_map(|value| std::iter::repeat_n(*value, fit.min(COLUMNS_OF_MINUTE))).collect(),
         };
-        Plot { columns, minutes: values.len(), start: time::minute_of(line.airing_at), step, margin }
+        Plot { columns, minutes: values.len(), start: time::minute_of(line.airing_at), step, margin, width, zone }
     }
 
     /// The column of an instant; `None` outside the airing.
@@ -93,7 +100,7 @@ impl Plot {
     fn draw(&self, line: &AiringLine, retweeted_at: &[Ms], look: Look) -> String {
         let mut text = look.paint(&format!("{:>1$} concurrent viewers (sessions)", "", self.margin), Paint::Dim);
         text.push('\n');
-        let peak = line.viewers_max_at.and_then(|at| Some((self.peak_mark(line.viewers_max, at)?, at)));
+        let peak = line.viewers_max_at.and_then(|at| Some((self.peak_mark(line, at)?, at)));
         // A peak that fills the scale has its mark in a row above it.
         let highest = peak.as_ref().map_or(0, |((row, ..), _)| *row).max(ROWS - 1);
         for row in (0..=highest).rev() {
@@ -110,10 +117,14 @@ impl Plot {
             text.push_str(format!("{axis}{painted}").trim_end());
             text.push('\n');
         }
-        let ticks = self.ticks();
+        let (ticks, distance) = self.ticks();
         text.push_str(&format!("{:>1$} ", "0", self.margin));
         text.push_str(&self.time_axis(&ticks, retweeted_at, look));
-        text.push_str(&format!("\n{:1$}{2}\n", "", self.margin + 2, self.time_labels(&ticks)));
+        text.push('\n');
+        for labels in self.labels(&ticks, distance, line.crosses_days(self.zone)) {
+            text.push_str(&labels);
+            text.push('\n');
+        }
         if !line.incomplete.is_empty() {
             let marks = self.incomplete(&line.incomplete);
             text.push_str(&format!("{:1$}{2}\n", "", self.margin + 2, look.paint(&marks, Paint::Warning)));
@@ -123,10 +134,10 @@ impl Plot {
     }
 
     /// Row, first column and text of the peak's mark: to the right of it where there is room, else to the left.
-    fn peak_mark(&self, viewers: i64, at: Ms) -> Option<(usize, usize, String)> {
+    fn peak_mark(&self, line: &AiringLine, at: Ms) -> Option<(usize, usize, String)> {
         let column = self.column_at(at)?;
-        let row = draw::filled(viewers, full(self.step), ROWS * 8).div_ceil(8);
-        let words = format!("{} at {}", words::thousands(viewers), words::second(at));
+        let row = draw::filled(line.viewers_max, full(self.step), ROWS * 8).div_ceil(8);
+        let words = format!("{} at {}", words::thousands(line.viewers_max), line.moment(at, self.zone));
         if column + 2 + words.len() <= self.columns.len().max(column + 1) || column < words.len() + 1 {
             return Some((row, column, format!("▼ {words}")));
         }
@@ -148,27 +159,24 @@ impl Plot {
         format!("{:>1$} ┤", words::thousands(value), self.margin)
     }
 
-    /// Columns and texts of the times below the axis, as many as there is room for.
-    fn ticks(&self) -> Vec<(usize, String)> {
+    /// The times below the axis, as many as there is room for, and their distance.
+    fn ticks(&self) -> (Vec<Tick>, Ms) {
         let minutes = i64::try_from(self.minutes).unwrap_or(i64::MAX);
         let most = i64::try_from(self.columns.len() / 8).unwrap_or(1).max(1);
         let distance =
             DISTANCES.into_iter().find(|distance| minutes / distance <= most).unwrap_or(DISTANCES[14]) * MINUTE_MS;
-        let first = self.start + (-self.start).rem_euclid(distance);
-        let words = |at| if distance >= time::DAY_MS { words::day(at) } else { words::minute(at) };
-        let mut at = first;
-        let mut ticks = Vec::new();
-        while let Some(column) = self.column_at(at) {
-            ticks.push((column, words(at)));
-            at += distance;
-        }
+        // Minute by minute, for clocks may leap in between.
+        let instants = (0..minutes).map(|minute| self.start + minute * MINUTE_MS);
+        let is_round = |at: &Ms| self.zone.clock(*at).rem_euclid(distance) == 0;
+        let tick = |at: Ms| Some((self.column_at(at)?, self.zone.clock(at)));
+        let ticks: Vec<Tick> = instants.filter(is_round).filter_map(tick).collect();
         if ticks.is_empty() {
-            ticks.push((0, words::minute(self.start)));
+            return (vec![(0, self.zone.clock(self.start))], MINUTE_MS);
         }
-        ticks
+        (ticks, distance)
     }
 
-    fn time_axis(&self, ticks: &[(usize, String)], retweeted_at: &[Ms], look: Look) -> String {
+    fn time_axis(&self, ticks: &[Tick], retweeted_at: &[Ms], look: Look) -> String {
         let mut retweets = vec![false; self.columns.len()];
         for column in retweeted_at.iter().filter_map(|at| self.column_at(*at)) {
             retweets[column] = true;
@@ -186,14 +194,27 @@ impl Plot {
         text
     }
 
-    /// The first time may not begin left of the axis; a later one gives way to the one before.
-    fn time_labels(&self, ticks: &[(usize, String)]) -> String {
+    /// The lines below the axis: the times, and below them the days where there are several; or the days alone, where
+    /// the ticks are no closer.
+    fn labels(&self, ticks: &[Tick], distance: Ms, crosses_days: bool) -> Vec<String> {
+        if distance >= time::DAY_MS {
+            return vec![self.label(ticks, words::day)];
+        }
+        let mut first_of_day = ticks.to_vec();
+        first_of_day.dedup_by_key(|(_, clock)| time::day_of(*clock));
+        let days = crosses_days.then(|| self.label(&first_of_day, words::day));
+        [self.label(ticks, words::minute)].into_iter().chain(days).collect()
+    }
+
+    /// A word of five letters, its middle below each tick, or as near to that as the screen allows; one for which there
+    /// is no room gives way to that before.
+    fn label(&self, ticks: &[Tick], words: fn(Ms) -> String) -> String {
         let mut text = String::new();
-        for (column, words) in ticks {
-            let from = column.saturating_sub(2);
+        for (column, clock) in ticks {
+            let from = (self.margin + column).min(self.width.saturating_sub(5));
             if text.is_empty() || from > text.len() {
-                text.push_str(&" ".repeat(from - text.len().min(from)));
-                text.push_str(words);
+                text.push_str(&" ".repeat(from - text.len()));
+                text.push_str(&words(*clock));
             }
         }
         text

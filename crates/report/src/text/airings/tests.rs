@@ -49,7 +49,7 @@ fn lines() -> [AiringLine; 3] {
 /// The table without its definitions.
 #[track_caller]
 fn check(width: usize, expect: &str) {
-    let drawn = table(&lines(), Look::plain(width));
+    let drawn = table(&lines(), &Zone::utc(), Look::plain(width));
     let (table, _) = drawn.split_once("\n\n").unwrap_or_default();
     assert!(table == expect.trim_matches('\n'), "drawn:\n{table}\nexpected:{expect}");
     assert!(drawn.lines().all(|line| line.width() <= width), "too wide:\n{drawn}");
@@ -109,27 +109,70 @@ not complete
     );
 }
 
+/// The night, five hours later.
+fn over_midnight() -> AiringLine {
+    let [night, ..] = lines();
+    AiringLine { minutes: vec![7; 314], viewers_max_at: Some(1_773_533_600_123), ..night }
+}
+
+#[test]
+fn a_peak_has_its_day_where_the_airing_has_two() {
+    let shown = |width: usize, zone: &Zone| {
+        let drawn = table(&[over_midnight()], zone, Look::plain(width));
+        drawn.lines().skip(2).take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    assert_eq!(
+        shown(80, &Zone::utc()),
+        "gala-2026         ████████████             81,220  40,612.4  310,020   212,538 h\n\
+         2026-03-14 19:31                at 03-15 00:13:20\n"
+    );
+    assert_eq!(
+        shown(60, &Zone::utc()),
+        "gala-2026              81,220  40,612.4  310,020   212,538 h\n\
+         2026-03-14 19:31  at 00:13:20\n                     on 03-15\n"
+    );
+    // Five hours behind it is one day.
+    assert_eq!(
+        shown(60, &Zone::of("America/Bogota", vec![(0, -18_000_000)])),
+        "gala-2026              81,220  40,612.4  310,020   212,538 h\n2026-03-14 14:31  at 19:13:20\n"
+    );
+}
+
+#[test]
+fn of_many_the_newest_or_the_largest_are_picked() {
+    let ids = |lines: Vec<AiringLine>| lines.into_iter().map(|line| line.broadcast_id).collect::<String>();
+    let one = |id: &str, airing_at, viewers_max| AiringLine {
+        broadcast_id: id.to_owned(),
+        airing_at,
+        viewers_max,
+        ..over_midnight()
+    };
+    let all = || vec![one("a", 3, 10), one("b", 9, 20), one("c", 5, 30), one("d", 9, 10)];
+    assert_eq!((ids(newest(all(), 3)), ids(newest(all(), 9))), ("bdc".to_owned(), "bdca".to_owned()));
+    assert_eq!((ids(largest(all(), 2)), ids(largest(all(), 9))), ("cb".to_owned(), "cbad".to_owned()));
+}
+
 #[test]
 fn the_terms_are_defined_below() {
-    let drawn = table(&lines(), Look::plain(100));
+    let drawn = table(&lines(), &Zone::utc(), Look::plain(100));
     for (term, definition) in TERMS.iter().chain([&PROVISIONAL, &NOT_COMPLETE, &("Times", "UTC")]) {
         assert!(drawn.contains(&format!("{term:<18}  {definition}\n")), "no {term}:\n{drawn}");
     }
-    let sound = table(&lines()[..1], Look::plain(100));
+    let sound = table(&lines()[..1], &Zone::utc(), Look::plain(100));
     assert!(!sound.contains("provisional") && !sound.contains("not complete"));
     assert_eq!(lines().map(|line| line.as_json()["complete"].clone()), [true, false, true]);
-    assert_eq!(table(&[], Look::plain(80)), "No airing here yet.\n");
+    assert_eq!(table(&[], &Zone::utc(), Look::plain(80)), "No airing here yet.\n");
 }
 
 #[test]
 fn colour_is_only_where_it_is_wanted() {
-    assert!(!table(&lines(), Look::plain(80)).contains('\x1b'));
-    assert!(table(&lines(), Look { width: 80, colour: true }).contains("\x1b[1m"));
+    assert!(!table(&lines(), &Zone::utc(), Look::plain(80)).contains('\x1b'));
+    assert!(table(&lines(), &Zone::utc(), Look { width: 80, colour: true }).contains("\x1b[1m"));
 }
 
 #[test]
 fn colour_goes_over_the_whole_cell_and_not_where_there_is_none() {
-    let drawn = table(&lines()[..1], Look { width: 80, colour: true });
+    let drawn = table(&lines()[..1], &Zone::utc(), Look { width: 80, colour: true });
     let head: Vec<&str> = drawn.lines().take(4).collect();
     let rule = "─".repeat(69);
     let expect = [
