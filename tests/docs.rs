@@ -16,6 +16,8 @@ use crate::support::{
     NO_FLAGS, Ran, clear_settings, files_under, finish, folder, have, jauge, program, replay, root, run,
 };
 
+// The files for Kubernetes.
+mod kubernetes;
 // Documents, and what is in them.
 pub(crate) mod pages;
 

@@ -58,6 +58,9 @@ mod proxy;
 mod network;
 // A disk that fails, and too little of everything.
 mod disk;
+// What is private on disks that others mount.
+#[cfg(unix)]
+mod private;
 // Signals, and two who want one directory.
 mod signals;
 

@@ -171,13 +171,14 @@ impl Disk {
     }
 }
 
-/// New folders get mode 0700, and so does `top` if it is there already.
+/// New folders get mode 0700, and so does `top` if it is there and everybody may enter it: whether its group may was
+/// seen to at the start.
 #[cfg(unix)]
 fn keep_private(builder: &mut DirBuilder, top: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     builder.mode(0o700);
     match std::fs::metadata(top) {
-        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+        Ok(meta) if meta.permissions().mode() & 0o007 != 0 => {
             std::fs::set_permissions(top, std::fs::Permissions::from_mode(0o700))
         }
         _ => Ok(()),
