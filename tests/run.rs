@@ -61,6 +61,8 @@ mod disk;
 // What is private on disks that others mount.
 #[cfg(unix)]
 mod private;
+// What others leave among our files.
+mod strays;
 // Signals, and two who want one directory.
 mod signals;
 

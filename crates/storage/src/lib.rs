@@ -15,6 +15,7 @@ mod settlements;
 mod snapshots;
 mod store;
 mod stored;
+mod stray;
 pub mod upkeep;
 
 #[cfg(test)]
