@@ -12,7 +12,7 @@ use exporter::{
     Passport, Restored, SnapshotError, SnapshotReader, Table, TableError, TableFile, merge_logs, write_snapshot,
 };
 use problem::Failure;
-use storage::{Chain, KeyFile, Store, answer_to, audit_chain, manifest_path, requests as requests_of};
+use storage::{Chain, KeyFile, PrivateTo, Store, answer_to, audit_chain, manifest_path, requests as requests_of};
 
 /// A file of these bytes, in memory where there is such a thing: what is synced there costs nothing. It is its owner's
 /// alone.
@@ -112,9 +112,10 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
 /// The key file: it is refused, or gives the same keys each time that it is opened.
 pub(crate) fn keys(bytes: &[u8]) -> bool {
     let file = file(bytes);
-    match KeyFile::open(file.path()) {
+    let open = || KeyFile::open(file.path(), false, PrivateTo::Owner, &drop);
+    match open() {
         Ok((_, keys)) => {
-            let (_, again) = KeyFile::open(file.path()).expect("what was read is read again");
+            let (_, again) = open().expect("what was read is read again");
             assert_eq!(keys, again, "the keys have changed");
             !keys.is_empty()
         }

@@ -14,6 +14,8 @@ use crate::kafka::RealKafka;
 use crate::readers::python;
 use crate::support::{self, NO_FLAGS, Ran, files_under, finish, folder, have, jauge, program, replay, root, run};
 
+// The files for Kubernetes.
+mod kubernetes;
 // Documents, and what is in them.
 pub(crate) mod pages;
 

@@ -58,6 +58,11 @@ mod proxy;
 mod network;
 // A disk that fails, and too little of everything.
 mod disk;
+// What is private on disks that others mount.
+#[cfg(unix)]
+mod private;
+// What others leave among our files.
+mod strays;
 // Signals, and two who want one directory.
 mod signals;
 

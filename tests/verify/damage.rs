@@ -108,7 +108,7 @@ fn a_file_too_many_is_found() {
     }
     // Commits whose numbers do not go on, or that are somebody else's.
     let newest = data_files(&dir).into_iter().rfind(|file| file.starts_with("commits")).unwrap();
-    for name in ["00000000000000000099.json", "notes.txt"] {
+    for name in ["00000000000000000099.json", "copy.json"] {
         let extra = dir.join(&newest).with_file_name(name);
         fs::copy(dir.join(&newest), &extra).unwrap();
         verify(&dir, &[]).exits(4).says(&[name]);

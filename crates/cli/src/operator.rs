@@ -61,7 +61,7 @@ fn given_rules(settings: &Settings) -> BTreeMap<String, String> {
 fn ask_and_print(dir: &Path, settings: &Settings, request: &Request, offline: bool, json: bool) -> Result<(), Problem> {
     let options = Settings { out: Some(as_text(dir)?), ..settings.clone() }.options()?;
     let tell: Tell = Arc::new(|said| {
-        if let Said::Info(text) = said {
+        if let Said::Info(text) | Said::Warning(text) = said {
             terminal::say(&text);
         }
     });

@@ -278,6 +278,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         commands: KEYED,
     },
     Setting {
+        name: "private_to",
+        default: "owner",
+        form: Form::Choice(&["owner", "group"]),
+        placeholder: "owner|group",
+        help: "Who may read the key file and the folder of rejected events; group is for Secrets and fsGroup of Kubernetes",
+        group: PRIVACY,
+        commands: KEYED,
+    },
+    Setting {
         name: "memory",
         default: "1GiB",
         form: Form::Size { least: 1 << 20 },

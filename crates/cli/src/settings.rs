@@ -14,7 +14,7 @@ use crate::form::{Raw, Value, at_home};
 use crate::layers::{Entry, Layers, Merged};
 use pipeline::Options;
 use problem::{Problem, in_shell};
-use storage::{KeyOptions, Pseudonyms};
+use storage::{KeyOptions, PrivateTo, Pseudonyms};
 
 /// Form of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) pseudonyms: Pseudonyms,
     /// The key file, where it is set; else see [`Settings::needed_keys`].
     pub(crate) keys: Option<PathBuf>,
+    /// Who may read what is private.
+    pub(crate) private_to: PrivateTo,
     /// `>= 1 MiB`.
     pub(crate) memory_bytes: u64,
     /// Threads that count, `>= 1`.
@@ -123,6 +125,7 @@ impl Settings {
             rejected_redact: read.is("rejected_payload", "redact"),
             pseudonyms: if read.is("pseudonyms", "directory") { Pseudonyms::Directory } else { Pseudonyms::Broadcast },
             keys: read.text("keys").map(PathBuf::from),
+            private_to: if read.is("private_to", "group") { PrivateTo::Group } else { PrivateTo::Owner },
             memory_bytes: read.bytes("memory"),
             lanes: match read.value("lanes") {
                 Value::Count(Some(lanes)) => *lanes,
@@ -203,7 +206,7 @@ impl Settings {
             idle_after_ms: self.idle_after_ms,
             max_drift_ms: self.max_drift_ms,
             rejected_redact: self.rejected_redact,
-            keys: KeyOptions { path: self.needed_keys(), pseudonyms: self.pseudonyms },
+            keys: KeyOptions { path: self.needed_keys(), pseudonyms: self.pseudonyms, private_to: self.private_to },
             memory_bytes: self.memory_bytes,
             lanes: self.lanes,
             recorded: self.recorded(),
@@ -213,8 +216,19 @@ impl Settings {
     /// The settings that the data depend on, as they were written: where they are and who is asked for them is left
     /// out.
     fn recorded(&self) -> BTreeMap<String, String> {
-        const PLACES: [&str; 10] =
-            ["brokers", "topic", "rejected_topic", "out", "keys", "memory", "lanes", "listen", "log_format", "config"];
+        const PLACES: [&str; 11] = [
+            "brokers",
+            "topic",
+            "rejected_topic",
+            "out",
+            "keys",
+            "private_to",
+            "memory",
+            "lanes",
+            "listen",
+            "log_format",
+            "config",
+        ];
         let entries = self.origins.entries.iter().filter(|entry| !PLACES.contains(&entry.setting.name));
         entries.map(|entry| (entry.setting.name.to_owned(), entry.setting.form.write(&entry.value))).collect()
     }
@@ -363,13 +377,13 @@ mod tests {
     #[test]
     fn every_value_that_is_not_the_default_arrives() {
         let s = of("session_timeout = '90s'\ntimeout_grace = '90s'\nrejected_payload = 'redact'\n\
-            pseudonyms = 'directory'\nlog_format = 'json'\nstrict = true\nlanes = 3\nkeys = '/k'\nout = 's3://b/p'\n\
+            pseudonyms = 'directory'\nlog_format = 'json'\nstrict = true\nlanes = 3\nkeys = '/k'\nprivate_to = 'group'\nout = 's3://b/p'\n\
             brokers = 'a:1,b:2'\ntopic = ['t']\ntables = ['minutes']\n[kafka]\nlinger.ms = 5")
         .expect("the file is right");
         assert_eq!((s.session_timeout_ms, s.timeout_grace_ms), (Some(90_000), 90_000));
         assert_eq!((s.rejected_redact, s.pseudonyms, s.log_format), (true, Pseudonyms::Directory, LogFormat::Json));
         assert_eq!((s.strict, s.lanes, s.tables.join(",")), (true, 3, "minutes".to_owned()));
-        assert_eq!(s.needed_keys(), Ok(PathBuf::from("/k")));
+        assert_eq!((s.needed_keys(), s.private_to), (Ok(PathBuf::from("/k")), PrivateTo::Group));
         assert_eq!(s.needed_brokers(), Ok(&["a:1".to_owned(), "b:2".to_owned()][..]));
         assert_eq!((s.needed_topics().map(<[String]>::len), s.kafka["linger.ms"].as_str()), (Ok(1), "5"));
     }

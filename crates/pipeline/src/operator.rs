@@ -40,7 +40,7 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
             return answered(answer, *next);
         }
         // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
-        let keys = if offline { keys_of_objects(&store, options, request)? } else { None };
+        let keys = if offline { keys_of_objects(&store, options, request, tell)? } else { None };
         let taken = (store.is_local() || offline).then(|| {
             Ok::<_, Problem>(Committer::take(&store, directory::identity(&options.recorded)?, directory::now()))
         });
@@ -54,7 +54,7 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
                     }
                     remove_request(&store, name)?;
                 }
-                return at_once(&mut committer, keys, options, request);
+                return at_once(&mut committer, keys, options, request, tell);
             }
             None | Some(Err(CommitError::Chain(ChainError::Store(StoreError::Locked { .. })))) => {}
             Some(Err(error)) => return Err(error.into()),
@@ -69,7 +69,7 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
 /// The key file, where forgetting needs one beside an object store. It is opened before the directory is taken over: a
 /// run on this machine that uses it goes on. One that is not there is not made, for then the key would stay wherever it
 /// is.
-fn keys_of_objects(store: &Store, options: &Options, request: &Request) -> Result<Option<Keys>, Problem> {
+fn keys_of_objects(store: &Store, options: &Options, request: &Request, tell: &Tell) -> Result<Option<Keys>, Problem> {
     if store.is_local() || request.kind != RequestKind::Forget {
         return Ok(None);
     }
@@ -80,7 +80,11 @@ fn keys_of_objects(store: &Store, options: &Options, request: &Request) -> Resul
             path.display()
         )));
     }
-    Keys::open(&options.keys, true).map(Some)
+    open_keys(options, true, tell).map(Some)
+}
+
+fn open_keys(options: &Options, alone: bool, tell: &Tell) -> Result<Keys, Problem> {
+    Keys::open(&options.keys, alone, &|said| tell(Said::Warning(said)))
 }
 
 /// Leaves the request; gives its name, and the commit from which on the answer can come.
@@ -108,9 +112,10 @@ fn at_once(
     keys: Option<Keys>,
     options: &Options,
     request: &Request,
+    tell: &Tell,
 ) -> Result<Answered, Problem> {
     let mut keys = match (request.kind, keys) {
-        (RequestKind::Forget, None) => Some(Keys::open(&options.keys, false)?),
+        (RequestKind::Forget, None) => Some(open_keys(options, false, tell)?),
         (_, keys) => keys,
     };
     let budget = Budget::beside_live(options.memory_bytes, options.lanes, committer.store().scratch());

@@ -30,7 +30,9 @@ pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Repl
     let files = Files::open(events)?;
     let started_at = directory::now();
     let store = directory::create_empty(&options.out)?;
-    let (mut committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take_new)?;
+    let warn = |said| tell(Said::Warning(said));
+    let (mut committer, mut keys) =
+        directory::take(&store, &options.recorded, &options.keys, &warn, Committer::take_new)?;
     let registry = keys.registry()?;
     let commit = committer.begin();
     let job = Job { options, tell, files: &files, started_at, commit: &commit, registry: &registry };

@@ -57,7 +57,8 @@ impl Started {
         let letters = Letters::open(options)?;
         let store = directory::create_or_open(&options.out)?;
         store.give_up_at(give_up);
-        let (committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, Committer::take)?;
+        let warn = |said| tell(Said::Warning(said));
+        let (committer, mut keys) = directory::take(&store, &options.recorded, &options.keys, &warn, Committer::take)?;
         if committer.chain().newest().is_some_and(|newest| !newest.tables.contains(Table::Events.name())) {
             return Err(Problem::world(format!(
                 "{} holds the tables of a replay, which keeps no log that a run could go on with. Give --out another folder.",

@@ -2,7 +2,7 @@
 
 pub use crate::WRITER;
 use crate::keyring::{KeyOptions, Keys};
-use crate::{CommitError, Committer, Identity, SNAPSHOT, Store, is_object_store};
+use crate::{CommitError, Committer, Identity, PrivateTo, SNAPSHOT, Store, is_object_store};
 use audience::Ms;
 use exporter::Table;
 use problem::Problem;
@@ -65,16 +65,39 @@ fn local(out: &str) -> Option<&Path> {
 
 /// Takes a data directory over with its keys, for a process whose data depend on what is `recorded`. In an object store
 /// no lock keeps a second process of this machine from the same key file, so there the file itself is locked, before
-/// the owner before is fenced.
+/// the owner before is fenced. `tell` is told what an operator should know of what is private.
 pub fn take(
     store: &Store,
     recorded: &BTreeMap<String, String>,
     keys: &KeyOptions,
+    tell: &dyn Fn(String),
     take: impl FnOnce(&Store, Identity, Ms) -> Result<Committer, CommitError>,
 ) -> Result<(Committer, Keys), Problem> {
-    let alone = if store.is_local() { None } else { Some(Keys::open(keys, true)?) };
+    let alone = if store.is_local() { None } else { Some(Keys::open(keys, true, tell)?) };
     let committer = take(store, identity(recorded)?, now())?;
-    Ok((committer, alone.map_or_else(|| Keys::open(keys, false), Ok)?))
+    let opened = alone.map_or_else(|| Keys::open(keys, false, tell), Ok)?;
+    if store.is_local() {
+        keep_private(&store.path(Table::Rejected.name()), keys.private_to, tell)?;
+    }
+    opened.cannot_add().into_iter().for_each(tell);
+    Ok((committer, opened))
+}
+
+/// Sees to the mode of a private folder, where it is there.
+fn keep_private(folder: &Path, private_to: PrivateTo, tell: &dyn Fn(String)) -> Result<(), Problem> {
+    let place = folder.display();
+    let opened = match fs::File::open(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(|error| Problem::world(format!("The folder {place} cannot be opened: {error}.")))?,
+    };
+    let kept = private_to.keep(&opened, folder, 0o700).map_err(|(mode, error)| {
+        Problem::world(format!(
+            "The folder {place}, which holds ids in clear, has mode {mode:04o}, and that cannot be changed ({error}). Set private_to = \"group\" if \
+             its group may read it (fsGroup of Kubernetes), or have its owner chmod 700 it."
+        ))
+    })?;
+    kept.into_iter().for_each(tell);
+    Ok(())
 }
 
 /// The first entry of a folder that is not of `ours`; none where there is no such folder.

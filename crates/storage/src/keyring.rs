@@ -1,7 +1,7 @@
 //! The keyring of a data directory: the keys of its pseudonyms, in a file beside it, and which of them this process has
 //! given.
 
-use crate::KeyFile;
+use crate::{KeyFile, PrivateTo};
 use audience::{Key, Registry};
 use problem::Problem;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct KeyOptions {
     pub path: Result<PathBuf, Problem>,
     /// One key a broadcast or one for all.
     pub pseudonyms: Pseudonyms,
+    /// Who may read the file, and the folder of rejected events.
+    pub private_to: PrivateTo,
 }
 
 /// The key file, and which of its keys the registry has.
@@ -36,10 +38,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Opens the key file of a directory; `alone`, so that no other process can do the same.
-    pub fn open(options: &KeyOptions, alone: bool) -> Result<Keys, Problem> {
+    /// Opens the key file of a directory; `alone`, so that no other process can do the same. `tell` is told what an
+    /// operator should know.
+    pub fn open(options: &KeyOptions, alone: bool, tell: &dyn Fn(String)) -> Result<Keys, Problem> {
         let path = options.path.as_ref().map_err(Problem::clone)?;
-        let (file, known) = if alone { KeyFile::open_alone(path)? } else { KeyFile::open(path)? };
+        let (file, known) = KeyFile::open(path, alone, options.private_to, tell)?;
         Ok(Keys { file, known, pseudonyms: options.pseudonyms, saved: 0 })
     }
 
@@ -82,6 +85,13 @@ impl Keys {
     pub fn forget(&mut self, id: &str) -> Result<bool, Problem> {
         self.known.retain(|(known, _)| known.as_deref() != Some(id));
         Ok(self.file.forget(id)?)
+    }
+
+    /// That the file can only be read, where new broadcasts would need keys in it.
+    pub(crate) fn cannot_add(&self) -> Option<String> {
+        let (path, why) = self.file.read_only().filter(|_| self.pseudonyms == Pseudonyms::Broadcast)?;
+        let path = path.display();
+        Some(format!("The key file {path} can only be read ({why}): a broadcast that has no key in it ends this."))
     }
 
     /// Whether one key serves the whole directory.

@@ -1,8 +1,12 @@
 //! The key file: the keys of the pseudonyms, one JSON line each, only ever added to. Whoever holds it can try out which
-//! viewer is behind a pseudonym, and without it nobody can: its mode is 0600, and a file that others may read is
-//! refused, not mended in silence.
+//! viewer is behind a pseudonym, and without it nobody can: it is made with mode 0600, and one that everybody may read
+//! is refused.
 
-use problem::{Awaited, Failure, awaits};
+mod error;
+
+use crate::private::{PrivateTo, mode_of};
+pub use error::KeyError;
+use problem::{Awaited, awaits};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
@@ -14,68 +18,6 @@ use std::{
 
 /// A key, and the broadcast it is for; `None` is the one key of the directory.
 pub type Key = (Option<String>, [u8; 16]);
-
-/// The key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The operating system refused.
-    #[error("cannot {doing} the key file {path}: {source}", path = path.display())]
-    Io {
-        /// What was tried, as a verb.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others may read or write it.
-    #[error(
-        "the key file {path} has mode {mode:04o}, so others could undo the pseudonyms: chmod 600 {path}",
-        path = path.display()
-    )]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Another process adds keys to it.
-    #[error("another jauge uses the key file {path}; wait for it or stop it", path = path.display())]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A whole line is no key.
-    #[error("line {line} of the key file {path} is no key: restore the file from a copy", path = path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-    },
-    /// An earlier append or sync failed, so what the file holds is not known.
-    #[error(
-        "the key file {path} could not be written before: start again, so that it is read anew",
-        path = path.display()
-    )]
-    Broken {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl KeyError {
-    /// Whether there was no room on the disk: nothing was written, and it can be tried again.
-    pub fn is_disk_full(&self) -> bool {
-        self.awaits() == Some(Awaited::Room)
-    }
-}
-
-impl Failure for KeyError {
-    fn exit_code(&self) -> u8 {
-        if matches!(self, KeyError::Damaged { .. }) { 4 } else { 3 }
-    }
-}
 
 /// One line.
 #[derive(Serialize, Deserialize)]
@@ -98,7 +40,13 @@ pub struct KeyFile {
     is_broken: bool,
     /// No other process may open it as this one did.
     is_alone: bool,
+    /// Why it can only be read, where that is so.
+    read_only: Option<io::ErrorKind>,
 }
+
+const NO_NEW_KEY: &str = "and a broadcast that is new needs a key in it: name by --keys a file that can be written to, \
+    such as a copy of this one with mode 0600; or have one key for all (pseudonyms = \"directory\")";
+const NOT_FORGOTTEN: &str = "so no key can be destroyed there: take the broadcast's line out where the file is made";
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,36 +56,37 @@ impl fmt::Debug for KeyFile {
 
 impl KeyFile {
     /// Opens `path`, making it with mode 0600 if it is absent, cuts a torn last line, and returns the keys in their
-    /// order. Of two keys of one broadcast only the first is returned.
+    /// order. Of two keys of one broadcast only the first is returned. A file that can only be read will do as long as
+    /// nothing is to be changed in it. `alone`: while it is open nobody else can open it like this, for two processes
+    /// that add keys at once would give one broadcast two. `tell` is told what was mended.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn open(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
-        KeyFile::open_if(path, |_| Ok(()))
-    }
-
-    /// Opens `path` as [`KeyFile::open`] does, but for this process alone: while it is open nobody else can open it
-    /// like this. Two processes that add keys at once would give one broadcast two.
-    ///
-    /// # Errors
-    /// [`KeyError`].
-    pub fn open_alone(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
-        let (mut file, keys) = KeyFile::open_if(path, |file| lock_alone(path, file))?;
-        file.is_alone = true;
-        Ok((file, keys))
-    }
-
-    fn open_if(path: &Path, may: impl FnOnce(&File) -> Result<(), KeyError>) -> Result<(KeyFile, Vec<Key>), KeyError> {
+    pub fn open(
+        path: &Path,
+        alone: bool,
+        private_to: PrivateTo,
+        tell: &dyn Fn(String),
+    ) -> Result<(KeyFile, Vec<Key>), KeyError> {
         let io = |doing| move |source| KeyError::Io { doing, path: path.to_path_buf(), source };
         let is_new = !path.exists();
-        let mut file = open_private(path).map_err(io("open"))?;
-        refuse_open_mode(path, &file)?;
-        may(&file)?;
+        let (mut file, read_only) = open_any(path).map_err(|source| match is_new {
+            true => KeyError::Absent { path: path.to_path_buf(), source },
+            false => io("open")(source),
+        })?;
+        see_to_mode(path, &file, private_to, tell)?;
+        if alone {
+            lock_alone(path, &file)?;
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read"))?;
+        if read_only.is_some() && serde_json::from_slice::<Line<'_>>(last_line(&bytes)).is_ok() {
+            // Nobody adds to it, so a line without its end is one that was written by hand.
+            bytes.push(b'\n');
+        }
         // A line without its end was not synced, so no commit uses its key.
-        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        if whole < bytes.len() {
+        let whole = bytes.len() - last_line(&bytes).len();
+        if whole < bytes.len() && read_only.is_none() {
             file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(io("cut the torn last line of"))?;
         }
         let keys = parse(path, &bytes[..whole])?;
@@ -149,10 +98,16 @@ impl KeyFile {
                 synced: whole as u64,
                 is_new,
                 is_broken: false,
-                is_alone: false,
+                is_alone: alone,
+                read_only,
             },
             keys,
         ))
+    }
+
+    /// Where it is, and why it can only be read, if that is so.
+    pub fn read_only(&self) -> Option<(&Path, io::ErrorKind)> {
+        self.read_only.map(|why| (&*self.path, why))
     }
 
     /// Adds keys at the end. They may be used once [`KeyFile::sync`] has returned.
@@ -160,7 +115,7 @@ impl KeyFile {
     /// # Errors
     /// [`KeyError`]; the file is then as it was before, or every later call fails.
     pub fn append(&mut self, keys: &[(Option<&str>, [u8; 16])]) -> Result<(), KeyError> {
-        self.refuse_broken()?;
+        self.refuse_unwritable(NO_NEW_KEY)?;
         let mut lines = Vec::with_capacity(keys.len() * 96);
         for (broadcast_id, key) in keys {
             let key = format!("{:032x}", u128::from_be_bytes(*key));
@@ -183,7 +138,7 @@ impl KeyFile {
     /// [`KeyError`]. Where there was no room, what was added is taken off again, so that it can be added anew; after
     /// any other error every later call fails, because what the disk holds is not known.
     pub fn sync(&mut self) -> Result<(), KeyError> {
-        self.refuse_broken()?;
+        self.refuse_unwritable(NO_NEW_KEY)?;
         let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let sync_name = || if self.is_new { File::open(folder)?.sync_all() } else { Ok(()) };
         match self.file.sync_all().and_then(|()| sync_name()) {
@@ -206,7 +161,7 @@ impl KeyFile {
     /// # Errors
     /// [`KeyError`]; the file is then as it was, or without the keys.
     pub fn forget(&mut self, broadcast_id: &str) -> Result<bool, KeyError> {
-        self.refuse_broken()?;
+        self.refuse_unwritable(NOT_FORGOTTEN)?;
         let path = self.path.clone();
         let io = |doing| {
             let path = path.clone();
@@ -250,8 +205,13 @@ impl KeyFile {
         Ok(true)
     }
 
-    fn refuse_broken(&self) -> Result<(), KeyError> {
-        if self.is_broken { Err(KeyError::Broken { path: self.path.clone() }) } else { Ok(()) }
+    fn refuse_unwritable(&self, so: &'static str) -> Result<(), KeyError> {
+        let path = || self.path.clone();
+        match self.read_only {
+            Some(why) => Err(KeyError::ReadOnly { path: path(), why, so }),
+            None if self.is_broken => Err(KeyError::Broken { path: path() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -279,47 +239,65 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Key>, KeyError> {
     Ok(keys)
 }
 
-#[cfg(unix)]
+/// What follows the last line's end.
+fn last_line(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)..]
+}
+
+/// Opens the file, for reading alone where it cannot be written to; then also why not.
+fn open_any(path: &Path) -> io::Result<(File, Option<io::ErrorKind>)> {
+    match open_private(path) {
+        Ok(file) => Ok((file, None)),
+        Err(error) => match (error.kind(), File::open(path)) {
+            (why @ (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem), Ok(file)) => {
+                Ok((file, Some(why)))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
 fn open_private(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).create(true).truncate(false).open(path)
 }
 
-#[cfg(unix)]
-fn refuse_open_mode(path: &Path, file: &File) -> Result<(), KeyError> {
-    use std::os::unix::fs::PermissionsExt;
-    let meta = file.metadata();
-    let meta = meta.map_err(|source| KeyError::Io { doing: "open", path: path.to_path_buf(), source })?;
-    let mode = meta.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 { Err(KeyError::Open { path: path.to_path_buf(), mode }) } else { Ok(()) }
-}
-
-#[cfg(not(unix))]
-fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-}
-
-#[cfg(not(unix))]
-fn refuse_open_mode(_: &Path, _: &File) -> Result<(), KeyError> {
+fn see_to_mode(path: &Path, file: &File, private_to: PrivateTo, tell: &dyn Fn(String)) -> Result<(), KeyError> {
+    let path_buf = || path.to_path_buf();
+    let mode = mode_of(file).map_err(|source| KeyError::Io { doing: "open", path: path_buf(), source })?;
+    if mode & 0o007 != 0 {
+        return Err(KeyError::Open { path: path_buf(), mode });
+    }
+    let refused = |(mode, source)| KeyError::OfGroup { path: path_buf(), mode, source };
+    if let Some(mended) = private_to.keep(file, path, 0o600).map_err(refused)? {
+        tell(mended);
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use problem::Failure;
+
+    fn open(path: &Path) -> Result<(KeyFile, Vec<Key>), KeyError> {
+        KeyFile::open(path, false, PrivateTo::Owner, &drop)
+    }
 
     #[test]
     fn keys_come_back_in_their_order_and_the_first_wins() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let (mut file, keys) = KeyFile::open(&path).unwrap();
+        let (mut file, keys) = open(&path).unwrap();
         assert!(keys.is_empty());
         file.append(&[(Some("a\"\n"), [1; 16]), (None, [0; 16])]).unwrap();
         file.append(&[(Some("a\"\n"), [2; 16]), (Some(""), [3; 16])]).unwrap();
         file.sync().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().next(), Some(r#"{"broadcast_id":"a\"\n","key":"01010101010101010101010101010101"}"#));
-        let (_, keys) = KeyFile::open(&path).unwrap();
+        let (_, keys) = open(&path).unwrap();
         assert_eq!(keys, [(Some("a\"\n".to_owned()), [1; 16]), (None, [0; 16]), (Some(String::new()), [3; 16])]);
     }
 
@@ -327,7 +305,7 @@ mod tests {
     fn a_forgotten_key_is_gone_and_the_file_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let (mut file, _) = KeyFile::open(&path).unwrap();
+        let (mut file, _) = open(&path).unwrap();
         file.append(&[(Some("a"), [1; 16]), (Some("b"), [2; 16]), (None, [3; 16]), (Some("a"), [4; 16])]).unwrap();
         file.sync().unwrap();
         let before = std::fs::read(&path).unwrap();
@@ -339,7 +317,7 @@ mod tests {
         assert!(!file.forget("a").unwrap());
         file.append(&[(Some("a"), [5; 16])]).unwrap();
         file.sync().unwrap();
-        let (_, keys) = KeyFile::open(&path).unwrap();
+        let (_, keys) = open(&path).unwrap();
         assert_eq!(keys, [(Some("b".to_owned()), [2; 16]), (None, [3; 16]), (Some("a".to_owned()), [5; 16])]);
         assert_eq!(std::fs::read(dir.path().join("old")).unwrap(), vec![0; before.len()]);
         #[cfg(unix)]
@@ -354,18 +332,18 @@ mod tests {
     fn a_torn_last_line_is_cut_wherever_it_tore() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let (mut file, _) = KeyFile::open(&path).unwrap();
+        let (mut file, _) = open(&path).unwrap();
         file.append(&[(Some("a"), [1; 16])]).unwrap();
         let whole = std::fs::read(&path).unwrap();
         file.append(&[(Some("b"), [2; 16])]).unwrap();
         let both = std::fs::read(&path).unwrap();
         for cut in whole.len()..both.len() {
             std::fs::write(&path, &both[..cut]).unwrap();
-            let (mut file, keys) = KeyFile::open(&path).unwrap();
+            let (mut file, keys) = open(&path).unwrap();
             assert_eq!(keys, [(Some("a".to_owned()), [1; 16])]);
             assert_eq!(std::fs::read(&path).unwrap(), whole);
             file.append(&[(Some("c"), [3; 16])]).unwrap();
-            assert_eq!(KeyFile::open(&path).unwrap().1.len(), 2, "cut at {cut}");
+            assert_eq!(open(&path).unwrap().1.len(), 2, "cut at {cut}");
         }
     }
 
@@ -373,13 +351,13 @@ mod tests {
     fn a_whole_line_that_is_no_key_is_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        drop(KeyFile::open(&path).unwrap());
+        drop(open(&path).unwrap());
         let good = format!("{{\"broadcast_id\":null,\"key\":\"{}\"}}\n", "0".repeat(32));
         for bad in
             ["\n", "{}\n", &good.replace("00\"", "0g\""), &good.replace("00\"", "0\""), &good.replace("\"00", "\"+0")]
         {
             std::fs::write(&path, format!("{good}{bad}{good}")).unwrap();
-            let error = KeyFile::open(&path).unwrap_err();
+            let error = open(&path).unwrap_err();
             assert!(matches!(error, KeyError::Damaged { line: 2, .. }), "{bad}: {error}");
             assert_eq!(error.exit_code(), 4);
         }
@@ -389,39 +367,61 @@ mod tests {
     fn one_process_adds_keys_at_a_time_where_it_asks_for_that() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let (held, _) = KeyFile::open_alone(&path).unwrap();
-        let error = KeyFile::open_alone(&path).unwrap_err();
+        let (held, _) = KeyFile::open(&path, true, PrivateTo::Owner, &drop).unwrap();
+        let error = KeyFile::open(&path, true, PrivateTo::Owner, &drop).unwrap_err();
         assert!(error.exit_code() == 3 && error.to_string().contains("another jauge"), "{error}");
-        KeyFile::open(&path).unwrap();
+        open(&path).unwrap();
         drop(held);
-        KeyFile::open_alone(&path).unwrap();
+        KeyFile::open(&path, true, PrivateTo::Owner, &drop).unwrap();
     }
 
     #[test]
     fn one_process_at_a_time_has_it_alone_also_after_a_key_was_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        let (mut file, _) = KeyFile::open_alone(&path).unwrap();
+        let (mut file, _) = KeyFile::open(&path, true, PrivateTo::Owner, &drop).unwrap();
         file.append(&[(Some("a"), [1; 16]), (Some("b"), [2; 16])]).unwrap();
         file.sync().unwrap();
-        assert!(matches!(KeyFile::open_alone(&path), Err(KeyError::InUse { .. })));
+        assert!(matches!(KeyFile::open(&path, true, PrivateTo::Owner, &drop), Err(KeyError::InUse { .. })));
         assert!(file.forget("a").unwrap());
-        assert!(matches!(KeyFile::open_alone(&path), Err(KeyError::InUse { .. })));
+        assert!(matches!(KeyFile::open(&path, true, PrivateTo::Owner, &drop), Err(KeyError::InUse { .. })));
         drop(file);
-        assert_eq!(KeyFile::open_alone(&path).unwrap().1, [(Some("b".to_owned()), [2; 16])]);
+        assert_eq!(KeyFile::open(&path, true, PrivateTo::Owner, &drop).unwrap().1, [(Some("b".to_owned()), [2; 16])]);
     }
 
     #[cfg(unix)]
     #[test]
     fn it_is_its_owners_alone() {
-        use std::os::unix::fs::PermissionsExt;
+        use std::{cell::RefCell, os::unix::fs::PermissionsExt};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
-        drop(KeyFile::open(&path).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let error = KeyFile::open(&path).unwrap_err();
-        assert_eq!(error.exit_code(), 3);
-        assert!(error.to_string().contains("chmod 600"), "{error}");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        drop(open(&path).unwrap());
+        assert_eq!(mode(), 0o600);
+        let said = RefCell::new(Vec::new());
+        let open = |private_to| KeyFile::open(&path, false, private_to, &|text| said.borrow_mut().push(text));
+        for group in [0o640, 0o660, 0o610] {
+            set(group);
+            open(PrivateTo::Group).unwrap();
+            assert_eq!((mode(), said.take()), (group, vec![]));
+            open(PrivateTo::Owner).unwrap();
+            let said = said.take();
+            assert!(mode() == 0o600 && said.len() == 1 && said[0].contains(&format!("0{group:o}")), "{said:?}");
+        }
+        for (everybody, private_to) in [(0o644, PrivateTo::Owner), (0o664, PrivateTo::Group), (0o602, PrivateTo::Group)]
+        {
+            set(everybody);
+            let error = open(private_to).unwrap_err();
+            assert!(error.exit_code() == 3 && error.to_string().contains("chmod 600"), "{error}");
+            assert_eq!(mode(), everybody, "what everybody could read is not hidden again as if nothing had been");
+        }
+    }
+
+    #[test]
+    fn where_none_can_be_made_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = open(&dir.path().join("nowhere/keys")).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().contains("there is no key file"), "{error}");
     }
 }

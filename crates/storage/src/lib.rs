@@ -8,12 +8,14 @@ mod commits;
 pub mod directory;
 mod keyring;
 mod keys;
+mod private;
 pub mod provenance;
 mod requests;
 mod settlements;
 mod snapshots;
 mod store;
 mod stored;
+mod stray;
 pub mod upkeep;
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub use commits::manifest::{
 pub use commits::recover::{Recovered, refuse_data};
 pub use keyring::{KeyOptions, Keys, Pseudonyms};
 pub use keys::{Key, KeyError, KeyFile};
+pub use private::PrivateTo;
 pub use requests::{Asked, Request, RequestKind, answer_to, remove_request, requests};
 pub use settlements::{SettledLine, SettledOnce, SettledSpan, Settlements, ToldAiring};
 pub use snapshots::open_snapshot;

@@ -279,6 +279,9 @@ impl Store {
     /// # Errors
     /// It cannot be listed.
     pub fn list(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        if let Some(disk) = self.disk() {
+            return disk.list(folder);
+        }
         let prefix = object_store::path::Path::from(folder);
         let listed = self.backend.block_on(self.backend.objects.list_with_delimiter(Some(&prefix)));
         let listed = listed.map_err(self.backend.refused("list", folder))?;

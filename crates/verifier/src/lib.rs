@@ -80,6 +80,12 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
     if !chain.leftovers.is_empty() {
         notes.push(format!("No commit names these files, so they are no data: {}.", few(&chain.leftovers)));
     }
+    if !chain.strays.is_empty() {
+        notes.push(format!(
+            "These are not jauge's, and were passed over: {}. Readers that take all files of a folder may stumble over them: remove them.",
+            few(&chain.strays)
+        ));
+    }
     if !chain.unnamed.is_empty() {
         notes.push(format!(
             "These files of the last commit still end in .part; the next start names them: {}.",

@@ -9,6 +9,7 @@ use super::{
     recover::{is_of, present},
 };
 use crate::store::{Store, StoreError};
+use crate::stray::{may_be_ours, may_be_writer};
 use exporter::rows_in;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +34,8 @@ pub struct ChainReport {
     pub lost: u64,
     /// Files that no commit names, left by a crash or by a writer at work: no data, and removed at the next start.
     pub leftovers: Vec<String>,
+    /// Files and folders that cannot be ours by their names, and were passed over.
+    pub strays: Vec<String>,
     /// Files of the snapshot that are not there. It is a cache: the next start reads the log instead.
     pub lacking: Vec<String>,
     /// Live files still under the name `.part`: a commit whose owner ended before it named them. The next start does.
@@ -47,7 +50,9 @@ pub fn audit_chain(store: &Store) -> Result<ChainReport, ChainError> {
     let mut report = ChainReport::default();
     let mut named = BTreeMap::new();
     let mut gone = BTreeSet::new();
-    let (writers, _) = store.list("commits")?;
+    let (folders, files) = store.list("commits")?;
+    let (writers, others): (Vec<_>, Vec<_>) = folders.into_iter().partition(|folder| may_be_writer(folder));
+    report.strays.extend(others.into_iter().chain(files).map(|name| format!("commits/{name}")));
     if writers.is_empty() {
         return Err(ChainError::damaged("commits", "holds no commits"));
     }
@@ -77,6 +82,9 @@ fn audit_writer(
     let mut state = ChainState::default();
     let mut parent: Option<Manifest> = None;
     let mut sums = Sums::default();
+    let folder = format!("commits/{writer}");
+    let strays = store.list(&folder)?.1.into_iter().filter(|name| !may_be_ours(name));
+    report.strays.extend(strays.map(|name| format!("{folder}/{name}")));
     for manifest in read_manifests(store, writer, 1..=newest_number(store, writer)?) {
         let manifest = manifest?;
         let place = manifest_path(writer, manifest.number);
@@ -163,6 +171,9 @@ impl Sums {
     }
 }
 
+const NOBODYS: &str = "readers would take it for data: if somebody put it there, move it elsewhere; if commits were \
+    lost, restore the directory with them from a copy";
+
 /// No file in the folders of the tables that is not named; of those that are, which wait for their name.
 fn audit_names(
     store: &Store,
@@ -189,8 +200,11 @@ fn audit_names(
             if !waits {
                 report.leftovers.push(path);
             }
+        } else if may_be_ours(&path) {
+            let what = "is in the folder of a table, but no commit names it";
+            return Err(ChainError::unlike(&path, what, NOBODYS));
         } else {
-            return Err(ChainError::damaged(&path, "is in the folder of a table, but no commit names it"));
+            report.strays.push(path);
         }
     }
     Ok(())

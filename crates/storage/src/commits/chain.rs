@@ -9,6 +9,7 @@ use super::{
     seal::unseal,
 };
 use crate::store::{Store, StoreError};
+use crate::stray::may_be_ours;
 use audience::Ms;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -226,18 +227,26 @@ pub(crate) fn follows(child: &Manifest, parent: Option<&Manifest>) -> Result<(),
     balance::check(child, parent).map_err(|what| ChainError::damaged(&place, format!("does not add up: {what}")))
 }
 
+const NO_COMMIT: &str = "if somebody put it there, move it elsewhere; if it is a commit that was renamed, give it back \
+    its name, 20 digits and .json";
+
 /// Number of the newest commit of `writer`; 0 if there is none. All numbers from 1 must be there; in an object store,
 /// where a long list takes long, those from the last that restates.
 pub(crate) fn newest_number(store: &Store, writer: &str) -> Result<u64, ChainError> {
     let mut last = if store.is_local() { 0 } else { newest_restating(store, writer)? };
     let after = (last > 0).then(|| manifest_path(writer, last));
-    for name in store.names_after(&format!("commits/{writer}"), after.as_deref())? {
-        if name != format!("{:020}.json", last + 1) {
-            let next = manifest_path(writer, last + 1);
-            let what = format!("should be the next commit, but {name} is");
-            return Err(ChainError::damaged(&next, what));
+    let names = store.names_after(&format!("commits/{writer}"), after.as_deref())?;
+    for name in names.into_iter().filter(|name| may_be_ours(name)) {
+        let next = manifest_path(writer, last + 1);
+        let number = name.strip_suffix(".json").filter(|stem| stem.len() == 20).and_then(|stem| stem.parse().ok());
+        match number {
+            Some(number) if number == last + 1 => last = number,
+            Some(0) | None => {
+                let place = format!("commits/{writer}/{name}");
+                return Err(ChainError::unlike(&place, "is not the name of a commit", NO_COMMIT));
+            }
+            Some(_) => return Err(ChainError::damaged(&next, format!("should be the next commit, but {name} is"))),
         }
-        last += 1;
     }
     Ok(last)
 }

@@ -11,6 +11,8 @@ pub struct Damage {
     pub place: String,
     /// What is wrong with it, as the end of a sentence that begins with the place.
     pub what: String,
+    /// What to do, as the end of a sentence.
+    pub advice: &'static str,
 }
 
 impl fmt::Display for Damage {
@@ -26,7 +28,7 @@ pub enum ChainError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The data is not what was written.
-    #[error("the data directory is damaged: {0}; restore it from a copy, or start a new one")]
+    #[error("the data directory is damaged: {0}; {advice}", advice = .0.advice)]
     Damaged(Damage),
     /// A newer version wrote it.
     #[error("{path} was written by jauge {version} ({why}); use that version or a newer one")]
@@ -42,7 +44,12 @@ pub enum ChainError {
 
 impl ChainError {
     pub(crate) fn damaged(place: &str, what: impl Into<String>) -> ChainError {
-        ChainError::Damaged(Damage { place: place.to_owned(), what: what.into() })
+        ChainError::unlike(place, what, "restore it from a copy, or start a new one")
+    }
+
+    /// Damage that has an advice of its own.
+    pub(crate) fn unlike(place: &str, what: impl Into<String>, advice: &'static str) -> ChainError {
+        ChainError::Damaged(Damage { place: place.to_owned(), what: what.into(), advice })
     }
 }
 

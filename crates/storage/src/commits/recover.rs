@@ -131,7 +131,11 @@ pub(crate) fn is_of(writer: &str, path: &str) -> bool {
 /// or more, an extension.
 pub(crate) fn number_of(writer: &str, path: &str) -> Option<u64> {
     let name = path[folder_of(path).len()..].trim_start_matches('/');
-    let (stem, _) = name.strip_prefix(&name_prefix(writer))?.split_once('.')?;
+    let (stem, ending) = name.strip_prefix(&name_prefix(writer))?.split_once('.')?;
+    // A copy that an editor or a person made of one of ours is theirs.
+    if !ending.strip_suffix(".part").unwrap_or(ending).bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return None;
+    }
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let mut parts = stem.split('-');
     let number = parts.next().filter(|number| number.len() == 20 && digits(number))?;

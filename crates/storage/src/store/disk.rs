@@ -5,6 +5,7 @@ use super::{
     error::StoreError,
     faults::{Faults, Step},
 };
+use crate::stray::is_clutter;
 use std::{
     collections::BTreeSet,
     fs::{DirBuilder, File, OpenOptions},
@@ -148,36 +149,56 @@ impl Disk {
         })
     }
 
-    /// Every file below a folder, staged ones, too, as sorted relative paths.
+    /// Names in a folder, whatever they are: (folders, files), each sorted. A folder that is absent is empty.
+    pub(super) fn list(&self, folder: &str) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        self.names(folder, true)
+    }
+
+    fn names(&self, folder: &str, follows_links: bool) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        let path = self.path(folder);
+        let io = |source| StoreError::Io { doing: "list", path: path.clone(), source };
+        let (mut folders, mut files) = (Vec::new(), Vec::new());
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((folders, files)),
+            entries => entries.map_err(io)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let kind = entry.file_type().map_err(io)?;
+            let is_folder = kind.is_dir() || follows_links && kind.is_symlink() && entry.path().is_dir();
+            if is_folder { folders.push(name) } else { files.push(name) }
+        }
+        folders.sort_unstable();
+        files.sort_unstable();
+        Ok((folders, files))
+    }
+
+    /// Every file below a folder, staged ones, too, as sorted relative paths. What lies in folders that others left is
+    /// not looked at: one may be a copy of ours that a file system keeps, another may not be entered.
     pub(super) fn walk(&self, folder: &str) -> Result<Vec<String>, StoreError> {
-        let mut files = Vec::new();
+        let mut found = Vec::new();
         let mut todo = vec![folder.to_owned()];
         while let Some(folder) = todo.pop() {
-            let path = self.path(&folder);
-            let io = |source| StoreError::Io { doing: "list", path: path.clone(), source };
-            let entries = match std::fs::read_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(io)?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(io)?;
-                let relative = format!("{folder}/{}", entry.file_name().to_string_lossy());
-                let is_folder = entry.file_type().map_err(io)?.is_dir();
-                if is_folder { todo.push(relative) } else { files.push(relative) }
-            }
+            let (folders, files) = self.names(&folder, false)?;
+            let (others, ours): (Vec<_>, Vec<_>) = folders.into_iter().partition(|name| is_clutter(name));
+            let within = |name: String| format!("{folder}/{name}");
+            todo.extend(ours.into_iter().map(within));
+            found.extend(files.into_iter().chain(others).map(within));
         }
-        files.sort_unstable();
-        Ok(files)
+        found.sort_unstable();
+        Ok(found)
     }
 }
 
-/// New folders get mode 0700, and so does `top` if it is there already.
+/// New folders get mode 0700, and so does `top` if it is there and everybody may enter it: whether its group may was
+/// seen to at the start.
 #[cfg(unix)]
 fn keep_private(builder: &mut DirBuilder, top: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     builder.mode(0o700);
     match std::fs::metadata(top) {
-        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+        Ok(meta) if meta.permissions().mode() & 0o007 != 0 => {
             std::fs::set_permissions(top, std::fs::Permissions::from_mode(0o700))
         }
         _ => Ok(()),
