@@ -58,6 +58,8 @@ mod proxy;
 mod network;
 // A disk that fails, and too little of everything.
 mod disk;
+// A commit that is held up before it is made.
+mod held;
 // Signals, and two who want one directory.
 mod signals;
 

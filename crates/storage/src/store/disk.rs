@@ -22,6 +22,10 @@ pub(super) struct Disk {
     durable: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// The folder where data files lie until a manifest names them: no reader of a table looks there. What is in it is no
+/// data unless a manifest says so.
+pub(crate) const PARTS: &str = "parts";
+
 /// The tests of this crate learn from [`Faults`] what would have been synced; waiting for the disk would tell them no
 /// more.
 const SYNCS: bool = !cfg!(test);
@@ -82,11 +86,15 @@ impl Disk {
     pub(super) fn make_folder(&self, relative: &str, private: bool) -> Result<(), StoreError> {
         let path = self.path(relative);
         self.on(Step::MakeFolder, "make the folder", &path, || {
-            let top = relative.split('/').next().unwrap_or(relative);
             let mut builder = DirBuilder::new();
             builder.recursive(true);
             if private {
-                keep_private(&mut builder, &self.path(top))?;
+                // From the folder of the table on: what is above it is everybody's.
+                let is_part = relative.starts_with(PARTS);
+                let table = if is_part { Some(relative) } else { relative.split('/').next() };
+                let table = self.path(table.unwrap_or(relative));
+                table.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                keep_private(&mut builder, &table)?;
             }
             builder.create(&path)
         })
@@ -111,13 +119,20 @@ impl Disk {
         self.on(Step::SyncFolder, "sync", &path, || self.sync(&File::open(&path)?))
     }
 
-    /// Syncs folders and, once in a process, the names of those above them: a folder made before a crash may be known
-    /// to the kernel alone. Of many folders below one, that one is synced once.
-    pub(super) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+    /// Syncs folders and the names of those above them.
+    pub(super) fn sync_folder_chains(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
+        for folder in folders {
+            self.sync_folder(folder)?;
+        }
+        self.sync_above(folders)
+    }
+
+    /// Syncs, once in a process, the names of folders and of those above them: a folder made before a crash may be
+    /// known to the kernel alone. Of many folders below one, that one is synced once.
+    pub(super) fn sync_above(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut new, mut above) = (BTreeSet::new(), BTreeSet::new());
         for folder in folders {
-            self.sync_folder(folder)?;
             if !durable().contains(Path::new(folder)) {
                 above.extend(Path::new(folder).ancestors().skip(1));
                 new.insert(PathBuf::from(folder));
