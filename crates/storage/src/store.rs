@@ -154,6 +154,11 @@ impl Store {
         matches!(self.backend.medium, Medium::Disk(_))
     }
 
+    /// Refuses a disk on which no commit could be made, before any work; makes the folder of the parts.
+    pub(crate) fn probe(&self) -> Result<(), StoreError> {
+        self.disk().map_or(Ok(()), Disk::probe)
+    }
+
     fn disk(&self) -> Option<&Disk> {
         self.backend.disk()
     }

@@ -60,6 +60,13 @@ fn refused(source: StoreError) -> CommitError {
     CommitError::Chain(source.into())
 }
 
+/// Locks a store on which commits can be made.
+fn lock(store: &Store) -> Result<Lock, StoreError> {
+    let lock = Lock::take(store)?;
+    store.probe()?;
+    Ok(lock)
+}
+
 impl Committer {
     /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless
     /// the directory is new), and puts the files in order.
@@ -67,7 +74,7 @@ impl Committer {
     /// # Errors
     /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
     pub fn take(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
-        let lock = Lock::take(store).map_err(refused)?;
+        let lock = lock(store).map_err(refused)?;
         Committer::take_locked(store, identity, now, lock)
     }
 
@@ -76,7 +83,7 @@ impl Committer {
     /// # Errors
     /// [`CommitError`]: it holds data, is locked, or is refused by the disk.
     pub fn take_new(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
-        let lock = Lock::take(store).map_err(refused)?;
+        let lock = lock(store).map_err(refused)?;
         recover::refuse_data(store).map_err(refused)?;
         Committer::take_locked(store, identity, now, lock)
     }

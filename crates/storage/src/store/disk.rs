@@ -40,9 +40,22 @@ pub(super) fn make_root(place: &Path) -> Result<(), StoreError> {
     while let Some(made) = missing.pop() {
         let parent = made.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         let synced = File::open(parent).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| StoreError::Io { doing: "sync", path: parent.to_path_buf(), source })?;
+        synced.map_err(|source| unsynced(parent, source))?;
     }
     Ok(())
+}
+
+/// Why the names in a folder are not durable.
+fn unsynced(folder: &Path, source: io::Error) -> StoreError {
+    let path = folder.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => StoreError::Unfit {
+            path,
+            lacks: "cannot sync a folder, so a power cut could take back what was committed",
+            source,
+        },
+        _ => StoreError::Io { doing: "sync", path, source },
+    }
 }
 
 impl Disk {
@@ -56,6 +69,37 @@ impl Disk {
             return Err(StoreError::NotAFolder { path: root.to_path_buf() });
         }
         Ok(Disk { root: root.to_path_buf(), faults, durable: Mutex::default() })
+    }
+
+    /// Refuses a file system on which no commit could be made: a manifest is a hard link, which is made only where
+    /// there is nothing, in a folder that is synced. For want of room nothing is refused: that is waited for elsewhere.
+    pub(super) fn probe(&self) -> Result<(), StoreError> {
+        if !self.syncs() {
+            return Ok(());
+        }
+        let (file, link) =
+            (self.path(&format!("{PARTS}/jauge-probe")), self.path(&format!("{PARTS}/jauge-probe-link")));
+        let clear = || [&file, &link].map(|path| std::fs::remove_file(path).is_ok());
+        clear();
+        let probed = self.make_folder(PARTS, false).and_then(|()| {
+            let io = |doing, source| StoreError::Io { doing, path: file.clone(), source };
+            File::create_new(&file).map_err(|source| io("create", source))?;
+            std::fs::hard_link(&file, &link).map_err(|source| match source.kind() {
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::TooManyLinks => StoreError::Unfit {
+                    path: self.root.clone(),
+                    lacks: "makes no hard links, by which a commit is made once and by one writer",
+                    source,
+                },
+                _ => io("make a hard link of", source),
+            })?;
+            let folder = self.path(PARTS);
+            File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|source| unsynced(&folder, source))
+        });
+        clear();
+        probed.or_else(|error| if error.is_disk_full() { Ok(()) } else { Err(error) })
     }
 
     /// Whether what is written is really synced.
