@@ -60,6 +60,8 @@ mod network;
 mod disk;
 // A commit that is held up before it is made.
 mod held;
+// A directory before its first commit: killed at every step, and begun anew.
+mod beginnings;
 // Signals, and two who want one directory.
 mod signals;
 

@@ -144,9 +144,9 @@ impl Store {
         self.backend.path(relative)
     }
 
-    /// A local folder for temporary files: the directory itself, or that of the system where it is no local one.
+    /// A local folder for temporary files: that of the parts, or that of the system where it is no local one.
     pub fn scratch(&self) -> PathBuf {
-        if self.is_local() { self.backend.place.clone() } else { std::env::temp_dir() }
+        if self.is_local() { self.path(PARTS) } else { std::env::temp_dir() }
     }
 
     /// Whether it is a folder on a local disk: one that can be locked, with files that are renamed.

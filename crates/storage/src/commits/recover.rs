@@ -58,7 +58,7 @@ pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreEr
         if named.contains(&path) || renamed.contains(&path) {
             continue;
         }
-        if is_of(chain.writer(), &path) {
+        if is_of(chain.writer(), &path) || is_temporary(&path) {
             store.remove(&path)?;
             recovered.removed.push(path);
         } else {
@@ -128,6 +128,11 @@ pub(crate) fn present(store: &Store) -> Result<BTreeSet<String>, StoreError> {
 /// Whether a file of a disk is none that a reader takes for data. Earlier versions laid parts beside their places.
 pub(crate) fn is_part(path: &str) -> bool {
     path.starts_with(PARTS) || path.ends_with(".part")
+}
+
+/// Whether it is a temporary file of settling, which has a name for an instant only.
+fn is_temporary(path: &str) -> bool {
+    path.strip_prefix(PARTS).is_some_and(|path| path.starts_with("/jauge-"))
 }
 
 /// Whether `path` has the name of a file that `writer` made.

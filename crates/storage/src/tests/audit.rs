@@ -2,6 +2,7 @@
 
 use super::sample::*;
 use crate::commits::commit::folder_of;
+use crate::store::PARTS;
 use crate::*;
 use problem::Failure;
 use std::{fs, path::Path};
@@ -134,10 +135,11 @@ fn what_nobody_names_is_found_and_what_is_no_data_is_told() {
     fs::write(dir.path().join(stray), parquet(1)).unwrap();
     assert_eq!(expect_damage(&store, stray).place, stray);
     // Where parts lie, and where earlier versions laid them.
-    let parts = [store.staged(stray), format!("{stray}.part")];
+    let parts = [store.staged(stray), format!("{stray}.part"), format!("{PARTS}/jauge-0123456789abcdef.run")];
     fs::rename(dir.path().join(stray), dir.path().join(&parts[1])).unwrap();
     fs::create_dir_all(dir.path().join(folder_of(&parts[0]))).unwrap();
     fs::write(dir.path().join(&parts[0]), "left by a crash").unwrap();
+    fs::write(dir.path().join(&parts[2]), "left by a crash").unwrap();
     let mut leftovers = audit_chain(&store).unwrap().leftovers;
     leftovers.sort_by_key(|path| parts.iter().position(|part| part == path));
     assert_eq!(leftovers, parts);
