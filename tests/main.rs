@@ -4,6 +4,8 @@
 
 // What tests share: running the binary, temporary folders, and what a test lacks.
 mod support;
+// Small libraries that answer calls of the system otherwise.
+mod preload;
 // A table as a test sees it, and the first difference between two.
 mod tables;
 // The tables of a data directory, read with the parquet crate alone.

@@ -63,6 +63,10 @@ mod disk;
 mod private;
 // What others leave among our files.
 mod strays;
+// A commit that is held up before it is made.
+mod held;
+// A directory before its first commit: killed at every step, and begun anew.
+mod beginnings;
 // Signals, and two who want one directory.
 mod signals;
 

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{RULES, Running, SOON, Topic, join, leave, ledger, newest_manifest, settled, verified};
+use super::{RULES, Running, SOON, Topic, join, leave, ledger, line, newest_manifest, settled, verified};
 use crate::data_directory;
+use crate::preload::preload;
 use crate::reference::{self, NaiveEvent};
-use crate::support::{Need, Ran, clear_settings, files_under, finish, folder, have, program};
+use crate::support::{Need, Ran, clear_settings, files_under, finish, folder, have, jauge, program};
 use crate::tables::Tables;
 
 fn crowd() -> Vec<NaiveEvent> {
@@ -228,4 +229,76 @@ fn open_files_that_run_out_are_named_and_nothing_is_lost() {
     assert_eq!(ledger(&out, "read"), 100);
     verified(&out);
     settled(&topic, &out, &crowd(), "open files had run out");
+}
+
+/// A file system that cannot do one of the things that each commit needs: its name, the C that makes it so, and what is
+/// said of it.
+const UNFIT: [(&str, &str, &str); 3] = [
+    (
+        "no-links",
+        r"#include <errno.h>
+        int link(const char *a, const char *b) { errno = EPERM; return -1; }
+        int linkat(int a, const char *b, int c, const char *d, int e) { errno = EPERM; return -1; }",
+        "makes no hard links",
+    ),
+    (
+        "no-folder-sync",
+        r#"#define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <errno.h>
+        #include <sys/stat.h>
+        int fsync(int fd) {
+            int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
+            struct stat is;
+            if (fstat(fd, &is) || !S_ISDIR(is.st_mode)) return real(fd);
+            errno = EINVAL;
+            return -1;
+        }"#,
+        "cannot sync a folder",
+    ),
+    (
+        "no-locks",
+        r"#include <errno.h>
+        int flock(int fd, int what) { errno = ENOLCK; return -1; }",
+        "locks no files",
+    ),
+];
+
+#[test]
+fn a_file_system_that_cannot_is_refused_before_any_work() {
+    let (_broker, topic) = Topic::embedded(1);
+    topic.send_events(&crowd());
+    let folder = folder();
+    let (file, whole) = (folder.path().join("events.ndjson"), folder.path().join("whole"));
+    fs::write(&file, crowd().iter().map(|event| line(event) + "\n").collect::<String>()).unwrap();
+    topic.until_end(&whole, &[]).exits(0);
+    let before = files_under(&whole.join("commits"));
+    let run = ["run", "--brokers", &topic.address, "--topic", &topic.name];
+    for (name, source, says) in UNFIT {
+        let Some(library) = have(preload(folder.path(), name, source)) else { return };
+        let jauge = |args: &[&str]| {
+            let mut command = jauge();
+            command.env("LD_PRELOAD", &library).args(args);
+            command
+        };
+        for args in [&run[..], &["replay", file.to_str().unwrap()]] {
+            let out = folder.path().join(format!("{name}-{}", args[0]));
+            // Once more where the folder is there, and nothing is to be made above it.
+            for _ in 0..2 {
+                let mut command = jauge(args);
+                command.arg("--out").arg(&out);
+                finish(command, &[]).exits(3).says(&[says, "ext4", folder.path().to_str().unwrap()]);
+                let left = files_under(&out);
+                assert!(left.iter().all(|path| path.ends_with("lock")), "{name}: {left:?}");
+                let _ = fs::create_dir(&out);
+            }
+        }
+        // By other rules, so that there is something to be changed.
+        for args in [&["settle", "--broadcast=b", "--session-timeout=10s"][..], &["forget", "--broadcast=b"]] {
+            let mut command = jauge(args);
+            command.arg(&whole);
+            finish(command, &[]).exits(3).says(&[says, whole.to_str().unwrap()]);
+            assert_eq!(files_under(&whole.join("commits")), before, "{name}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
-//! Killed again and again: the real binary against a real Kafka, SIGKILL at random moments while events come in, at
-//! its start and while it settles. After each round nothing is lost, nothing is there twice, and the settled tables
-//! are the oracle's. A seed names the events and the moments. `make test` runs a share of it; `make soak` the long
-//! run, which leaves a record.
+//! Killed again and again: the real binary against a real Kafka, SIGKILL at random moments before its first commit is
+//! made, while events come in, at its start and while it settles. After each round nothing is lost, nothing is there
+//! twice, and the settled tables are the oracle's. A seed names the events and the moments. `make test` runs a share of
+//! it; `make soak` the long run, which leaves a record.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use super::{RULES, Running, Topic, newest_manifest, settles, strs, with_rules};
+use super::{RULES, Running, Topic, newest_manifest, settles, strs, verified, with_rules};
 use crate::data_directory;
 use crate::kafka::RealKafka;
 use crate::oracle::oracle;
@@ -36,6 +36,8 @@ const PARTITIONS: i32 = 4;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// How long a life lasts, ms. Short ones are as likely as ten times longer ones.
 const LIFE: (f64, f64) = (10.0, 5_000.0);
+/// Of so many kills one at least is to come before a directory has its first commit.
+const BEGINNINGS: u64 = 3;
 
 /// What one round, or all of them, came to.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ struct Toll {
     rounds: u64,
     events: u64,
     kills: u64,
+    /// Of these, before the directory had its first commit.
+    beginnings: u64,
     /// Kills by what the process was at, as what it left tells.
     at: BTreeMap<&'static str, u64>,
     lost: u64,
@@ -55,6 +59,7 @@ impl Toll {
         self.rounds += other.rounds;
         self.events += other.events;
         self.kills += other.kills;
+        self.beginnings += other.beginnings;
         self.lost += other.lost;
         self.double += other.double;
         self.seconds += other.seconds;
@@ -67,11 +72,12 @@ impl Toll {
 impl fmt::Display for Toll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at: Vec<String> = self.at.iter().map(|(at, kills)| format!("{kills} {at}")).collect();
-        let Toll { rounds, events, kills, lost, double, seconds, .. } = self;
+        let Toll { rounds, events, kills, beginnings, lost, double, seconds, .. } = self;
         let at = at.join(", ");
         write!(
             f,
-            "{rounds} rounds, {events} events, {kills} kills ({at}), {lost} lost, {double} double, {seconds:.0} s"
+            "{rounds} rounds, {events} events, {kills} kills ({beginnings} before a directory had a commit; {at}), \
+             {lost} lost, {double} double, {seconds:.0} s"
         )
     }
 }
@@ -90,7 +96,8 @@ fn killed_at_random_moments() {
         all.add(&toll);
         say(&format!("round {} of {rounds}, seed {}: {toll}, equal to the oracle", number + 1, round.seed));
     }
-    assert_eq!((all.lost, all.double, all.kills >= kills), (0, 0, true), "{all}");
+    let begun = all.beginnings >= kills / BEGINNINGS;
+    assert_eq!((all.lost, all.double, all.kills >= kills, begun), (0, 0, true, true), "{all}");
     record(&format!("seed {seed}, commit {}: {all}", commit()));
 }
 
@@ -159,16 +166,16 @@ impl Round {
         out.into_inner().unwrap();
 
         let topic = Topic::of(kafka, &format!("kills-{}", self.seed), PARTITIONS);
-        let out = folder.path().join("run");
         // No partition is ever idle, so event time does not run on over a pause and nothing is late.
         let flags = with_rules(rules, &["--idle-after=1h", "--settle-interval=0s"]);
         let flags = strs(&flags);
         let mut toll = Toll { rounds: 1, events: self.events, ..Toll::default() };
-        let lives = self.lives();
+        let lives = self.lives(self.kills - self.kills.div_ceil(BEGINNINGS));
         let fed = lives.iter().filter(|life| life.is_ready).count();
         // The first finds something to commit; each that comes so far has its part of the rest come in while it lives.
         let (before, rest) = lines.split_at(lines.len() / 50);
         feed(&topic, before, Duration::ZERO);
+        let out = self.begin(&topic, folder.path(), &flags, &mut toll);
         let mut parts = rest.chunks(rest.len().div_ceil(fed.max(1)));
         for (number, life) in (0..).zip(&lives) {
             let part = if life.is_ready { parts.next().unwrap_or_default() } else { &[] };
@@ -190,12 +197,37 @@ impl Round {
         toll
     }
 
-    /// The moments of the kills. One in three is at a start, and some of those come as volleys.
-    fn lives(&self) -> Vec<Life> {
+    /// Kills that come before a directory has a commit. The moments are shares of the time that a first commit takes,
+    /// which the lives that are too long to be killed before it tell; each of those leaves a directory that is whole,
+    /// and the next begins another. Gives the last, which nobody has committed to.
+    fn begin(&self, topic: &Topic, folder: &Path, flags: &[&str], toll: &mut Toll) -> PathBuf {
+        let mut chance = Chance::new(self.seed ^ 0xbe91);
+        let (mut out, mut long) = (folder.join("run-0"), Duration::from_secs(1));
+        for number in 1.. {
+            if toll.beginnings == self.kills.div_ceil(BEGINNINGS) {
+                break;
+            }
+            let share = f64::from(u32::try_from(chance.below(1_100)).unwrap()) / 1_000.0;
+            let life = Life { long: long.mul_f64(share), is_ready: false };
+            let before = toll.beginnings;
+            kill_after(topic, &out, &self.flags(flags, number << 16), life, &[], toll);
+            if toll.beginnings > before {
+                long = long.max(life.long);
+                continue;
+            }
+            long = life.long;
+            verified(&out);
+            out = folder.join(format!("run-{number}"));
+        }
+        out
+    }
+
+    /// The moments of so many kills. One in three is at a start, and some of those come as volleys.
+    fn lives(&self, kills: u64) -> Vec<Life> {
         let mut chance = Chance::new(self.seed);
         let mut lives = Vec::new();
         let (least, most) = LIFE;
-        while (lives.len() as u64) < self.kills {
+        while (lives.len() as u64) < kills {
             let is_ready = !lives.is_empty() && !chance.one_in(4);
             let volley = if !is_ready && chance.one_in(3) { 3 } else { 1 };
             for _ in 0..volley {
@@ -204,7 +236,7 @@ impl Round {
                 lives.push(Life { long, is_ready });
             }
         }
-        lives.truncate(usize::try_from(self.kills).unwrap());
+        lives.truncate(usize::try_from(kills).unwrap());
         lives
     }
 
@@ -263,6 +295,7 @@ fn kill_after(topic: &Topic, out: &Path, flags: &[&str], life: Life, lines: &[Li
     });
     let Some(said) = said else { return };
     toll.kills += 1;
+    toll.beginnings += u64::from(newest_manifest(out).is_none());
     let unnamed = files_under(out).iter().any(|path| path.to_string_lossy().ends_with(".parquet.part"));
     let at = match newest_manifest(out) {
         _ if said.is_empty() => "at a start",
@@ -312,7 +345,7 @@ fn count(out: &Path, topic: &Topic, events: u64) -> (u64, u64) {
 
 #[test]
 fn a_seed_names_the_moments() {
-    let round = |seed| Round { seed, events: 0, kills: 500 }.lives();
+    let round = |seed| Round { seed, events: 0, kills: 500 }.lives(500);
     let (lives, again) = (round(7), round(7));
     assert_eq!(lives, again);
     assert_ne!(lives, round(8));

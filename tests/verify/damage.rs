@@ -129,22 +129,30 @@ fn commits_that_changed_places_are_found() {
     verify(&dir, &[]).exits(4).says(&["commits/main/00000000000000000003.json", "commit 2"]);
 }
 
-/// A crash between a commit and the renaming of its files: nothing is lost, and what reads the last
-/// commit reads all of it.
+/// A crash between a commit and the renaming of its files: nothing is lost, and what reads the last commit reads all of
+/// it. Earlier versions laid such files beside their places.
 #[test]
 fn files_without_their_names_are_still_data() {
-    let (_folder, dir) = copied(&directories().ran);
-    let shown = |dir: &Path| run(["show".into(), dir.into(), "--json".into()]).exits(0).stdout;
-    let before = shown(&dir);
-    let files = some_of_each(&dir);
-    for file in files.iter().filter(|file| !file.starts_with("commits")) {
-        fs::rename(dir.join(file), dir.join(format!("{}.part", file.display()))).unwrap();
+    let part = |file: &Path| {
+        let table = file.components().next().unwrap();
+        Path::new("parts").join(table).join(format!("{}.part", file.file_name().unwrap().display()))
+    };
+    let beside = |file: &Path| PathBuf::from(format!("{}.part", file.display()));
+    for lies in [&part as &dyn Fn(&Path) -> PathBuf, &beside] {
+        let (_folder, dir) = copied(&directories().ran);
+        let shown = |dir: &Path| run(["show".into(), dir.into(), "--json".into()]).exits(0).stdout;
+        let before = shown(&dir);
+        for file in some_of_each(&dir).iter().filter(|file| !file.starts_with("commits")) {
+            fs::create_dir_all(dir.join(lies(file)).parent().unwrap()).unwrap();
+            fs::rename(dir.join(file), dir.join(lies(file))).unwrap();
+        }
+        let left = lies(Path::new("events/writer=main/00000000000000000099-0000.parquet"));
+        fs::write(dir.join(left), "left by a crash").unwrap();
+        let said = words(verify(&dir, &[]));
+        assert!(said.contains("No commit names these files") && said.contains("0099-0000.parquet.part"), "{said}");
+        assert!(said.contains("have not got their names yet") && said.contains("more"), "{said}");
+        assert_eq!(shown(&dir), before);
+        let listed = run(["show".into(), dir.clone().into(), "--files=events".into()]).exits(0).stdout;
+        assert!(listed.lines().all(|path| Path::new(path).is_file()), "{listed}");
     }
-    fs::write(dir.join("events/writer=main/00000000000000000099-0000.parquet.part"), "left by a crash").unwrap();
-    let said = words(verify(&dir, &[]));
-    assert!(said.contains("No commit names these files") && said.contains("0099-0000.parquet.part"), "{said}");
-    assert!(said.contains("still end in .part") && said.contains("more"), "{said}");
-    assert_eq!(shown(&dir), before);
-    let listed = run(["show".into(), dir.clone().into(), "--files=events".into()]).exits(0).stdout;
-    assert!(listed.lines().all(|path| Path::new(path).is_file()), "{listed}");
 }

@@ -2,6 +2,7 @@
 
 pub use crate::WRITER;
 use crate::keyring::{KeyOptions, Keys};
+use crate::store::PARTS;
 use crate::{CommitError, Committer, Identity, PrivateTo, SNAPSHOT, Store, is_object_store};
 use audience::Ms;
 use exporter::Table;
@@ -17,10 +18,10 @@ pub fn now() -> Ms {
     Ms::try_from(since.as_millis()).unwrap_or(Ms::MAX)
 }
 
-/// A data directory that is new or empty.
+/// A data directory that is new or empty, but for what a crash before its first commit has left.
 pub fn create_empty(out: &str) -> Result<Store, Problem> {
     match local(out) {
-        Some(place) => refuse_foreign(out, foreign_entry(place, &["keys", "lock"])?, "is not empty")?,
+        Some(place) => refuse_foreign(out, foreign_entry(place)?, "is not empty")?,
         None => return create_or_open(out),
     }
     Ok(Store::create(Path::new(out))?)
@@ -40,7 +41,7 @@ pub fn create_or_open(out: &str) -> Result<Store, Problem> {
         return Ok(store);
     };
     if !place.join("commits").is_dir() {
-        refuse_foreign(out, foreign_entry(place, &["keys", "lock"])?, WHAT)?;
+        refuse_foreign(out, foreign_entry(place)?, WHAT)?;
     }
     Ok(Store::create(Path::new(out))?)
 }
@@ -100,8 +101,9 @@ fn keep_private(folder: &Path, private_to: PrivateTo, tell: &dyn Fn(String)) -> 
     Ok(())
 }
 
-/// The first entry of a folder that is not of `ours`; none where there is no such folder.
-fn foreign_entry(place: &Path, ours: &[&str]) -> Result<Option<String>, Problem> {
+/// The first entry of a folder that nobody of us leaves there before the first commit; none where there is no such
+/// folder.
+fn foreign_entry(place: &Path) -> Result<Option<String>, Problem> {
     let refused = |error| Problem::world(format!("The folder {} cannot be read: {error}.", place.display()));
     let entries = match fs::read_dir(place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -109,17 +111,33 @@ fn foreign_entry(place: &Path, ours: &[&str]) -> Result<Option<String>, Problem>
     };
     for entry in entries {
         let name = entry.map_err(refused)?.file_name().to_string_lossy().into_owned();
-        if !ours.contains(&name.as_str()) && !is_bare(&place.join(&name)) {
+        if !is_left(&place.join(&name), &name) {
             return Ok(Some(name));
         }
     }
     Ok(None)
 }
 
-/// Whether a path holds folders only: what is left where a commit was begun and not made.
-fn is_bare(path: &Path) -> bool {
+/// Whether an entry of a data directory may be there before its first commit, at whichever step of that a crash came.
+fn is_left(path: &Path, name: &str) -> bool {
+    match name {
+        "lock" | "keys" | "keys.new" => true,
+        PARTS => holds_only(path, |file| file.ends_with(".part") || file.starts_with("jauge-")),
+        "commits" => holds_only(path, |file| file.contains(".json#")),
+        "requests" => holds_only(path, |file| file.contains(".json")),
+        // Earlier versions laid parts beside their places.
+        _ if Table::of_name(name).is_some() || name == SNAPSHOT => holds_only(path, |file| file.ends_with(".part")),
+        _ => holds_only(path, |_| false),
+    }
+}
+
+/// Whether a path is a folder in which there are, at any depth, only folders and such files.
+fn holds_only(path: &Path, is_ours: fn(&str) -> bool) -> bool {
     let Ok(entries) = fs::read_dir(path) else { return false };
-    entries.flatten().all(|entry| is_bare(&entry.path()))
+    entries.flatten().all(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => holds_only(&entry.path(), is_ours),
+        _ => is_ours(&entry.file_name().to_string_lossy()),
+    })
 }
 
 /// Who a process is in its commits whose data depend on what is `recorded`.

@@ -19,6 +19,7 @@ mod tests;
 pub(crate) use backend::Put;
 use backend::{Backend, Medium};
 use disk::Disk;
+pub(crate) use disk::PARTS;
 pub use error::StoreError;
 pub use faults::{Faults, Step};
 use futures_util::TryStreamExt;
@@ -29,6 +30,7 @@ pub(crate) use part::FilePart;
 use patience::Patience;
 pub use read::{StoredFile, StoredReader};
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -142,14 +144,19 @@ impl Store {
         self.backend.path(relative)
     }
 
-    /// A local folder for temporary files: the directory itself, or that of the system where it is no local one.
+    /// A local folder for temporary files: that of the parts, or that of the system where it is no local one.
     pub fn scratch(&self) -> PathBuf {
-        if self.is_local() { self.backend.place.clone() } else { std::env::temp_dir() }
+        if self.is_local() { self.path(PARTS) } else { std::env::temp_dir() }
     }
 
     /// Whether it is a folder on a local disk: one that can be locked, with files that are renamed.
     pub fn is_local(&self) -> bool {
         matches!(self.backend.medium, Medium::Disk(_))
+    }
+
+    /// Refuses a disk on which no commit could be made, before any work; makes the folder of the parts.
+    pub(crate) fn probe(&self) -> Result<(), StoreError> {
+        self.disk().map_or(Ok(()), Disk::probe)
     }
 
     fn disk(&self) -> Option<&Disk> {
@@ -182,7 +189,14 @@ impl Store {
 
     /// The name under which a data file lies until a manifest names it.
     pub(crate) fn staged(&self, path: &str) -> String {
-        if self.is_local() { format!("{path}.part") } else { path.to_owned() }
+        let (table, name) = (path.split('/').next().unwrap_or_default(), path.rsplit('/').next().unwrap_or_default());
+        if self.is_local() { format!("{PARTS}/{table}/{name}.part") } else { path.to_owned() }
+    }
+
+    /// The other names under which a data file that a manifest names may lie: a crash came before it got its own. The
+    /// second is that of earlier versions, which laid it beside its place.
+    pub(crate) fn unnamed(&self, path: &str) -> Vec<String> {
+        if self.is_local() { vec![self.staged(path), format!("{path}.part")] } else { Vec::new() }
     }
 
     /// Begins the data file `path`.
@@ -207,14 +221,19 @@ impl Store {
         self.disk().map_or(Ok(()), |disk| disk.sync_folder(relative))
     }
 
-    /// Syncs the folder and the names of those above it.
-    pub(crate) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+    /// Syncs folders and the names of those above them.
+    pub(crate) fn sync_folder_chains(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
         self.disk().map_or(Ok(()), |disk| disk.sync_folder_chains(folders))
     }
 
-    /// Gives a data file that a manifest names its final name. Done already is done.
-    pub(crate) fn name(&self, path: &str) -> Result<(), StoreError> {
-        self.disk().map_or(Ok(()), |disk| disk.rename(&self.staged(path), path))
+    /// Syncs the names of folders and of those above them.
+    pub(crate) fn sync_above(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
+        self.disk().map_or(Ok(()), |disk| disk.sync_above(folders))
+    }
+
+    /// Gives a data file that lies at `unnamed`, and that a manifest names, its final name. Done already is done.
+    pub(crate) fn name(&self, unnamed: &str, path: &str) -> Result<(), StoreError> {
+        self.disk().map_or(Ok(()), |disk| disk.rename(unnamed, path))
     }
 
     /// Removes a file; one that is gone is removed.

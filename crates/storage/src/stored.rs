@@ -10,6 +10,7 @@ use exporter::{LoggedEvent, Table, TableError, TableFile};
 use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,24 +73,17 @@ failed!(ChainError, StoreError, TableError);
 /// Where a file of the last commit lies, as a path or a URL: after a crash just behind the commit it has not got its
 /// name yet.
 fn path_of(store: &Store, file: &FileEntry) -> PathBuf {
-    let (named, part) = (store.path(&file.path), store.path(&part_of(file)));
-    if store.is_local() && !named.exists() && part.exists() { part } else { named }
-}
-
-fn part_of(file: &FileEntry) -> String {
-    format!("{}.part", file.path)
+    let named = store.path(&file.path);
+    let unnamed = || store.unnamed(&file.path).iter().map(|path| store.path(path)).find(|path| path.exists());
+    if store.is_local() && !named.exists() { unnamed().unwrap_or(named) } else { named }
 }
 
 /// Opens one file of a table.
 pub fn open_table(store: &Store, table: Table, file: &FileEntry) -> Result<TableFile<StoredFile>, ReadError> {
-    let mut opened = store.read(&file.path)?;
-    if opened.is_none() && store.is_local() {
-        opened = store.read(&part_of(file))?;
-        // Between the two looks its writer may have named it.
-        if opened.is_none() {
-            opened = store.read(&file.path)?;
-        }
-    }
+    // Between two looks its writer may have named it.
+    let again = store.is_local().then(|| file.path.clone());
+    let mut names = iter::once(file.path.clone()).chain(store.unnamed(&file.path)).chain(again);
+    let opened = names.find_map(|name| store.read(&name).transpose()).transpose()?;
     let path = store.path(&file.path);
     let opened = opened.ok_or_else(|| ReadError::Gone { path: path.clone() })?;
     Ok(TableFile::open(table, &path.display().to_string(), opened)?)

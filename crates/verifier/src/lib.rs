@@ -88,7 +88,7 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
     }
     if !chain.unnamed.is_empty() {
         notes.push(format!(
-            "These files of the last commit still end in .part; the next start names them: {}.",
+            "These files of the last commit have not got their names yet; the next start gives them: {}.",
             few(&chain.unnamed)
         ));
     }

@@ -6,7 +6,7 @@ use super::{
     chain::{ChainState, follows, newest_number, read_manifests},
     error::ChainError,
     manifest::{FileEntry, Manifest, SNAPSHOT, SnapshotFile, manifest_path},
-    recover::{is_of, present},
+    recover::{is_of, is_part, present},
 };
 use crate::store::{Store, StoreError};
 use crate::stray::{may_be_ours, may_be_writer};
@@ -38,7 +38,7 @@ pub struct ChainReport {
     pub strays: Vec<String>,
     /// Files of the snapshot that are not there. It is a cache: the next start reads the log instead.
     pub lacking: Vec<String>,
-    /// Live files still under the name `.part`: a commit whose owner ended before it named them. The next start does.
+    /// Live files that have not got their names: a commit whose owner ended before it named them. The next start does.
     pub unnamed: Vec<String>,
 }
 
@@ -59,9 +59,9 @@ pub fn audit_chain(store: &Store) -> Result<ChainReport, ChainError> {
     for writer in &writers {
         audit_writer(store, writer, &mut report, &mut named, &mut gone)?;
     }
-    audit_names(store, &writers, &named, &gone, &mut report)?;
+    let unnamed = audit_names(store, &writers, &named, &gone, &mut report)?;
     named.retain(|path, _| !report.lacking.contains(path));
-    audit_files(store, &named, &report.unnamed)?;
+    audit_files(store, &named, &unnamed)?;
     for file in named.values() {
         report.files += 1;
         report.bytes += file.bytes;
@@ -174,18 +174,20 @@ impl Sums {
 const NOBODYS: &str = "readers would take it for data: if somebody put it there, move it elsewhere; if commits were \
     lost, restore the directory with them from a copy";
 
-/// No file in the folders of the tables that is not named; of those that are, which wait for their name.
+/// No file in the folders of the tables that is not named; of those that are, where those lie that wait for their name.
 fn audit_names(
     store: &Store,
     writers: &[String],
     named: &BTreeMap<String, FileEntry>,
     gone: &BTreeSet<String>,
     report: &mut ChainReport,
-) -> Result<(), ChainError> {
+) -> Result<BTreeMap<String, String>, ChainError> {
     let present = present(store)?;
+    let mut unnamed = BTreeMap::new();
     for (path, file) in named.iter().filter(|(path, _)| !present.contains(*path)) {
-        if store.is_local() && present.contains(&store.staged(path)) {
+        if let Some(lies) = store.unnamed(path).into_iter().find(|lies| present.contains(lies)) {
             report.unnamed.push(path.clone());
+            unnamed.insert(path.clone(), lies);
         } else if file.table == SNAPSHOT {
             report.lacking.push(path.clone());
         } else {
@@ -193,10 +195,10 @@ fn audit_names(
         }
     }
     for path in present.into_iter().filter(|path| !named.contains_key(path)) {
-        let waits = report.unnamed.iter().any(|name| store.staged(name) == path);
+        let waits = unnamed.values().any(|lies| *lies == path);
         // What lies in an object store lies there under its final name, also while its commit is not made.
         let is_ours = !store.is_local() && writers.iter().any(|writer| is_of(writer, &path));
-        if path.ends_with(".part") || gone.contains(&path) || is_ours {
+        if is_part(&path) || gone.contains(&path) || is_ours {
             if !waits {
                 report.leftovers.push(path);
             }
@@ -207,13 +209,16 @@ fn audit_names(
             report.strays.push(path);
         }
     }
-    Ok(())
+    Ok(unnamed)
 }
 
 /// Reads all files, on as many threads as there are cores; of several that are wrong, the first by name is told.
-fn audit_files(store: &Store, named: &BTreeMap<String, FileEntry>, unnamed: &[String]) -> Result<(), ChainError> {
+fn audit_files(
+    store: &Store,
+    named: &BTreeMap<String, FileEntry>,
+    unnamed: &BTreeMap<String, String>,
+) -> Result<(), ChainError> {
     let files: Vec<&FileEntry> = named.values().collect();
-    let unnamed: BTreeSet<&String> = unnamed.iter().collect();
     let next = AtomicUsize::new(0);
     let audit = || {
         let mut first: Option<(usize, ChainError)> = None;
@@ -222,8 +227,8 @@ fn audit_files(store: &Store, named: &BTreeMap<String, FileEntry>, unnamed: &[St
             let (Some(file), None) = (files.get(at), &first) else {
                 return first;
             };
-            let path = if unnamed.contains(&file.path) { store.staged(&file.path) } else { file.path.clone() };
-            first = audit_file(store, file, &path).err().map(|error| (at, error));
+            let lies = unnamed.get(&file.path).unwrap_or(&file.path);
+            first = audit_file(store, file, lies).err().map(|error| (at, error));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));

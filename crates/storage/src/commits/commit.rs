@@ -1,5 +1,5 @@
 //! A commit in the making: the files that are to become data together. They are written beside each other, by any
-//! number of threads, under names that no reader takes, and become data when `Committer::publish` makes the manifest
+//! number of threads, where no reader looks, and become data when `Committer::publish` makes the manifest
 //! that names them; dropped before that, they are removed.
 
 use super::{
@@ -179,7 +179,7 @@ impl Commit {
         let seq = seq.fetch_add(1, Ordering::Relaxed);
         let owner = incarnation.map_or(String::new(), |incarnation| format!("{incarnation:032x}-"));
         let path = format!("{folder}/{}{number:020}-{owner}{seq:04}.{extension}", name_prefix(writer));
-        store.make_folder(folder, table == "rejected")?;
+        store.make_folder(folder_of(&store.staged(&path)), is_private(table))?;
         let part = store.begin(&path)?;
         self.basket.parts().unfinished += 1;
         let entry = FileEntry { table: table.to_owned(), path, ..FileEntry::default() };
@@ -202,6 +202,11 @@ impl Commit {
             self.basket.parts().files.extend(files);
         }
     }
+}
+
+/// Whether only its owner may look into the folders of a table: it holds producers' bytes.
+pub(crate) fn is_private(table: &str) -> bool {
+    table == "rejected"
 }
 
 /// Files of [`WRITER`] carry no name; those of others do, so that no two writers meet in one.

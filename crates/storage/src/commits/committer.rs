@@ -4,7 +4,7 @@
 use super::{
     balance,
     chain::{Chain, ChainState, read_manifest},
-    commit::{Commit, CommitError, folder_of},
+    commit::{Commit, CommitError, folder_of, is_private},
     draft::Draft,
     error::ChainError,
     identity::Identity,
@@ -60,6 +60,13 @@ fn refused(source: StoreError) -> CommitError {
     CommitError::Chain(source.into())
 }
 
+/// Locks a store on which commits can be made.
+fn lock(store: &Store) -> Result<Lock, StoreError> {
+    let lock = Lock::take(store)?;
+    store.probe()?;
+    Ok(lock)
+}
+
 impl Committer {
     /// Takes `store` over at `now`: takes the lock, reads the chain, fences the owner before by an empty commit (unless
     /// the directory is new), and puts the files in order.
@@ -67,7 +74,7 @@ impl Committer {
     /// # Errors
     /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
     pub fn take(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
-        let lock = Lock::take(store).map_err(refused)?;
+        let lock = lock(store).map_err(refused)?;
         Committer::take_locked(store, identity, now, lock)
     }
 
@@ -76,7 +83,7 @@ impl Committer {
     /// # Errors
     /// [`CommitError`]: it holds data, is locked, or is refused by the disk.
     pub fn take_new(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
-        let lock = Lock::take(store).map_err(refused)?;
+        let lock = lock(store).map_err(refused)?;
         recover::refuse_data(store).map_err(refused)?;
         Committer::take_locked(store, identity, now, lock)
     }
@@ -164,11 +171,7 @@ impl Committer {
         }
         let (manifest, state, bytes) = self.prepare(commit, draft)?;
         let refused = |source| CommitError::Store { number, source };
-        let mut folders: BTreeSet<_> = commit.files().iter().map(|file| folder_of(&file.path).to_owned()).collect();
-        let chain_folder = format!("commits/{}", self.identity.writer);
-        self.store.make_folder(&chain_folder, false).map_err(refused)?;
-        folders.insert(chain_folder);
-        self.store.sync_folder_chains(folders.iter().map(String::as_str)).map_err(refused)?;
+        self.make_way(commit).map_err(refused)?;
         self.create(commit, &manifest, &bytes)?;
         commit.basket.parts().made = true;
         self.see_it_refuse(number, &bytes)?;
@@ -250,6 +253,22 @@ impl Committer {
         }
     }
 
+    /// Makes the folders of all that follows, and what was written durable under the names that it has by now.
+    fn make_way(&self, commit: &Commit) -> Result<(), StoreError> {
+        let (mut parts, mut places) = (BTreeSet::new(), BTreeSet::new());
+        for file in commit.files() {
+            let place = folder_of(&file.path);
+            self.store.make_folder(place, is_private(&file.table))?;
+            places.insert(place.to_owned());
+            parts.insert(folder_of(&self.store.staged(&file.path)).to_owned());
+        }
+        let chain = format!("commits/{}", self.identity.writer);
+        self.store.make_folder(&chain, false)?;
+        parts.insert(chain);
+        self.store.sync_folder_chains(&parts)?;
+        self.store.sync_above(&places)
+    }
+
     /// Everything rests on a name being given once. A store that does not know the condition creates a manifest twice,
     /// and says nothing: so a new owner asks for its first one again, with the same bytes.
     fn see_it_refuse(&mut self, number: u64, bytes: &[u8]) -> Result<(), CommitError> {
@@ -306,7 +325,7 @@ impl Committer {
         let Pending { number, name, remove } = &self.pending;
         let unnamed = |source| CommitError::Unnamed { number: *number, source };
         for path in name {
-            self.store.name(path).map_err(unnamed)?;
+            self.store.name(&self.store.staged(path), path).map_err(unnamed)?;
         }
         let folders: BTreeSet<_> = name.iter().map(|path| folder_of(path)).collect();
         for folder in folders {

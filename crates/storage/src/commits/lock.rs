@@ -39,7 +39,10 @@ impl Lock {
                 let holder = if named { format!(" (process {})", pid.trim()) } else { String::new() };
                 return Err(StoreError::Locked { path: store.root().to_path_buf(), holder });
             }
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
+            Err(TryLockError::Error(source)) => {
+                let lacks = "locks no files, by which a second writer is turned away";
+                return Err(StoreError::Unfit { path: store.root().to_path_buf(), lacks, source });
+            }
         }
         // Only for the sentence above: a full disk must not keep anybody from starting.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));

@@ -8,11 +8,11 @@
 
 use super::{
     chain::Chain,
-    commit::{folder_of, name_prefix},
+    commit::{folder_of, is_private, name_prefix},
     identity::WRITER,
     manifest::{SNAPSHOT, TABLES},
 };
-use crate::store::{Store, StoreError};
+use crate::store::{PARTS, Store, StoreError};
 use std::collections::BTreeSet;
 
 /// What recovery did.
@@ -34,7 +34,7 @@ pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreEr
     let named = named(chain);
     let present = present(store)?;
     // Without commits these are somebody's data, perhaps ours without its commits: nothing here is ours to judge.
-    let is_data = |path: &&String| is_of(chain.writer(), path) && !path.ends_with(".part");
+    let is_data = |path: &&String| is_of(chain.writer(), path) && !is_part(path);
     if chain.newest().is_none()
         && let Some(found) = present.iter().find(is_data)
     {
@@ -42,20 +42,23 @@ pub(crate) fn recover(store: &Store, chain: &Chain) -> Result<Recovered, StoreEr
         return Err(StoreError::HoldsData { path: store.root().to_path_buf(), found });
     }
     let mut recovered = Recovered::default();
-    for path in &named {
-        // A file that is under neither name is for `verify` and its reader to tell of.
-        if !present.contains(path) && present.contains(&store.staged(path)) {
-            store.name(path)?;
+    let mut renamed = BTreeSet::new();
+    for path in named.iter().filter(|path| !present.contains(*path)) {
+        // A file that is under no name is for `verify` and its reader to tell of.
+        if let Some(unnamed) = store.unnamed(path).into_iter().find(|unnamed| present.contains(unnamed)) {
+            // A copy of the directory may lack folders in which nothing was.
+            store.make_folder(folder_of(path), path.split('/').next().is_some_and(is_private))?;
+            store.name(&unnamed, path)?;
+            renamed.insert(unnamed);
             recovered.named.push(path.clone());
         }
     }
-    let folders: BTreeSet<_> = recovered.named.iter().map(|path| folder_of(path)).collect();
-    store.sync_folder_chains(folders.into_iter())?;
+    store.sync_folder_chains(&recovered.named.iter().map(|path| folder_of(path).to_owned()).collect())?;
     for path in present {
-        if named.contains(&path) || recovered.named.iter().any(|name| store.staged(name) == path) {
+        if named.contains(&path) || renamed.contains(&path) {
             continue;
         }
-        if is_of(chain.writer(), &path) {
+        if is_of(chain.writer(), &path) || is_temporary(&path) {
             store.remove(&path)?;
             recovered.removed.push(path);
         } else {
@@ -96,7 +99,7 @@ fn recover_objects(store: &Store, chain: &Chain) -> Result<Recovered, StoreError
 pub fn refuse_data(store: &Store) -> Result<(), StoreError> {
     let commits = store.walk("commits")?.into_iter().filter(|path| path.ends_with(".json"));
     let is_left = |path: &String| match store.is_local() {
-        true => path.ends_with(".part"),
+        true => is_part(path),
         false => number_of(WRITER, path).is_some(),
     };
     let files = present(store)?.into_iter().filter(|path| !is_left(path));
@@ -113,13 +116,23 @@ pub(crate) fn named(chain: &Chain) -> BTreeSet<String> {
     chain.files().map(|file| file.path.clone()).chain(snapshot).collect()
 }
 
-/// All files in the folders of the tables and of the snapshot.
+/// All files in the folders of the tables, of the snapshot and of the parts.
 pub(crate) fn present(store: &Store) -> Result<BTreeSet<String>, StoreError> {
     let mut present = BTreeSet::new();
-    for folder in TABLES.into_iter().chain([SNAPSHOT]) {
+    for folder in TABLES.into_iter().chain([SNAPSHOT]).chain(store.is_local().then_some(PARTS)) {
         present.extend(store.walk(folder)?);
     }
     Ok(present)
+}
+
+/// Whether a file of a disk is none that a reader takes for data. Earlier versions laid parts beside their places.
+pub(crate) fn is_part(path: &str) -> bool {
+    path.starts_with(PARTS) || path.ends_with(".part")
+}
+
+/// Whether it is a temporary file of settling, which has a name for an instant only.
+fn is_temporary(path: &str) -> bool {
+    path.strip_prefix(PARTS).is_some_and(|path| path.starts_with("/jauge-"))
 }
 
 /// Whether `path` has the name of a file that `writer` made.

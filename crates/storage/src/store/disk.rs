@@ -23,6 +23,10 @@ pub(super) struct Disk {
     durable: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// The folder where data files lie until a manifest names them: no reader of a table looks there. What is in it is no
+/// data unless a manifest says so.
+pub(crate) const PARTS: &str = "parts";
+
 /// The tests of this crate learn from [`Faults`] what would have been synced; waiting for the disk would tell them no
 /// more.
 const SYNCS: bool = !cfg!(test);
@@ -37,9 +41,22 @@ pub(super) fn make_root(place: &Path) -> Result<(), StoreError> {
     while let Some(made) = missing.pop() {
         let parent = made.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
         let synced = File::open(parent).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| StoreError::Io { doing: "sync", path: parent.to_path_buf(), source })?;
+        synced.map_err(|source| unsynced(parent, source))?;
     }
     Ok(())
+}
+
+/// Why the names in a folder are not durable.
+fn unsynced(folder: &Path, source: io::Error) -> StoreError {
+    let path = folder.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => StoreError::Unfit {
+            path,
+            lacks: "cannot sync a folder, so a power cut could take back what was committed",
+            source,
+        },
+        _ => StoreError::Io { doing: "sync", path, source },
+    }
 }
 
 impl Disk {
@@ -53,6 +70,37 @@ impl Disk {
             return Err(StoreError::NotAFolder { path: root.to_path_buf() });
         }
         Ok(Disk { root: root.to_path_buf(), faults, durable: Mutex::default() })
+    }
+
+    /// Refuses a file system on which no commit could be made: a manifest is a hard link, which is made only where
+    /// there is nothing, in a folder that is synced. For want of room nothing is refused: that is waited for elsewhere.
+    pub(super) fn probe(&self) -> Result<(), StoreError> {
+        if !self.syncs() {
+            return Ok(());
+        }
+        let (file, link) =
+            (self.path(&format!("{PARTS}/jauge-probe")), self.path(&format!("{PARTS}/jauge-probe-link")));
+        let clear = || [&file, &link].map(|path| std::fs::remove_file(path).is_ok());
+        clear();
+        let probed = self.make_folder(PARTS, false).and_then(|()| {
+            let io = |doing, source| StoreError::Io { doing, path: file.clone(), source };
+            File::create_new(&file).map_err(|source| io("create", source))?;
+            std::fs::hard_link(&file, &link).map_err(|source| match source.kind() {
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::TooManyLinks => StoreError::Unfit {
+                    path: self.root.clone(),
+                    lacks: "makes no hard links, by which a commit is made once and by one writer",
+                    source,
+                },
+                _ => io("make a hard link of", source),
+            })?;
+            let folder = self.path(PARTS);
+            File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|source| unsynced(&folder, source))
+        });
+        clear();
+        probed.or_else(|error| if error.is_disk_full() { Ok(()) } else { Err(error) })
     }
 
     /// Whether what is written is really synced.
@@ -83,11 +131,15 @@ impl Disk {
     pub(super) fn make_folder(&self, relative: &str, private: bool) -> Result<(), StoreError> {
         let path = self.path(relative);
         self.on(Step::MakeFolder, "make the folder", &path, || {
-            let top = relative.split('/').next().unwrap_or(relative);
             let mut builder = DirBuilder::new();
             builder.recursive(true);
             if private {
-                keep_private(&mut builder, &self.path(top))?;
+                // From the folder of the table on: what is above it is everybody's.
+                let is_part = relative.starts_with(PARTS);
+                let table = if is_part { Some(relative) } else { relative.split('/').next() };
+                let table = self.path(table.unwrap_or(relative));
+                table.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                keep_private(&mut builder, &table)?;
             }
             builder.create(&path)
         })
@@ -112,13 +164,20 @@ impl Disk {
         self.on(Step::SyncFolder, "sync", &path, || self.sync(&File::open(&path)?))
     }
 
-    /// Syncs folders and, once in a process, the names of those above them: a folder made before a crash may be known
-    /// to the kernel alone. Of many folders below one, that one is synced once.
-    pub(super) fn sync_folder_chains<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+    /// Syncs folders and the names of those above them.
+    pub(super) fn sync_folder_chains(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
+        for folder in folders {
+            self.sync_folder(folder)?;
+        }
+        self.sync_above(folders)
+    }
+
+    /// Syncs, once in a process, the names of folders and of those above them: a folder made before a crash may be
+    /// known to the kernel alone. Of many folders below one, that one is synced once.
+    pub(super) fn sync_above(&self, folders: &BTreeSet<String>) -> Result<(), StoreError> {
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut new, mut above) = (BTreeSet::new(), BTreeSet::new());
         for folder in folders {
-            self.sync_folder(folder)?;
             if !durable().contains(Path::new(folder)) {
                 above.extend(Path::new(folder).ancestors().skip(1));
                 new.insert(PathBuf::from(folder));

@@ -51,6 +51,19 @@ pub enum StoreError {
         /// " (process N)", where the lock file tells.
         holder: String,
     },
+    /// The file system cannot do what every commit needs.
+    #[error(
+        "cannot keep a data directory in {path}: its file system {lacks} ({source}); give a folder on another, such as ext4, XFS, Btrfs or APFS (\"File systems\" in docs/operations.md)",
+        path = path.display()
+    )]
+    Unfit {
+        /// The data directory, or a folder of it.
+        path: PathBuf,
+        /// What it lacks, as the end of a sentence.
+        lacks: &'static str,
+        /// How it refused.
+        source: io::Error,
+    },
     /// The operating system refused.
     #[error("cannot {doing} {path}: {source}", path = path.display())]
     Io {

@@ -1,6 +1,6 @@
-//! A part is a data file on its way into a backend. On a disk it is `PATH.part`, synced when it is whole and renamed
-//! once a manifest names it. An object store cannot rename: there it is an upload under its final name, which is not
-//! there until it is whole.
+//! A part is a data file on its way into a backend. On a disk it lies in the folder `parts`, synced when it is whole
+//! and renamed once a manifest names it. An object store cannot rename: there it is an upload under its final name,
+//! which is not there until it is whole.
 
 use super::backend::{Backend, Medium};
 use super::{error::StoreError, faults::Step};

@@ -50,4 +50,7 @@ fn a_private_folder_is_its_owners() {
     store.make_folder("rejected/date=2016-04-03", true).unwrap();
     let mode = |p: &str| std::fs::metadata(dir.path().join(p)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("rejected"), mode("rejected/date=2016-04-03")), (0o700, 0o700));
+    store.make_folder("parts/rejected", true).unwrap();
+    store.make_folder("minutes", false).unwrap();
+    assert_eq!((mode("parts/rejected"), mode("parts")), (0o700, mode("minutes")));
 }

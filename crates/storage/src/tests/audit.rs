@@ -1,6 +1,8 @@
 //! The audit finds whatever is changed, cut, swapped, missing or too much.
 
 use super::sample::*;
+use crate::commits::commit::folder_of;
+use crate::store::PARTS;
 use crate::*;
 use problem::Failure;
 use std::{fs, path::Path};
@@ -132,20 +134,37 @@ fn what_nobody_names_is_found_and_what_is_no_data_is_told() {
     fs::create_dir_all(dir.path().join("sessions/date=2016-04-03")).unwrap();
     fs::write(dir.path().join(stray), parquet(1)).unwrap();
     assert_eq!(expect_damage(&store, stray).place, stray);
-    fs::rename(dir.path().join(stray), dir.path().join(format!("{stray}.part"))).unwrap();
-    assert_eq!(audit_chain(&store).unwrap().leftovers, [format!("{stray}.part")]);
+    // Where parts lie, and where earlier versions laid them.
+    let parts = [store.staged(stray), format!("{stray}.part"), format!("{PARTS}/jauge-0123456789abcdef.run")];
+    fs::rename(dir.path().join(stray), dir.path().join(&parts[1])).unwrap();
+    fs::create_dir_all(dir.path().join(folder_of(&parts[0]))).unwrap();
+    fs::write(dir.path().join(&parts[0]), "left by a crash").unwrap();
+    fs::write(dir.path().join(&parts[2]), "left by a crash").unwrap();
+    let mut leftovers = audit_chain(&store).unwrap().leftovers;
+    leftovers.sort_by_key(|path| parts.iter().position(|part| part == path));
+    assert_eq!(leftovers, parts);
     take(&store, 3).unwrap();
     assert_eq!(audit_chain(&store).unwrap().leftovers, [""; 0]);
 }
 
 #[test]
 fn a_file_without_its_final_name_is_data() {
-    let (dir, store, files) = sample();
-    let path = dir.path().join(&files[0]);
-    fs::rename(&path, dir.path().join(format!("{}.part", files[0]))).unwrap();
-    assert_eq!(audit_chain(&store).unwrap().unnamed, [files[0].clone()]);
-    assert_eq!(take(&store, 3).unwrap().recovered().named, [files[0].clone()]);
-    expect_in_order(&store);
+    let dir = directory(1);
+    let store = Store::open(dir.path()).unwrap();
+    let file = store.walk("live").unwrap().remove(0);
+    let path = dir.path().join(&file);
+    let [part, beside] = &store.unnamed(&file)[..] else { panic!() };
+    for (number, lies) in (3..).zip([part, beside]) {
+        fs::create_dir_all(dir.path().join(folder_of(lies))).unwrap();
+        fs::rename(&path, dir.path().join(lies)).unwrap();
+        assert_eq!(audit_chain(&store).unwrap().unnamed, std::slice::from_ref(&file));
+        if lies == part {
+            // A copy of the directory may lack folders in which there is nothing.
+            fs::remove_dir(path.parent().unwrap()).unwrap();
+        }
+        assert_eq!(take(&store, number).unwrap().recovered().named, std::slice::from_ref(&file));
+        expect_in_order(&store);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of commits on a disk that works, fails, or is shared with a zombie.
 
 use super::sample::*;
+use crate::store::PARTS;
 use crate::*;
 use exporter::SavedRules;
 use problem::Failure;
@@ -11,7 +12,7 @@ use std::{
 
 fn files(dir: &Path) -> Vec<String> {
     let store = Store::open(dir).unwrap();
-    TABLES.into_iter().chain([SNAPSHOT]).flat_map(|table| store.walk(table).unwrap()).collect()
+    TABLES.into_iter().chain([SNAPSHOT, PARTS]).flat_map(|table| store.walk(table).unwrap()).collect()
 }
 
 #[test]
@@ -215,9 +216,13 @@ fn a_new_directory_is_one_without_commits() {
     let store = Store::open(dir.path()).unwrap();
     std::fs::create_dir_all(dir.path().join("minutes/date=2016-04-03")).unwrap();
     let left = "minutes/date=2016-04-03/00000000000000000001-0000.parquet.part";
-    std::fs::write(dir.path().join(left), "left by a crash").unwrap();
+    let part = store.staged("minutes/date=2016-04-03/00000000000000000001-0001.parquet");
+    std::fs::create_dir_all(dir.path().join("parts/minutes")).unwrap();
+    for left in [left, &part] {
+        std::fs::write(dir.path().join(left), "left by a crash").unwrap();
+    }
     let mut owner = Committer::take_new(&store, identity(2), NOW).unwrap();
-    assert_eq!(owner.recovered().removed, [left]);
+    assert_eq!(owner.recovered().removed, [left, &part]);
     commit(&mut owner).unwrap();
     drop(owner);
     let error = Committer::take_new(&store, identity(3), NOW).unwrap_err();

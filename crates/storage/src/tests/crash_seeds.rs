@@ -209,7 +209,7 @@ fn every_pair_of_deaths_leaves_all_or_nothing() {
 }
 
 /// A disk that loses power. What was synced stays; of the rest, chance decides, but a change of name is one thing and
-/// not two.
+/// not two, between folders, too: whichever of the two is synced, it is there.
 struct Disk {
     at: usize,
     root: PathBuf,
@@ -223,6 +223,8 @@ struct State {
     folders: HashMap<u64, Folder>,
     /// Bytes of each file as they were when it was synced.
     synced: HashMap<u64, Vec<u8>>,
+    /// Files that have left a folder which was synced since.
+    moved: BTreeSet<u64>,
     /// Keeps removed files, so that their inodes are not given out again and their bytes can come back.
     graveyard: Option<tempfile::TempDir>,
 }
@@ -241,6 +243,8 @@ struct Folder {
 enum Change {
     Made(String, (u64, bool)),
     Renamed(String, String, (u64, bool)),
+    /// To another folder.
+    Moved(String, u64),
     Removed(String),
 }
 
@@ -264,7 +268,8 @@ impl Disk {
         for folder in [&self.root, &graveyard] {
             gather(folder, &mut bytes);
         }
-        state.write(ino(&self.root), image.path(), &bytes, chance);
+        let fates = state.fates(chance);
+        state.write(ino(&self.root), image.path(), &bytes, &fates, chance);
         image
     }
 }
@@ -336,26 +341,69 @@ impl State {
                     self.look(above);
                 }
             }),
-            Step::CreatePart | Step::Rename | Step::Remove => self.look(path.parent().unwrap()),
+            Step::Rename => self.look_at_move(&path),
+            Step::CreatePart | Step::Remove => self.look(path.parent().unwrap()),
             _ => {}
         }
+    }
+
+    /// Notes that a file has its name `path`, and has left the folder where it lay.
+    fn look_at_move(&mut self, path: &Path) {
+        let (inode, to) = (ino(path), ino(path.parent().unwrap()));
+        self.look(path.parent().unwrap());
+        for (_, folder) in self.folders.iter_mut().filter(|(folder, _)| **folder != to) {
+            let name = folder.now.iter().find(|(_, what)| **what == (inode, false)).map(|(name, _)| name.clone());
+            if let Some(name) = name {
+                folder.now.remove(&name);
+                folder.since.push(Change::Moved(name, inode));
+            }
+        }
+    }
+
+    /// Of each file that has changed its folder, whether that is on the disk.
+    fn fates(&self, chance: &mut Chance) -> HashMap<u64, bool> {
+        let moved = self.folders.values().flat_map(|folder| &folder.since).filter_map(|change| match change {
+            Change::Moved(_, inode) => Some(*inode),
+            _ => None,
+        });
+        let moved: BTreeSet<u64> = moved.collect();
+        let fates: HashMap<u64, bool> = moved.into_iter().map(|inode| (inode, chance.coin())).collect();
+        fates.into_iter().chain(self.moved.iter().map(|inode| (*inode, true))).collect()
     }
 
     fn sync_names(&mut self, path: &Path) {
         self.look(path);
         let folder = self.folders.entry(ino(path)).or_default();
         folder.synced = folder.now.clone();
-        folder.since.clear();
+        for change in folder.since.drain(..) {
+            if let Change::Moved(_, inode) = change {
+                self.moved.insert(inode);
+            }
+        }
     }
 
     /// Writes what is left of a folder.
-    fn write(&self, folder: u64, to: &Path, bytes: &HashMap<u64, Vec<u8>>, chance: &mut Chance) {
+    fn write(
+        &self,
+        folder: u64,
+        to: &Path,
+        bytes: &HashMap<u64, Vec<u8>>,
+        fates: &HashMap<u64, bool>,
+        chance: &mut Chance,
+    ) {
         let Some(folder) = self.folders.get(&folder) else { return };
         let mut names = folder.synced.clone();
-        for change in folder.since.iter().filter(|_| chance.coin()) {
+        for change in &folder.since {
+            let moved = match change {
+                Change::Made(_, (inode, _)) | Change::Moved(_, inode) => fates.get(inode),
+                _ => None,
+            };
+            if !moved.copied().unwrap_or_else(|| chance.coin()) {
+                continue;
+            }
             match change {
                 Change::Made(name, what) => drop(names.insert(name.clone(), *what)),
-                Change::Removed(name) => drop(names.remove(name)),
+                Change::Moved(name, _) | Change::Removed(name) => drop(names.remove(name)),
                 Change::Renamed(old, new, what) => {
                     names.remove(old);
                     names.insert(new.clone(), *what);
@@ -366,7 +414,7 @@ impl State {
             let to = to.join(name);
             if is_folder {
                 std::fs::create_dir(&to).unwrap();
-                self.write(inode, &to, bytes, chance);
+                self.write(inode, &to, bytes, fates, chance);
             } else {
                 std::fs::write(&to, self.torn(inode, bytes, chance)).unwrap();
             }
