@@ -50,6 +50,8 @@ mod gaps;
 mod topics;
 // Event time over a stop.
 mod time;
+// A wall clock that is wrong.
+mod clock;
 // Killed again and again, in the middle of everything.
 mod kills;
 // A network that can be made bad: a proxy before the broker.

@@ -7,8 +7,8 @@ use std::thread;
 use ingester::producer::{Producer, Target};
 
 use super::{
-    RULES, Running, SOON, Topic, join, leave, ledger, line, live_rows, newest_manifest, place, settled_rows, strs,
-    verified, with_rules,
+    RULES, Running, SOON, Topic, join, leave, ledger, line, live_is_settled, live_rows, newest_manifest, place,
+    settled_rows, strs, verified, with_rules,
 };
 use crate::data_directory;
 use crate::kafka::RealKafka;
@@ -250,4 +250,29 @@ fn what_an_end_has_closed_stays_closed_whoever_comes_late() {
         verified(&out);
     }
     assert_eq!(live_rows(&out).rows, before.rows);
+}
+
+/// Who is there when the data end leaves with the last event, in the live curve as in the settled one; where the curve
+/// stood behind that by then, with it. No minute comes after.
+#[test]
+fn who_is_there_at_the_end_of_the_data_leaves_with_it() {
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let of_other = |event: NaiveEvent| NaiveEvent { broadcast: "other".into(), ..event };
+    topic.send_events(&[join("a", 0), join("c", 60_000)]);
+    let out = folder.path().join("run");
+    topic.until_end(&out, &[]).exits(0);
+    assert_eq!(live_rows(&out).rows.len(), 2);
+    live_is_settled(&out, "two who stay");
+    verified(&out);
+
+    topic.send_events(&[of_other(join("x", 200_000)), of_other(join("y", 500_000))]);
+    let out = folder.path().join("later");
+    topic.until_end(&out, &["--lateness=0s"]).exits(0);
+    let minutes = |broadcast: &str| live_rows(&out).rows.iter().filter(|row| row[0] == broadcast).count();
+    assert_eq!((minutes("b"), minutes("other")), (9, 6), "{:?}", live_rows(&out).rows);
+    verified(&out);
+    // What the end has closed stays closed.
+    topic.until_end(&out, &["--lateness=0s"]).exits(0);
+    assert_eq!((minutes("b"), minutes("other")), (9, 6));
 }

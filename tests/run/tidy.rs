@@ -22,7 +22,9 @@ const MINUTE: i64 = 60_000;
 /// All manifests of a directory.
 fn manifests(out: &Path) -> Vec<Value> {
     let files = files_under(&out.join("commits/main"));
-    files.iter().map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
+    // One that is being written has another name.
+    let whole = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+    whole.map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
 }
 
 fn tidied(out: &Path) -> usize {

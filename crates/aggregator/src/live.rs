@@ -36,5 +36,6 @@ pub use watermark::{Holder, PartitionState, Watermarks, Why};
 
 use audience::Ms;
 
-/// The watermark that passes everything: given to a round, it is the end of the data.
+/// The watermark that passes everything: given to a round, it is the end of the data. What is open then lapses with the
+/// last sign of its broadcast, or where the watermark stood before if that is later.
 pub const END_OF_DATA: Ms = Ms::MAX;

@@ -132,6 +132,9 @@ pub(crate) struct RunArgs {
     /// have changed are marked
     #[arg(long, help_heading = "Input")]
     pub(crate) accept_gap: bool,
+    /// Our clock is right, whatever times the records bear: those ahead of it are rejected
+    #[arg(long, help_heading = "Input")]
+    pub(crate) accept_clock: bool,
     /// Print the final ledger as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -103,6 +103,7 @@ fn waiting(awaited: Awaited) -> &'static str {
         Awaited::Room => "Waiting for room on the disk; nothing is lost.",
         Awaited::Store => "Waiting for the object store; nothing is lost.",
         Awaited::RejectedTopic => "Waiting for the topic of rejected records; nothing is lost.",
+        Awaited::Clock => "Waiting for our clock to be right; nothing is lost.",
     }
 }
 
@@ -112,5 +113,6 @@ fn over(awaited: Awaited) -> &'static str {
         Awaited::Room => "There is room on the disk again.",
         Awaited::Store => "The object store answers again.",
         Awaited::RejectedTopic => "The topic of rejected records takes them again.",
+        Awaited::Clock => "Our clock and the records agree.",
     }
 }

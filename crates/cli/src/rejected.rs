@@ -75,11 +75,16 @@ fn list(stored: &Stored, is_json: bool) -> Result<(), Problem> {
     })?;
     let mut groups: Vec<(Rejection, Group)> = groups.into_iter().collect();
     groups.sort_by_key(|(rejection, group)| (std::cmp::Reverse(group.count), *rejection));
+    let dropped = stored.too_old(Table::Rejected)?;
+    if let Some((rows, last_at)) = dropped {
+        let (rows, last_at) = (text::count(rows), rfc3339(last_at));
+        terminal::say(&format!("{rows} more were dropped for their age (rejected_keep), the last at {last_at}."));
+    }
     if is_json {
         let groups: Vec<Value> = groups.iter().map(|(rejection, group)| as_json(*rejection, group)).collect();
         return terminal::print_json(&groups);
     }
-    if groups.is_empty() {
+    if groups.is_empty() && dropped.is_none() {
         return terminal::print("Nothing was rejected.\n");
     }
     let mut text = String::new();

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) fn command(args: &RunArgs) -> Result<(), Problem> {
     let settings = args.settings.load()?;
     let stop = stop_signals()?;
-    let how = How { until_end: args.until_end, accept_gap: args.accept_gap };
+    let how = How { until_end: args.until_end, accept_gap: args.accept_gap, accept_clock: args.accept_clock };
     let options = settings.options_of_run()?;
     pipeline::raise_open_files(options.lanes)?;
     let tell = logline::teller(settings.log_format);

@@ -64,11 +64,12 @@ impl Teller {
         let Status { version, data_directory, commit, .. } = self.starting.clone();
         let standing = view.live.standing();
         let broker = view.away_since.map(|_| Waiting::Broker);
+        let clock = view.doubts_clock.then_some(Waiting::Clock);
         Status {
             version,
             phase: if view.is_stopping { Phase::Stopping } else { Phase::Running },
             data_directory,
-            waits_for: broker.into_iter().chain(view.awaited.map(waiting)).collect(),
+            waits_for: [broker, view.awaited.map(waiting), clock].into_iter().flatten().collect(),
             commit: CommitStatus {
                 number: view.commit,
                 durable_at: view.durable.at,
@@ -95,6 +96,7 @@ fn waiting(awaited: Awaited) -> Waiting {
         Awaited::Room => Waiting::Room,
         Awaited::Store => Waiting::Store,
         Awaited::RejectedTopic => Waiting::RejectedTopic,
+        Awaited::Clock => Waiting::Clock,
     }
 }
 

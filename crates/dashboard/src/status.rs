@@ -37,15 +37,18 @@ pub enum Waiting {
     Store,
     /// The topic of rejected records takes nothing.
     RejectedTopic,
+    /// Our clock may be wrong.
+    Clock,
 }
 
 impl Waiting {
     /// All, each with its word in the metrics.
-    pub(crate) const LABELS: [(Waiting, &str); 4] = [
+    pub(crate) const LABELS: [(Waiting, &str); 5] = [
         (Waiting::Broker, "broker"),
         (Waiting::Room, "disk"),
         (Waiting::Store, "store"),
         (Waiting::RejectedTopic, "rejected_topic"),
+        (Waiting::Clock, "clock"),
     ];
 
     /// As a noun.
@@ -55,6 +58,7 @@ impl Waiting {
             Waiting::Room => "room on the disk",
             Waiting::Store => "the object store",
             Waiting::RejectedTopic => "the topic of rejected records",
+            Waiting::Clock => "the clock",
         }
     }
 }

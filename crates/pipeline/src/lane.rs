@@ -1,18 +1,19 @@
 //! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner
 //! asks between two batches, and shares nothing with other lanes but the registry.
 
+use super::clock::{Clock, Doubt, Moment, Watch, stamp_of};
 use super::letters::Letter;
 use super::lock::lock;
 use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
-use audience::{Decoder, Field, Ms, Reason, Registry, Rejection};
+use super::partitions::name;
+use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
 use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
 use ingester::kafka::{Batch, Item, PartitionInfo};
 use problem::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use storage::directory;
 
 /// How long a lane waits for records before it looks for what the owner asks.
 const WAIT: Duration = Duration::from_millis(10);
@@ -20,6 +21,8 @@ const WAIT: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Records in a batch, at most.
 const BATCH: usize = 10_000;
+/// While a record waits for our clock, so many are read behind it: they may tell which of the two is wrong.
+const BEHIND: usize = 5 * BATCH;
 
 /// What a lane is made of.
 pub(super) struct LaneParts {
@@ -30,7 +33,8 @@ pub(super) struct LaneParts {
     pub(super) progress: Arc<Mutex<LaneProgress>>,
     pub(super) asks: Receiver<Ask>,
     pub(super) tells: Sender<Happening>,
-    pub(super) future_max: Ms,
+    /// Our clock, which all lanes share, and when the process began.
+    pub(super) clock: (Arc<Mutex<Clock>>, Instant),
     pub(super) keeps_letters: bool,
     pub(super) redact: bool,
     /// The first rejected event ends the run.
@@ -53,6 +57,12 @@ struct LaneThread {
     decoder: Decoder,
     partitions: BTreeMap<usize, Partition>,
     cut: Cut,
+    /// What was read and is not taken yet: more than a batch only where one waits for our clock.
+    batches: VecDeque<Batch>,
+    /// Items of the first of them that were taken.
+    begun: usize,
+    /// By partition, the time that its newest record bears, while nobody knows whether our clock is right.
+    newest: BTreeMap<usize, Ms>,
     is_over: bool,
     stands: bool,
     looked_at: Instant,
@@ -67,6 +77,9 @@ impl LaneThread {
             decoder,
             partitions: BTreeMap::new(),
             cut: Cut::default(),
+            batches: VecDeque::new(),
+            begun: 0,
+            newest: BTreeMap::new(),
             is_over: false,
             stands: false,
             looked_at: Instant::now(),
@@ -96,19 +109,135 @@ impl LaneThread {
     fn work(mut self) -> Result<(), Problem> {
         while !self.is_over {
             self.answer()?;
-            if self.stands || self.cut.bytes > self.parts.bytes_max {
+            let is_full = self.is_full();
+            if self.stands || self.cut.bytes > self.parts.bytes_max || is_full {
                 // Back-pressure: the next batch is not asked for until the writer has taken this one.
                 match self.parts.asks.recv_timeout(WAIT) {
                     Ok(ask) => self.obey(ask)?,
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 }
+                if is_full && !self.stands && self.cut.bytes <= self.parts.bytes_max {
+                    self.take_read()?;
+                }
                 continue;
             }
             let batch = self.parts.kafka.next_batch(WAIT, BATCH)?;
-            self.take(&batch)?;
+            batch.notices().iter().for_each(|notice| self.tell(Happening::Notice(notice.clone())));
+            self.hear(&batch);
+            if self.batches.is_empty() || !batch.is_empty() {
+                self.batches.push_back(batch);
+            }
+            self.take_read()?;
         }
         Ok(())
+    }
+
+    /// Whether no more is read behind a record that waits.
+    fn is_full(&self) -> bool {
+        let bytes = |item: Item<'_>| match item {
+            Item::Record { value: Some(value), .. } => value.len(),
+            _ => 0,
+        };
+        self.batches.iter().map(Batch::len).sum::<usize>() >= BEHIND
+            || self.batches.iter().flat_map(Batch::items).map(bytes).sum::<usize>() >= self.parts.bytes_max
+    }
+
+    fn watch(&self) -> Watch {
+        let (clock, began) = &self.parts.clock;
+        Watch::of(*lock(clock), Moment::now(*began))
+    }
+
+    /// Hears from the newest record of each partition that ends here whether our clock is right, where nobody knows.
+    fn hear(&mut self, batch: &Batch) {
+        let Watch { moment, is_believed, .. } = self.watch();
+        if is_believed {
+            self.newest.clear();
+            return;
+        }
+        for item in batch.items() {
+            match item {
+                Item::Record { partition, time_ms, .. } => {
+                    self.newest.extend(stamp_of(time_ms).map(|stamp| (partition, stamp)));
+                }
+                Item::End { partition, .. } => {
+                    let stamp = self.newest.remove(&partition);
+                    stamp.into_iter().for_each(|stamp| lock(&self.parts.clock.0).hear(moment, stamp));
+                }
+            }
+        }
+    }
+
+    /// Takes what was read, up to a record that waits for our clock.
+    fn take_read(&mut self) -> Result<(), Problem> {
+        while let Some(batch) = self.batches.pop_front() {
+            let doubt = self.take(&batch)?;
+            let waits = doubt.is_some();
+            if waits {
+                self.batches.push_front(batch);
+                self.is_read_on();
+            } else {
+                self.begun = 0;
+            }
+            lock(&self.parts.progress).doubt = doubt;
+            if waits {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of what waits nobody knows yet that it is the last, nor that nothing comes.
+    fn is_read_on(&self) {
+        let mut progress = lock(&self.parts.progress);
+        let waiting = self
+            .batches
+            .iter()
+            .enumerate()
+            .flat_map(|(place, batch)| batch.items().skip(if place == 0 { self.begun } else { 0 }));
+        for item in waiting {
+            let (Item::Record { partition, .. } | Item::End { partition, .. }) = item;
+            if let Some(one) = progress.partitions.get_mut(&partition) {
+                (one.is_at_end, one.last_at) = (false, Instant::now());
+            }
+        }
+    }
+
+    /// Why a record waits: it would be rejected, by a clock that may be wrong. One that is only refused for its form
+    /// waits, too, for when it came would be a lie. `refuters` has by partition the place of a later record that bears
+    /// a time which our clock has said: by it this one is wrong, and not the clock.
+    fn doubt(
+        &mut self,
+        batch: &Batch,
+        place: usize,
+        record: (usize, i64, Option<Ms>, &[u8]),
+        watch: &Watch,
+        refuters: &mut BTreeMap<usize, usize>,
+    ) -> Option<Doubt> {
+        let (index, offset, stamp, value) = record;
+        let Watch { clock, moment, is_believed } = *watch;
+        if is_believed || !clock.is_in_doubt(moment, stamp) {
+            return None;
+        }
+        let decoded = self.decoder.decode(value, &mut Details::new());
+        if decoded.is_ok_and(|event| !watch.is_future(event.ts())) {
+            return None;
+        }
+        if refuters.get(&index).is_none_or(|refuter| *refuter <= place) {
+            let later = batch.items().skip(place + 1).chain(self.batches.iter().flat_map(Batch::items));
+            let refutes = |item: Item<'_>| match item {
+                Item::Record { partition, time_ms, .. } => {
+                    partition == index && stamp_of(time_ms).is_some_and(|stamp| stamp <= moment.says)
+                }
+                Item::End { .. } => false,
+            };
+            let Some(after) = later.into_iter().position(refutes) else {
+                let partition = name(&self.partitions[&index]);
+                return Some(Doubt { partition, offset, stamp, says: moment.says });
+            };
+            refuters.insert(index, place + 1 + after);
+        }
+        None
     }
 
     fn answer(&mut self) -> Result<(), Problem> {
@@ -172,43 +301,44 @@ impl LaneThread {
         self.is_over |= self.parts.tells.send(told).is_err();
     }
 
-    fn take(&mut self, batch: &Batch) -> Result<(), Problem> {
-        for notice in batch.notices() {
-            self.tell(Happening::Notice(notice.clone()));
-        }
+    /// Takes a batch from `begun` on; gives why it stopped before its end.
+    fn take(&mut self, batch: &Batch) -> Result<Option<Doubt>, Problem> {
         if batch.is_empty() {
             self.look(|progress| progress.is_at_end);
-            return Ok(());
+            return Ok(None);
         }
-        let (now, at) = (directory::now(), Instant::now());
+        let (watch, at) = (self.watch(), Instant::now());
         let mut seen: BTreeMap<usize, Progress> = lock(&self.parts.progress).partitions.clone();
-        let mut finished = Vec::new();
-        for item in batch.items() {
+        let (mut finished, mut refuters, mut doubt) = (Vec::new(), BTreeMap::new(), None);
+        for (place, item) in batch.items().enumerate().skip(self.begun) {
             let (Item::Record { partition: index, .. } | Item::End { partition: index, .. }) = item;
             let Some(progress) = seen.get_mut(&index) else { continue };
+            let until = self.partitions[&index].until;
             match item {
+                Item::Record { offset, .. } if until.is_some_and(|until| offset >= until) => {
+                    progress.next = progress.next.max(until.unwrap_or(offset));
+                }
                 Item::Record { offset, time_ms, key, value, .. } => {
-                    let until = self.partitions[&index].until;
-                    if until.is_some_and(|until| offset >= until) {
-                        progress.next = progress.next.max(until.unwrap_or(offset));
-                    } else {
-                        progress.next = offset + 1;
-                        progress.is_at_end = false;
-                        progress.last_at = at;
-                        let rejection =
-                            self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress)?;
-                        if let Some(rejection) = rejection {
-                            self.keep_letter(index, offset, time_ms, (key, value), rejection);
-                        }
+                    let bytes = value.unwrap_or_default();
+                    let record = (index, offset, stamp_of(time_ms), bytes);
+                    doubt = self.doubt(batch, place, record, &watch, &mut refuters);
+                    if doubt.is_some() {
+                        self.begun = place;
+                        break;
+                    }
+                    progress.next = offset + 1;
+                    progress.is_at_end = false;
+                    progress.last_at = at;
+                    if let Some(rejection) = self.record(index, offset, time_ms, bytes, &watch, progress)? {
+                        self.keep_letter(index, offset, time_ms, (key, value), rejection);
                     }
                 }
                 Item::End { next_offset, .. } => {
-                    let until = self.partitions[&index].until.unwrap_or(i64::MAX);
-                    progress.next = progress.next.max(next_offset.min(until));
+                    progress.next = progress.next.max(next_offset.min(until.unwrap_or(i64::MAX)));
                     progress.is_at_end = true;
                 }
             }
-            if !progress.is_done && self.partitions[&index].until.is_some_and(|until| progress.next >= until) {
+            if !progress.is_done && until.is_some_and(|until| progress.next >= until) {
                 progress.is_done = true;
                 finished.push(index);
             }
@@ -219,6 +349,12 @@ impl LaneThread {
         if !finished.is_empty() {
             self.parts.kafka.pause(&finished)?;
         }
+        self.took(seen, at);
+        Ok(doubt)
+    }
+
+    /// Shows how far it is.
+    fn took(&mut self, seen: BTreeMap<usize, Progress>, at: Instant) {
         lock(&self.parts.progress).partitions = seen;
         self.show_bytes();
         if at.duration_since(self.looked_at) >= LOOK_EVERY {
@@ -227,7 +363,6 @@ impl LaneThread {
         }
         // Behind an end an open transaction may hide records, also while other partitions give many.
         self.look(|progress| progress.is_at_end);
-        Ok(())
     }
 
     /// Notes where partitions end, as the client knows it.
@@ -244,14 +379,15 @@ impl LaneThread {
         offset: i64,
         time: Option<Ms>,
         value: &[u8],
-        now: Ms,
+        watch: &Watch,
         progress: &mut Progress,
     ) -> Result<Option<Rejection>, Problem> {
         let decoded = self.decoder.decode(value, &mut self.cut.details);
         let decoded = decoded.and_then(|event| {
-            let is_possible = event.ts() <= now.saturating_add(self.parts.future_max);
-            if is_possible { Ok(event) } else { Err(Rejection::of(Reason::FromTheFuture, Field::Ts)) }
+            let is_future = watch.is_future(event.ts());
+            if is_future { Err(Rejection::of(Reason::FromTheFuture, Field::Ts)) } else { Ok(event) }
         });
+        let now = watch.moment.says;
         let Partition { info, source, .. } = &self.partitions[&index];
         let taken = self.cut.partitions.entry(index).or_default();
         taken.record_at_last = time;
@@ -263,8 +399,8 @@ impl LaneThread {
                 taken.event_at_last = Some(event.ts());
                 progress.event_at_first = progress.event_at_first.or(Some(event.ts()));
                 taken.event_at_max = taken.event_at_max.max(Some(event.ts()));
-                let known = time.filter(|time| (audience::time::TS_MIN..audience::time::TS_END).contains(time));
-                progress.heard = progress.heard.max(Some(event.ts().min(known.unwrap_or(Ms::MAX)).min(now)));
+                let known = stamp_of(time).unwrap_or(Ms::MAX);
+                progress.heard = progress.heard.max(Some(event.ts().min(known).min(now)));
                 let late_at = self.parts.live.push(event, &self.cut.details).unwrap_or(ON_TIME);
                 let logged =
                     LoggedEvent { event, late_at, commit: 0, offset, source: *source, partition: info.partition };

@@ -1,5 +1,6 @@
 //! The lanes of a run as its owner holds them: what it asks of them, and how far they are.
 
+use super::clock::Doubt;
 use super::lock::lock;
 use super::message::{Ask, LaneProgress, Progress};
 use std::sync::mpsc::Sender;
@@ -54,6 +55,11 @@ impl Lanes {
     /// How far each partition is, by its index.
     pub(super) fn progress(&self) -> impl Iterator<Item = (usize, Progress)> {
         self.0.iter().flat_map(|lane| lock(&lane.progress).partitions.clone())
+    }
+
+    /// What a lane waits for our clock with, if one does.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        self.0.iter().find_map(|lane| lock(&lane.progress).doubt.clone())
     }
 
     /// Bytes that all hold since the last cut.

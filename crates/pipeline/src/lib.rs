@@ -3,6 +3,7 @@
 //! and what they hand each other is in `message`. It prints nothing: what it says are values (`said`), and so is what
 //! it shows (`view`).
 
+mod clock;
 mod cut;
 mod finder;
 mod hold;
@@ -32,6 +33,7 @@ mod view;
 mod writer;
 
 use audience::Registry;
+use clock::{Clock, Moment};
 use ingester::kafka::Kafka;
 use lane::LaneParts;
 use lanes::{LaneHandle, Lanes};
@@ -45,6 +47,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use storage::Ledger;
 use writer::Writer;
 
@@ -76,7 +79,11 @@ pub fn run(
     let started = Started::open(options, how, stop, tell)?;
     let Started { kafka, writer, registry, partitions, watermarks, watermark, live, lanes, gaps } = started;
     let (tells, happenings) = mpsc::channel();
-    let (handles, mut threads) = start_lanes(lanes, &kafka, &registry, &partitions, options, &tells)?;
+    let began = Instant::now();
+    let clock = Clock::new(options.future_max_ms, how.accept_clock, writer.publisher.committed_before()?);
+    clock.behind_commit(Moment::now(began)).into_iter().for_each(|said| tell(Said::Warning(said)));
+    let clock = (Arc::new(Mutex::new(clock)), began);
+    let (handles, mut threads) = start_lanes(lanes, &kafka, &registry, &partitions, options, &clock, &tells)?;
     let (finder, over) = mpsc::channel();
     if !how.until_end {
         finder::start(&kafka, &partitions, tells.clone(), over);
@@ -130,6 +137,7 @@ fn start_lanes(
     registry: &Arc<Registry>,
     partitions: &BTreeMap<usize, Partition>,
     options: &Options,
+    clock: &(Arc<Mutex<Clock>>, Instant),
     tells: &Sender<Happening>,
 ) -> Result<(Vec<LaneHandle>, Vec<JoinHandle<()>>), Problem> {
     let count = lanes.len();
@@ -149,7 +157,7 @@ fn start_lanes(
             progress: Arc::clone(&progress),
             asks: asked,
             tells: tells.clone(),
-            future_max: options.future_max_ms,
+            clock: clock.clone(),
             keeps_letters: options.rejected_topic.is_some(),
             redact: options.rejected_redact,
             strict: options.strict,

@@ -1,6 +1,7 @@
 //! Messages: what the threads of a run hand each other. Lanes, finder and writer tell the owner what happened; the
 //! owner asks the lanes, and gives the writer its work.
 
+use super::clock::Doubt;
 use super::letters::Letter;
 use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
@@ -93,6 +94,8 @@ pub(super) struct LaneProgress {
     pub(super) cut_bytes: usize,
     /// Bytes of the events that the watermark has not passed.
     pub(super) held_bytes: usize,
+    /// Why it reads no further, where it waits for our clock.
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// How far a partition has been read.

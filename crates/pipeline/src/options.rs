@@ -86,4 +86,6 @@ pub struct How {
     pub until_end: bool,
     /// Go on behind offsets that are gone.
     pub accept_gap: bool,
+    /// Our clock is right, whatever the records say.
+    pub accept_clock: bool,
 }

@@ -76,6 +76,8 @@ pub(super) struct State {
     began_at: Instant,
     /// Since when the brokers are away, if they are.
     away_since: Option<Instant>,
+    /// A lane waits for our clock.
+    doubts_clock: bool,
 }
 
 impl State {
@@ -97,6 +99,7 @@ impl State {
             named_at: now,
             began_at: now,
             away_since: None,
+            doubts_clock: false,
         }
     }
 }
@@ -243,12 +246,24 @@ impl Owner<'_> {
         if !self.is_until_end {
             self.partitions.run_on(Ms::try_from(elapsed).unwrap_or(0));
         }
+        self.look_at_clock();
         let holders = self.partitions.holders(now.duration_since(self.state.began_at) >= UNREAD_AFTER);
         let is_time = now.duration_since(self.state.named_at) >= NAME_EVERY;
         if let Some(holders) = holders.filter(|_| is_time) {
             self.state.named_at = now;
             (self.tell)(Said::Info(holders));
         }
+    }
+
+    /// Says that a lane waits for our clock, and that none does any more.
+    fn look_at_clock(&mut self) {
+        let doubt = self.lanes.doubt();
+        match (&doubt, self.state.doubts_clock) {
+            (Some(doubt), false) => (self.tell)(Said::Waiting(Awaited::Clock, doubt.to_string())),
+            (None, true) => (self.tell)(Said::Over(Awaited::Clock)),
+            _ => {}
+        }
+        self.state.doubts_clock = doubt.is_some();
     }
 
     /// Pauses partitions that are too far ahead, and resumes them.
@@ -271,6 +286,7 @@ impl Owner<'_> {
             cut_bytes: self.lanes.cut_bytes(),
             held_bytes: self.lanes.held_bytes(),
             awaited: *lock(&self.awaited),
+            doubts_clock: self.state.doubts_clock,
             away_since: self.state.away_since,
             of: &self.partitions,
         };

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::Keys;
 use storage::directory;
-use storage::{Commit, CommitKind, Committer, Draft, Ledger};
+use storage::{Commit, CommitKind, Committer, Draft, Ledger, WRITER, read_manifest};
 
 /// How long what is waited for is left alone before the next try.
 const WAIT: Duration = Duration::from_secs(2);
@@ -39,6 +39,19 @@ impl Publisher {
     /// All records up to the newest commit.
     pub(super) fn ledger(&self) -> Ledger {
         self.committer.chain().newest().map(|newest| newest.ledger).unwrap_or_default()
+    }
+
+    /// When the last commit was made that did more than begin a process.
+    pub(super) fn committed_before(&self) -> Result<Option<Ms>, Problem> {
+        let mut number = self.committer.chain().number();
+        while number > 0 {
+            let manifest = read_manifest(self.committer.store(), WRITER, number)?;
+            if manifest.kind != CommitKind::Open {
+                return Ok(Some(manifest.created_at));
+            }
+            number -= 1;
+        }
+        Ok(None)
     }
 
     /// A commit to be filled: what was true stays true.

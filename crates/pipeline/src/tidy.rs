@@ -4,6 +4,7 @@
 use super::options::Options;
 use super::publisher::Publisher;
 use super::said::Said;
+use audience::Ms;
 use exporter::Table;
 use problem::Problem;
 use std::collections::HashSet;
@@ -13,10 +14,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use storage::provenance;
 use storage::upkeep::{Job, Keep, Old, Places, Tidied, next_merge};
-use storage::{CommitKind, FileEntry};
+use storage::{CommitKind, FileEntry, Manifest};
 
 /// How often what is too old is looked for.
 const LOOK: Duration = Duration::from_secs(600);
+/// And how often by the time of the records, ms.
+const RECORDED: Ms = 600_000;
 
 /// The housekeeping of one run.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(super) struct Tidy {
     job: Option<Running>,
     is_over: Arc<AtomicBool>,
     looked_at: Option<Instant>,
+    /// The greatest time of a record when it was looked for last.
+    recorded_at: Option<Ms>,
     looked_to: Places,
 }
 
@@ -80,10 +85,13 @@ impl Tidy {
         if let Some(files) = next_merge(&job.store, &logs, keep.events)? {
             return Ok(Some(std::thread::spawn(move || job.merge(&files))));
         }
-        if self.looked_at.is_some_and(|at| at.elapsed() < LOOK) {
+        // Rows may have become old by our clock long ago, and by the data just now.
+        let recorded_at = chain.newest().and_then(Manifest::recorded_at);
+        let went_on = recorded_at.map_or(0, |at| at - self.recorded_at.unwrap_or(0));
+        if self.looked_at.is_some_and(|at| at.elapsed() < LOOK) && went_on < RECORDED {
             return Ok(None);
         }
-        self.looked_at = Some(Instant::now());
+        (self.looked_at, self.recorded_at) = (Some(Instant::now()), recorded_at);
         let old = Old::find(&job.store, chain, keep, &mut self.looked_to)?;
         if !self.looked_to.is_empty() {
             self.looked_at = None;
@@ -106,8 +114,10 @@ fn commit_tidied(publisher: &mut Publisher, tidied: &Tidied) -> Result<(), Probl
     draft.horizon = tidied.horizon;
     publisher.publish(&commit, &draft)?;
     let dropped: u64 = tidied.dropped.values().sum();
+    let of_tables: Vec<String> = tidied.dropped.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
+    let of_tables = if dropped > 0 { format!(" They were {}.", of_tables.join(", ")) } else { String::new() };
     publisher.say(Said::Info(format!(
-        "commit {}: {} files became {}, {dropped} rows were too old.",
+        "commit {}: {} files became {}, {dropped} rows were too old.{of_tables}",
         commit.number(),
         tidied.removed.len(),
         commit.files().len()

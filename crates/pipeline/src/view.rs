@@ -28,6 +28,8 @@ pub struct View<'a> {
     pub held_bytes: u64,
     /// What the writer waits for.
     pub awaited: Option<Awaited>,
+    /// Whether records wait until it is known that our clock is right.
+    pub doubts_clock: bool,
     /// Since when the brokers are away, if they are.
     pub away_since: Option<Instant>,
     pub(super) of: &'a Partitions,

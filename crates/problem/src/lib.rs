@@ -58,6 +58,8 @@ pub enum Awaited {
     Store,
     /// The topic of rejected records took nothing.
     RejectedTopic,
+    /// Our clock may be wrong.
+    Clock,
 }
 
 impl Problem {

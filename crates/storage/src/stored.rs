@@ -163,6 +163,19 @@ impl Stored {
         self.chains.iter().flat_map(|chain| read_manifests(&self.store, chain.writer(), 1..=chain.number()))
     }
 
+    /// How many rows of a table were dropped for their age, and when the last of them were; `None` where none was.
+    pub fn too_old(&self, table: Table) -> Result<Option<(u64, Ms)>, Problem> {
+        let mut dropped = None::<(u64, Ms)>;
+        for manifest in self.manifests() {
+            let manifest = manifest?;
+            let rows = manifest.too_old(table.name());
+            if rows > 0 {
+                dropped = Some((rows + dropped.map_or(0, |(before, _)| before), manifest.created_at));
+            }
+        }
+        Ok(dropped)
+    }
+
     /// The frontier of each broadcast that ever settled.
     pub fn frontiers(&self) -> BTreeMap<&str, Ms> {
         let mut frontiers = BTreeMap::new();

@@ -4,6 +4,7 @@
 use super::airing::Airing;
 use aggregator::{Gaps, Rules};
 use audience::Ms;
+use exporter::Table;
 use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use storage::Stored;
@@ -37,6 +38,8 @@ pub(super) struct History {
     pub(super) live_dropped: u64,
     /// Events that were dropped, for their age.
     pub(super) events_dropped: u64,
+    /// By table, how many rows were dropped for their age, and when the last of them were.
+    pub(super) too_old: BTreeMap<Table, (u64, Ms)>,
 }
 
 /// One settlement of one broadcast, its events those that the log still has.
@@ -124,6 +127,13 @@ impl History {
         }
         self.live_dropped += manifest.dropped.get("live").copied().unwrap_or(0);
         self.events_dropped += manifest.dropped.get("events").copied().unwrap_or(0);
+        for table in [Table::Events, Table::Live, Table::Rejected] {
+            let rows = manifest.too_old(table.name());
+            if rows > 0 {
+                let (before, last_at) = self.too_old.entry(table).or_default();
+                (*before, *last_at) = (*before + rows, manifest.created_at);
+            }
+        }
         self.settled.take(manifest);
     }
 

@@ -14,7 +14,7 @@ mod offsets;
 mod tables;
 mod tallies;
 
-use audience::text;
+use audience::{text, time};
 use exporter::Table;
 use history::History;
 use log::Logged;
@@ -64,6 +64,7 @@ pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Probl
     let live_minutes = live::check_live(&stored, &history, late)?;
     let ledger = stored.ledger();
     let mut notes = notes(&stored, &chain, logged.as_ref());
+    notes.extend(too_old(&history));
     if !history.lost.is_empty() {
         let ranges = history.lost.iter();
         let ranges: Vec<String> =
@@ -118,6 +119,17 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
     notes
         .extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
     notes
+}
+
+/// What was dropped for its age.
+fn too_old(history: &History) -> Option<String> {
+    let dropped = history.too_old.iter();
+    let dropped: Vec<String> = dropped
+        .map(|(table, (rows, last_at))| {
+            format!("{} of {table}, the last at {}", text::count(*rows), time::rfc3339(*last_at))
+        })
+        .collect();
+    (!dropped.is_empty()).then(|| format!("These rows were dropped for their age: {}.", dropped.join("; ")))
 }
 
 fn unsettled(stored: &Stored, logged: &Logged) -> String {

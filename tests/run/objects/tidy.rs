@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ingester::producer::Target;
 use serde_json::Value;
 
 use super::{OFTEN, command, expect, until_end, url};
@@ -14,7 +15,7 @@ use crate::data_directory;
 use crate::reference::{self, Rules};
 use crate::run::settles::{night, rough};
 use crate::run::signals::library;
-use crate::run::{RULES, Running, SOON, Topic, join, leave, settled_rows, strs, wait_until, with_rules};
+use crate::run::{RULES, Running, SOON, Topic, join, leave, line, settled_rows, strs, wait_until, with_rules};
 use crate::s3::{BUCKET, Endpoint, Fault, Stub};
 use crate::support::{finish, folder, have};
 use crate::tables::{Ledger, Tables};
@@ -126,12 +127,18 @@ fn too_old(fault: Fault, library: &Path, is_it: fn(&str, &str, &[u8]) -> bool) {
         command
     };
     let first = [join("a", 0), leave("a", 3 * MINUTE), join("b", 90_000), leave("b", 4 * MINUTE)];
-    topic.send_events(&first);
-    topic.send(0, Some(b"no event"));
+    let before =
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap() - 259_200_000;
+    for value in first.iter().map(line).chain(["no event".to_owned()]) {
+        topic.producer.send(&topic.name, Target::Partition(0), Some(value.as_bytes()), Some(before)).unwrap();
+    }
     topic.flush();
     fs::write(&clock, "-259200").unwrap();
     finish(of_clock(&["--until-end"]), &[]).exits(0);
     assert_eq!(endpoint.keys("old/rejected").len(), 1);
+    // Three days later by the records, too.
+    let second = [join("a", 10 * 60 * MINUTE), leave("a", 10 * 60 * MINUTE + MINUTE)];
+    topic.send_events(&second[..1]);
 
     fs::write(&clock, "0").unwrap();
     let dropped = |table: &str| -> i64 {
@@ -149,8 +156,7 @@ fn too_old(fault: Fault, library: &Path, is_it: fn(&str, &str, &[u8]) -> bool) {
 
     let mut running = Running::start(of_clock(&keep));
     wait_until("rows to go", SOON, || (dropped("rejected") > 0).then_some(()));
-    let second = [join("a", 10 * 60 * MINUTE), leave("a", 10 * 60 * MINUTE + MINUTE)];
-    topic.send_events(&second);
+    topic.send_events(&second[1..]);
     running.wait_until_read(7);
     running.stop();
     assert_eq!((dropped("events"), dropped("rejected"), dropped("live") > 0), (4, 1, true), "{context}");

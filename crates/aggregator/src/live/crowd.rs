@@ -2,7 +2,7 @@
 //! the ends and silences that close everything, and writes down each change.
 
 use super::gaps::EndedSession;
-use super::round::Boundary;
+use super::round::{Boundary, Closing};
 use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
 use crate::curve::{What, packed};
 use crate::machine::{Open, Tick, apply};
@@ -166,13 +166,17 @@ impl Crowd {
         let at = boundary.at;
         // A silence and a time-out at one ms: the broadcast gave no sign any more when the time-out came, so the
         // silence it is, as when settled.
-        let (what, until) = if boundary.end.is_some() { (What::Lapse, at) } else { (What::Silence, at - 1) };
+        let (what, until) = match boundary.what {
+            Closing::Silence => (What::Silence, at - 1),
+            Closing::End(_) | Closing::Data { is_later: false } => (What::Lapse, at),
+            Closing::Data { is_later: true } => (What::Silence, at),
+        };
         for (_, open) in std::mem::take(&mut self.seats).iter() {
             if !pass.timed_out(&open, until) {
                 pass.closed(&open, at, what);
             }
         }
-        if boundary.end.is_none() {
+        if !matches!(boundary.what, Closing::End(_)) {
             self.viewers = Viewers::default();
         }
     }

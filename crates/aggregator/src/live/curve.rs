@@ -1,5 +1,6 @@
 //! The owner's part of the live curve: it finds the silences, adds up the changes of all lanes, and closes the minutes.
 
+use super::END_OF_DATA;
 use super::gaps::{EndedSession, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
@@ -74,6 +75,8 @@ struct Round {
     ends: Vec<Ms>,
     /// Ascending by instant and tweet.
     retweets: Vec<(Ms, u128, Saying)>,
+    /// The data end with it, so whatever is on air is over.
+    is_last: bool,
 }
 
 /// An airing that is ready to settle.
@@ -169,20 +172,27 @@ impl Live {
             silences.extend(stage.last_sign.map(|last| last + idle).filter(|silent_at| *silent_at <= signs.first));
             stage.last_sign = Some(signs.last);
         }
-        if let Some(silent_at) = stage.last_sign.map(|last| last + idle).filter(|at| *at < self.watermark) {
+        let is_last = self.watermark == END_OF_DATA;
+        // The end of the data passes no instant: what nobody was silent for until then is no silence.
+        let passed = if is_last { self.before.saturating_add(1) } else { self.watermark };
+        if let Some(silent_at) = stage.last_sign.map(|last| last + idle).filter(|at| *at < passed) {
             silences.push(silent_at);
             stage.last_sign = None;
         }
+        let ended_by_data = stage.last_sign.take_if(|_| is_last);
         if let Some(last) = stage.last_sign
             && !std::mem::replace(&mut stage.is_watched, true)
         {
             self.silences.insert((last + idle, broadcast));
         }
-        let directive = Directive::new(stage.ended, &heard.ends, &silences);
+        let mut directive = Directive::new(stage.ended, &heard.ends, &silences);
+        if let Some(last) = ended_by_data {
+            directive.end_data(last.max(self.before), last < self.before);
+        }
         stage.ended = directive.ended();
         heard.retweets.sort_unstable_by_key(|(at, tweet, _)| (*at, *tweet));
         let ends = heard.ends.iter().map(|(at, _)| *at).collect();
-        self.rounds.insert(broadcast, Round { silences, ends, retweets: heard.retweets });
+        self.rounds.insert(broadcast, Round { silences, ends, retweets: heard.retweets, is_last });
         directive
     }
 
@@ -359,14 +369,22 @@ impl Stage {
             let (old_ends, new_ends) = ends.split_at(ends.partition_point(|at| at < silent_at));
             let (old, new) = retweets.split_at(retweets.partition_point(|(at, _, _)| at < silent_at));
             self.stretch(broadcast, old_changes, old_ends, old, rows);
-            if let Some(airing) = self.airings.last_mut() {
-                airing.over = true;
-                airing.tweets.clear();
-            }
+            self.go_off();
             self.roll_over(watermark, rows);
             (changes, ends, retweets) = (new_changes, new_ends, new);
         }
         self.stretch(broadcast, changes, ends, retweets, rows);
+        if round.is_last {
+            self.go_off();
+        }
+    }
+
+    /// What is on air is over.
+    fn go_off(&mut self) {
+        if let Some(airing) = self.airings.last_mut() {
+            airing.over = true;
+            airing.tweets.clear();
+        }
     }
 
     fn stretch(

@@ -77,18 +77,23 @@ impl Directive {
     /// The directive that follows from what earlier rounds know, the ends of this one (instant of effect, `ts`), and
     /// its silences.
     pub(crate) fn new(before: Ms, ends: &[(Ms, Ms)], silences: &[Ms]) -> Directive {
-        let ends = ends.iter().map(|(at, ts)| Boundary { at: *at, end: Some(*ts) });
-        let silences = silences.iter().map(|at| Boundary { at: *at, end: None });
+        let ends = ends.iter().map(|(at, ts)| Boundary { at: *at, what: Closing::End(*ts) });
+        let silences = silences.iter().map(|at| Boundary { at: *at, what: Closing::Silence });
         let mut boundaries: Vec<Boundary> = silences.chain(ends).collect();
-        // A silence sorts before the ends of its ms.
         boundaries.sort_unstable();
         let mut greatest = before;
         let ended = boundaries.iter().map(|one| {
-            greatest = greatest.max(one.end.unwrap_or(Ms::MIN));
+            greatest = greatest.max(if let Closing::End(ts) = one.what { ts } else { Ms::MIN });
             greatest
         });
         let ended = ended.collect();
         Directive { before, boundaries, ended }
+    }
+
+    /// Closes everything at `at`, behind all else: the data end there.
+    pub(crate) fn end_data(&mut self, at: Ms, is_later: bool) {
+        self.ended.push(self.ended());
+        self.boundaries.push(Boundary { at, what: Closing::Data { is_later } });
     }
 
     /// The greatest `ts` of all ends applied by the end of this round.
@@ -108,14 +113,27 @@ impl Directive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Boundary {
     pub(crate) at: Ms,
-    /// `None`: a silence, before all else of its ms. Otherwise an end, the last of its ms, and its `ts`.
-    pub(crate) end: Option<Ms>,
+    pub(crate) what: Closing,
+}
+
+/// Why all open sessions of a broadcast close, in the order of one ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Closing {
+    /// A silence, before all else of its ms.
+    Silence,
+    /// An end, behind the events of its ms, and its `ts`.
+    End(Ms),
+    /// The end of the data, the last of its ms.
+    Data {
+        /// The watermark had passed the last sign of the broadcast by then.
+        is_later: bool,
+    },
 }
 
 impl Boundary {
     /// Whether an event that takes effect at `at` comes after it.
     pub(crate) fn is_before(&self, at: Ms) -> bool {
-        if self.end.is_some() { self.at < at } else { self.at <= at }
+        if self.what == Closing::Silence { self.at <= at } else { self.at < at }
     }
 }
 

@@ -67,9 +67,12 @@ fn number(id: &str) -> u32 {
     names().iter().position(|name| **name == *id).and_then(|place| u32::try_from(place).ok()).unwrap()
 }
 
-/// Everything that follows when nothing more comes.
+/// Everything that follows when nothing more comes, up to a silence and the end of the data.
 fn rest(mut alone: LiveAlone) -> Vec<MinuteRow> {
-    alone.finish()
+    let silent_at = alone.live.watermark().unwrap_or(NOW) + RULES.broadcast_idle;
+    let mut rows = alone.advance(silent_at);
+    rows.extend(alone.finish());
+    rows
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 use aggregator::{Gap, Gaps};
 use audience::Ms;
+use audience::time::{TS_END, TS_MIN};
 use exporter::SavedRules;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,19 @@ pub struct Manifest {
     pub restated: Option<Restated>,
     /// BLAKE3 of the bytes before it, 64 hex digits.
     pub checksum: String,
+}
+
+impl Manifest {
+    /// Rows of a table that it dropped for their age.
+    pub fn too_old(&self, table: &str) -> u64 {
+        self.dropped.get(table).filter(|_| self.kind == CommitKind::Tidy).copied().unwrap_or(0)
+    }
+
+    /// The greatest time that a record so far bears.
+    pub fn recorded_at(&self) -> Option<Ms> {
+        let times = self.inputs.partitions.iter().filter_map(|one| one.record_at_max);
+        times.filter(|at| (TS_MIN..TS_END).contains(at)).max()
+    }
 }
 
 /// The commit before.

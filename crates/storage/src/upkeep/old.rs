@@ -1,12 +1,13 @@
 //! What is too old: events that settled long ago, live minutes that settled ones have replaced, and rejected events.
-//! Files go as a whole where they can, and are written anew without those rows where they cannot.
+//! Files go as a whole where they can, and are written anew without those rows where they cannot. A clock may have been
+//! wrong when a row came, and may be now: a row is old only where our clock and the time of the data say so both.
 
 use super::merge::{Job, Tidied};
 use crate::directory::{self, WRITER};
 use crate::stored::open_table;
-use crate::{Chain, FileEntry, Folder, PartWriter, Removed, Store, read_manifest};
+use crate::{Chain, FileEntry, Folder, Manifest, PartWriter, Removed, Store, read_manifest};
 use audience::Names;
-use audience::time::{day_of, days_from_civil};
+use audience::time::day_of;
 use audience::{MinuteRow, Ms};
 use exporter::{LoggedEvent, Table, TableRows, TableWriter};
 use problem::Problem;
@@ -44,7 +45,8 @@ pub struct Old {
 impl Old {
     /// Looks for what is older than `keep` says, from the places `looked_to` on.
     pub fn find(store: &Store, chain: &Chain, keep: Keep, looked_to: &mut Places) -> Result<Option<Old>, Problem> {
-        let now = directory::now();
+        let Some(newest) = chain.newest() else { return Ok(None) };
+        let now = Times { ours: directory::now(), ..Times::of(newest) };
         let mut old = Old::default();
         let mut candidates = |table: Table, horizon: u64| {
             let from = looked_to.remove(&table).unwrap_or_default();
@@ -63,11 +65,9 @@ impl Old {
             old.live = candidates(Table::Live, horizon);
             old.live_frontiers = Chain::open_to(store, WRITER, horizon)?.frontiers().clone();
         }
-        if let Some(keep) = keep.rejected {
-            let first_kept = day_of(now.saturating_sub(keep));
+        if let Some(horizon) = commit_before(store, chain, now, keep.rejected)? {
             let files = chain.files_of(Table::Rejected.name());
-            let is_old = |file: &&FileEntry| day_in(&file.path).is_some_and(|day| day < first_kept);
-            old.rejected = files.filter(is_old).take(AT_ONCE).cloned().collect();
+            old.rejected = files.filter(|file| file.begun_in() <= horizon).take(AT_ONCE).cloned().collect();
         }
         let nothing = old.events.is_empty() && old.live.is_empty() && old.rejected.is_empty();
         Ok((!nothing).then_some(old))
@@ -141,22 +141,37 @@ fn old_minutes(job: &Job, file: &FileEntry, frontiers: &BTreeMap<String, Ms>) ->
     Ok(going)
 }
 
-/// The day of the folder `date=` that a path lies in.
-fn day_in(path: &str) -> Option<i64> {
-    let date = path.split('/').find_map(|folder| folder.strip_prefix("date="))?;
-    let numbers: Vec<i64> = date.split('-').map(|number| number.parse().unwrap_or(0)).collect();
-    let [year, month @ 1..=12, day @ 1..=31] = numbers[..] else { return None };
-    Some(days_from_civil(year, month, day))
+/// When a commit was made: by our clock, and by what the data up to it say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    ours: Ms,
+    /// The greatest time that a record bears.
+    records: Option<Ms>,
+    /// It runs on by the monotonic clock where nothing comes.
+    watermark: Option<Ms>,
 }
 
-/// The last commit that was made `keep` ago or earlier.
-fn commit_before(store: &Store, chain: &Chain, now: Ms, keep: Option<Ms>) -> Result<Option<u64>, Problem> {
+impl Times {
+    fn of(manifest: &Manifest) -> Times {
+        Times { ours: manifest.created_at, records: manifest.recorded_at(), watermark: manifest.watermark }
+    }
+
+    /// Whether what was committed then is older than `keep`. Our clock alone says so of data that have no time at all.
+    fn is_old(self, now: Times, keep: Ms) -> bool {
+        let is_past = |then: Option<Ms>, now: Option<Ms>| then.zip(now).is_some_and(|(then, now)| now - then >= keep);
+        let by_data = is_past(self.records, now.records) || is_past(self.watermark, now.watermark);
+        self.ours <= now.ours.saturating_sub(keep) && (by_data || (now.records, now.watermark) == (None, None))
+    }
+}
+
+/// The last commit that was made `keep` ago or earlier. Where clocks went back meanwhile it may be an earlier one.
+fn commit_before(store: &Store, chain: &Chain, now: Times, keep: Option<Ms>) -> Result<Option<u64>, Problem> {
     let Some(keep) = keep else { return Ok(None) };
     let (mut known, mut unknown) = (0, chain.number() + 1);
     while unknown - known > 1 {
         let middle = known + (unknown - known) / 2;
-        let made = read_manifest(store, WRITER, middle)?.created_at;
-        if made <= now.saturating_sub(keep) { known = middle } else { unknown = middle }
+        let made = Times::of(&read_manifest(store, WRITER, middle)?);
+        if made.is_old(now, keep) { known = middle } else { unknown = middle }
     }
     Ok((known > 0).then_some(known))
 }
@@ -166,10 +181,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_tells_its_day_and_its_commit() {
-        let path = "rejected/date=1970-01-03/00000000000000000042-0001.parquet";
-        let file = FileEntry { path: path.to_owned(), ..FileEntry::default() };
-        assert_eq!((day_in(path), file.begun_in()), (Some(2), 42));
-        assert_eq!(day_in("events/writer=main/00000000000000000042-0001.parquet"), None);
+    fn what_is_old_is_so_by_our_clock_and_by_the_data() {
+        let day = 86_400_000;
+        let times = |ours: Ms, records: Ms, watermark: Ms| Times {
+            ours: ours * day,
+            records: Some(records * day),
+            watermark: Some(watermark * day),
+        };
+        for (then, now, is_old) in [
+            (times(100, 100, 100), times(130, 130, 130), true),
+            (times(100, 100, 100), times(129, 130, 130), false),
+            // Nothing has come since: time runs on by the monotonic clock.
+            (times(100, 100, 100), times(130, 100, 130), true),
+            (times(100, 100, 100), times(130, 100, 129), false),
+            // A topic of long ago, read at once; a record of the year 2099.
+            (times(100, 20, 5), times(100, 50, 40), false),
+            (times(100, 40_000, 100), times(130, 40_000, 130), true),
+            // A clock ahead now; behind when they came; ahead when they came.
+            (times(100, 100, 100), times(160, 100, 100), false),
+            (times(0, 100, 100), times(101, 101, 101), false),
+            (times(160, 100, 100), times(130, 130, 130), false),
+        ] {
+            assert_eq!(then.is_old(now, 30 * day), is_old, "{then:?} {now:?}");
+        }
+        let bare = |ours: Ms| Times { ours: ours * day, records: None, watermark: None };
+        assert!(bare(100).is_old(bare(130), 30 * day));
+        assert!(!bare(100).is_old(times(130, 130, 130), 30 * day), "the data have a time since, and no more is known");
     }
 }

@@ -300,9 +300,10 @@ proptest! {
         for (draw, event) in draws.iter().zip(&script.events) {
             play.step(draw, *event, &script.details, false);
         }
+        let stood = play.watermark;
         play.rows.extend(play.alone.finish());
         let log: Vec<_> = play.log.iter().map(|(_, event, late_at, _)| (*event, *late_at)).collect();
-        prop_assert_eq!(sorted(play.rows), plain::rows(&rules, &log, &script.details));
+        prop_assert_eq!(sorted(play.rows), plain::rows(&rules, &log, &script.details, stood));
     }
 
     /// A state frozen at any cut, written down while the lanes go on, and brought forward over the log, in any order,

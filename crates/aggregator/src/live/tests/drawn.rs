@@ -137,3 +137,17 @@ fn an_airing_that_falls_silent() {
          backdated .0000000200",
     );
 }
+
+#[test]
+fn the_data_end_while_some_are_there() {
+    // No silence has passed: what is open lapses where the watermark stands, and no minute comes after.
+    check(
+        idle(60),
+        "ann      .J..
+         bob      ...J",
+        "airing    .1111
+         viewers   .1120
+         lapses    .0002
+         backdated .0002",
+    );
+}

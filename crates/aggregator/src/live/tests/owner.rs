@@ -55,5 +55,20 @@ fn an_airing_is_due_at_its_frontier_which_is_not_behind_it() {
     let told: Vec<_> =
         rows.iter().map(|row| (row.airing_at - T, row.minute_at - T, row.joins, row.lapses, row.late)).collect();
     // Where two airings meet in a minute, its late events are counted with the first.
-    assert_eq!(told, [(0, 60_000, 0, 1, 2), (100_001, 60_000, 1, 0, 0), (100_001, 120_000, 0, 1, 0)]);
+    assert_eq!(told, [(0, 60_000, 0, 1, 2), (100_001, 60_000, 1, 1, 0)]);
+}
+
+#[test]
+fn what_is_open_lapses_with_the_last_sign_that_the_data_have() {
+    let mut alone = LiveAlone::new(Rules { session_timeout: Some(80_000), ..Rules::default() }, 2);
+    for (viewer, at) in [(1, 0), (2, 20_000), (1, 70_000), (3, 100_000)] {
+        joined(&mut alone, viewer, at);
+    }
+    let mut rows = alone.advance(T + 60_000);
+    rows.extend(alone.finish());
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.minute_at - T, row.joins, row.lapses, row.viewers_end, row.viewer_ms)).collect();
+    // The time-out of the second comes with that sign, and is one; the others lapse behind the join of that ms.
+    assert_eq!(told, [(0, 2, 0, 2, 100_000), (60_000, 1, 3, 0, 80_000)]);
+    assert_eq!(alone.live.standing(), []);
 }

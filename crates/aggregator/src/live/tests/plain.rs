@@ -16,8 +16,9 @@ enum Thing {
 
 type Things = Vec<(Ms, Thing)>;
 
-/// All rows of a log of events with their `late_at`, to the end of the data.
-pub(super) fn rows(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details) -> Vec<MinuteRow> {
+/// All rows of a log of events with their `late_at`, to the end of the data, which came when the watermark stood at
+/// `stood`.
+pub(super) fn rows(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details, stood: Ms) -> Vec<MinuteRow> {
     let broadcasts: BTreeSet<u32> = log.iter().map(|(event, _)| event.broadcast).collect();
     let of = |broadcast| {
         let log: Vec<_> = log.iter().filter(|(event, _)| event.broadcast == broadcast).copied().collect();
@@ -25,13 +26,13 @@ pub(super) fn rows(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details
         for at in log.iter().filter_map(|(_, late_at)| *late_at) {
             *late.entry(at.div_euclid(60_000) * 60_000).or_default() += 1;
         }
-        let airings = airings(rules, &log, details);
+        let airings = airings(rules, &log, details, stood);
         airings.into_iter().flat_map(|things| minutes(broadcast, &things, &mut late)).collect::<Vec<_>>()
     };
     broadcasts.into_iter().flat_map(of).collect()
 }
 
-fn airings(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details) -> Vec<Things> {
+fn airings(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details, stood: Ms) -> Vec<Things> {
     let mut at_instant = BTreeMap::<Ms, Vec<(Event, bool)>>::new();
     for (event, late_at) in log {
         at_instant.entry(late_at.unwrap_or(event.ts())).or_default().push((*event, late_at.is_some()));
@@ -46,12 +47,15 @@ fn airings(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details) -> Vec
         let timeouts =
             rules.session_timeout.iter().flat_map(|timeout| open.values().map(move |(_, seen)| seen + timeout));
         let next = timeouts.chain(silent_at).chain(at_instant.keys().next().copied()).min();
+        let over_at = last_sign.filter(|_| at_instant.is_empty()).map(|at| (at.max(stood), at < stood));
+        if let Some((at, is_later)) = over_at.filter(|(at, _)| next.is_none_or(|next| next > *at)) {
+            airings.last_mut().expect("there is one").append(&mut lapsed(&mut open, at, is_later));
+            break;
+        }
         let Some(now) = next else { break };
         let mut things = Things::new();
         if silent_at == Some(now) {
-            things
-                .extend(std::mem::take(&mut open).values().map(|(joined, _)| (now, Thing::Lapse(now - joined, true))));
-            airings.last_mut().expect("there is one").append(&mut things);
+            airings.last_mut().expect("there is one").append(&mut lapsed(&mut open, now, true));
             airings.push(Things::new());
             (viewers, tweets, last_sign) = (BTreeSet::new(), BTreeSet::new(), None);
         }
@@ -93,13 +97,17 @@ fn airings(rules: &Rules, log: &[(Event, Option<Ms>)], details: &Details) -> Vec
         things.extend(counted.map(|(_, followers)| (now, Thing::Retweet(followers))));
         for end in of_kind(Kind::End) {
             ended = ended.max(end.ts());
-            things
-                .extend(std::mem::take(&mut open).values().map(|(joined, _)| (now, Thing::Lapse(now - joined, false))));
+            things.append(&mut lapsed(&mut open, now, false));
             things.push((now, Thing::End));
         }
         airings.last_mut().expect("there is one").append(&mut things);
     }
     airings
+}
+
+/// Closes what is open, each by when it opened.
+fn lapsed(open: &mut BTreeMap<(u128, u128), (Ms, Ms)>, at: Ms, is_later: bool) -> Things {
+    std::mem::take(open).into_values().map(|(joined, _)| (at, Thing::Lapse(at - joined, is_later))).collect()
 }
 
 /// The order in which a session takes the events of one ms.
