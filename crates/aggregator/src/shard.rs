@@ -41,7 +41,10 @@ impl Part {
 
 /// What is to hear which minutes of a broadcast's airings are complete: nothing, where the input has no gaps.
 fn watched(airings: &Airings, gaps: &Gaps) -> Vec<Completeness> {
-    if gaps.is_empty() { Vec::new() } else { vec![Completeness::new(gaps); airings.airings.len()] }
+    if gaps.is_empty() {
+        return Vec::new();
+    }
+    airings.airings.iter().map(|airing| Completeness::new(gaps, airing.quiet_from)).collect()
 }
 
 /// The settling of one broadcast in one shard of viewers, some events at a time.

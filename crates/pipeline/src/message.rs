@@ -64,7 +64,7 @@ pub(super) struct Partition {
     pub(super) info: PartitionInfo,
     /// Id of its topic, where the broker tells one.
     pub(super) topic_id: Option<Arc<str>>,
-    /// What is gone before `from`, and accepted as lost.
+    /// What is gone before `from`: accepted as lost, or its beginning.
     pub(super) gap: Option<OffsetGap>,
     /// The first offset to read.
     pub(super) from: i64,

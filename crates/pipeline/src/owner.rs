@@ -5,7 +5,7 @@ use super::lanes::Lanes;
 use super::lock::lock;
 use super::message::{Ask, Cut, Frozen, Happening, Work, Written};
 use super::options::Options;
-use super::partitions::{Partitions, name};
+use super::partitions::{Partitions, lost_beginnings, name};
 use super::said::{Said, Tell};
 use super::view::{Durable, View};
 use aggregator::Live;
@@ -131,6 +131,7 @@ impl Owner<'_> {
 
     /// All targets are reached: the data end here.
     fn end(mut self) -> Result<Written, Problem> {
+        (self.tell)(Said::AtEnd);
         self.show(true);
         // What the watermark has closed is committed with the watermark; what the end closes, with what it settles.
         self.wait_for_writer()?;
@@ -144,6 +145,7 @@ impl Owner<'_> {
 
     /// Stopped: what was read is committed, and how far the watermark is.
     fn last_words(mut self) -> Result<Written, Problem> {
+        (self.tell)(Said::Stopping);
         self.show(true);
         self.state.is_last = true;
         self.wait_for_writer()?;
@@ -178,9 +180,14 @@ impl Owner<'_> {
             }
             Happening::Added(added) => {
                 let source = self.options.source_of(&added.info.topic);
-                let partition = self.partitions.add(added, source);
-                (self.tell)(Said::Info(format!("Reading {}, which was added.", name(partition))));
-                self.lanes.ask_one(partition.index, Ask::Add(Box::new(partition.clone())));
+                let partition = self.partitions.add(added, source).clone();
+                (self.tell)(Said::Info(format!("Reading {}, which was added.", name(&partition))));
+                if partition.gap.is_some() {
+                    let idle = self.options.rules.broadcast_idle;
+                    lost_beginnings(std::iter::once(&partition), idle).into_iter().for_each(|said| (self.tell)(said));
+                    self.live.set_gaps(&self.partitions.gaps());
+                }
+                self.lanes.ask_one(partition.index, Ask::Add(Box::new(partition)));
                 Ok(())
             }
             Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {

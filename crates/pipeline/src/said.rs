@@ -22,6 +22,17 @@ pub enum Said {
         /// How long it took.
         took: Duration,
     },
+    /// A topic is read: where its partitions begin, and up to where there is something now.
+    Reading {
+        /// Its name.
+        topic: Arc<str>,
+        /// Ascending.
+        partitions: Vec<Beginning>,
+    },
+    /// All is read, up to where the partitions ended at the start: the data end here.
+    AtEnd,
+    /// A signal has asked for the end, and what was read is committed.
+    Stopping,
     /// Something that is as it should be.
     Info(String),
     /// Something that an operator should know.
@@ -39,6 +50,19 @@ pub enum Said {
     },
     /// What is done now, as a verb: "settling".
     Now(&'static str),
+}
+
+/// Where a partition is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// Its number.
+    pub partition: i32,
+    /// The first offset to be read.
+    pub from: i64,
+    /// The offset after the last that is there now.
+    pub to: i64,
+    /// No commit before this start has read it, so that this is its beginning.
+    pub is_new: bool,
 }
 
 /// Who is told. It is called from any thread, and must not wait.

@@ -15,7 +15,7 @@ use problem::Problem;
 use settling::{Budget, Settle, Settler, settle_due};
 use std::time::{Duration, Instant};
 use storage::provenance;
-use storage::{CommitKind, Counts};
+use storage::{CommitKind, Counts, OffsetGap};
 
 /// The writer's state.
 pub(super) struct Writer {
@@ -82,14 +82,14 @@ impl Writer {
         Ok(written)
     }
 
-    /// Whether there is something to say without a row: a gap that was accepted, or, now and then, that time went on.
+    /// Whether there is something to say without a row: a gap that no commit has, or, now and then, that time went on.
     fn has_word(&self, work: &Work) -> bool {
         let Some(newest) = self.publisher.committer.chain().newest() else { return false };
         let known = |one: &PartitionAtCut| {
             place_of(&newest.inputs.partitions, &one.info).map(|at| &newest.inputs.partitions[at])
         };
-        let is_gap =
-            |one: &PartitionAtCut| one.gap.as_ref().is_some_and(|gap| known(one).is_some_and(|is| is.to == gap.from));
+        let is_unknown = |one: &PartitionAtCut, gap: &OffsetGap| known(one).is_none_or(|is| is.to == gap.from);
+        let is_gap = |one: &PartitionAtCut| one.gap.as_ref().is_some_and(|gap| is_unknown(one, gap));
         let went_on = |one: &PartitionAtCut| known(one).is_some_and(|is| is.watermark < one.watermark);
         let mut partitions = work.partitions.values();
         partitions.clone().any(is_gap)

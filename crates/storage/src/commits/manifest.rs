@@ -182,8 +182,8 @@ pub struct InputPartition {
     pub idle: bool,
 }
 
-/// Offsets `[from, to)` that were gone before we read them, and that the operator accepted to lose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Offsets `[from, to)` that were gone before we read them: the operator accepted to lose them, or they are a beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetGap {
     /// First offset lost.
@@ -197,6 +197,9 @@ pub struct OffsetGap {
     /// [`InputPartition::event_at_after_gap`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_after: Option<Ms>,
+    /// The beginning of the partition, which the broker had no more when the partition was first read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beginning: bool,
 }
 
 /// One file that `replay` read.
@@ -411,7 +414,8 @@ pub struct Lost {
 
 impl From<&Lost> for Gap {
     fn from(lost: &Lost) -> Gap {
-        Gap { before: lost.gap.event_at_before, after: lost.gap.event_at_after }
+        let OffsetGap { event_at_before: before, event_at_after: after, beginning: is_beginning, .. } = lost.gap;
+        Gap { before, after, is_beginning }
     }
 }
 
