@@ -36,6 +36,8 @@ mod nights;
 mod verify;
 // `jauge show`: the same numbers as the tables, and before they are there.
 mod show;
+// Leaves that found no session: what their numbers tell is said.
+mod orphans;
 // `jauge rejected`: what could not be used, and the way back.
 mod rejected;
 // `jauge simulate`: the same events for the same seed, and their truth.

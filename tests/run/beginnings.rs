@@ -1,5 +1,5 @@
-//! Topics that have lost their beginning before anybody read it: said at the start, recorded as a gap, and told by every
-//! minute of the airings that may have begun in what was lost.
+//! Topics that have lost their beginning before anybody read it: said at the start, recorded as a gap, and told by
+//! every minute of the airings that may have begun in what was lost.
 
 use std::path::Path;
 

@@ -128,7 +128,8 @@ pub fn settle_curve(
     let row = curve(broadcast, airing, flow, changes, |row| {
         minute(MinuteRow { complete: is_complete(row.minute_at), ..row });
     });
-    let tally_of = |row: &AiringRow| Tally { applied: row.applied, repeated: row.repeated, orphaned: row.orphaned };
+    // The ends are in the row alone.
+    let tally_of = |row: &AiringRow| Tally { applied: row.applied, repeated: row.repeated, ..flow.tally };
     let tally = row.as_ref().map_or(flow.tally, tally_of);
     (row, tally)
 }

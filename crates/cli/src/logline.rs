@@ -1,5 +1,6 @@
 //! Log lines of `run`, on stderr: one a commit with the ledger, and what an operator should know. Text or JSON.
 
+use crate::orphans;
 use crate::settings::LogFormat;
 use crate::terminal;
 use audience::text;
@@ -20,11 +21,7 @@ const STOPPING: &str = "A signal asks for the end: what was read is committed.";
 
 /// Who writes what a run says as log lines.
 pub(crate) fn teller(format: LogFormat) -> Tell {
-    Arc::new(move |said| {
-        if let Some(line) = LogLine::of(&said) {
-            line.write(format);
-        }
-    })
+    Arc::new(move |said| LogLine::of(&said).into_iter().for_each(|line| line.write(format)))
 }
 
 /// One line: its words, and the same for programs.
@@ -35,9 +32,9 @@ struct LogLine {
 }
 
 impl LogLine {
-    /// `None` for what is no matter of a log.
-    fn of(said: &Said) -> Option<LogLine> {
-        match said {
+    /// None for what is no matter of a log.
+    fn of(said: &Said) -> Vec<LogLine> {
+        let line = match said {
             Said::Commit { number, counts, ledger, airings, took } => {
                 Some(commit(*number, counts, *ledger, *airings as u64, *took))
             }
@@ -48,8 +45,12 @@ impl LogLine {
             Said::Warning(text) => Some(told("warning", text)),
             Said::Waiting(awaited, why) => Some(told("warning", &format!("{} ({why})", waiting(*awaited)))),
             Said::Over(awaited) => Some(told("warning", over(*awaited))),
+            Said::Orphans { tally, broadcast_idle } => {
+                return orphans::told(tally, *broadcast_idle).iter().map(|text| told("warning", text)).collect();
+            }
             Said::Read { .. } | Said::Now(_) => None,
-        }
+        };
+        line.into_iter().collect()
     }
 
     fn write(self, format: LogFormat) {

@@ -3,6 +3,7 @@
 
 use crate::args::ShowArgs;
 use crate::corrections;
+use crate::orphans;
 use crate::settings::Settings;
 use crate::terminal;
 use audience::Ms;
@@ -40,7 +41,9 @@ fn print(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
         return if args.json {
             terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>())
         } else {
-            terminal::print(&airings::table(&lines, look))
+            let orphans =
+                orphans::told(&listed.tally, listed.broadcast_idle).into_iter().map(|told| format!("\n{told}\n"));
+            terminal::print(&(airings::table(&lines, look) + &orphans.collect::<String>()))
         };
     };
     let one = pick(listed, id, args.airing.as_deref())?;

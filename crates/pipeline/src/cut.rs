@@ -88,6 +88,7 @@ pub(super) fn commit_cut(
     }
     let mut draft = publisher.draft(CommitKind::Run);
     draft.watermark = work.watermark.max(draft.watermark);
+    draft.silenced += work.silenced;
     place_partitions(publisher.committer.chain(), &mut draft, whole, &work.partitions);
     let after_settle = after_settle(publisher.frontiers(), &whole.events, &names);
     draft.counts = counts.clone();

@@ -192,6 +192,8 @@ pub(super) struct Work {
     pub(super) live: Vec<MinuteRow>,
     /// The watermark of the live curve.
     pub(super) watermark: Option<Ms>,
+    /// Leaves that came since the last cut for sessions which a silence had closed.
+    pub(super) silenced: u64,
     pub(super) partitions: BTreeMap<usize, PartitionAtCut>,
     pub(super) settle: Option<Settle>,
     /// Where nothing was read, say how far the watermark is: it may have run on with the clock.

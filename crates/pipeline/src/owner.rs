@@ -8,7 +8,7 @@ use super::options::Options;
 use super::partitions::{Partitions, lost_beginnings, name};
 use super::said::{Said, Tell};
 use super::view::{Durable, View};
-use aggregator::Live;
+use aggregator::{Live, Tally};
 use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use problem::{Awaited, Problem};
@@ -58,6 +58,10 @@ pub(super) struct State {
     watermark: Option<Ms>,
     /// Live minutes that closed since the last cut.
     closed: Vec<MinuteRow>,
+    /// Leaves for sessions which a silence had closed, since the last cut.
+    silenced: u64,
+    /// That there are such leaves was said.
+    is_silence_told: bool,
     is_writing: bool,
     written: Written,
     durable: Durable,
@@ -84,6 +88,8 @@ impl State {
         State {
             watermark,
             closed: Vec::new(),
+            silenced: 0,
+            is_silence_told: false,
             is_writing: false,
             written,
             durable: Durable::begin(),
@@ -229,8 +235,19 @@ impl Owner<'_> {
         let directives = Arc::new(self.live.advance(watermark, gathered));
         self.lanes.ask(&Ask::Close(directives));
         let changes = self.answers(|told| if let Happening::Closed(one) = told { Ok(one) } else { Err(told) })?;
+        self.hear_silenced(changes.iter().map(|one| one.silenced).sum());
         self.state.closed.extend(self.live.close(changes));
         Ok(())
+    }
+
+    /// Takes note of leaves that came for sessions which a silence had closed.
+    fn hear_silenced(&mut self, leaves: u64) {
+        self.state.silenced += leaves;
+        if leaves > 0 && !std::mem::replace(&mut self.state.is_silence_told, true) {
+            let leaves = i64::try_from(leaves).unwrap_or(i64::MAX);
+            let tally = Tally { orphaned: leaves, silenced: leaves, ..Tally::default() };
+            (self.tell)(Said::Orphans { tally, broadcast_idle: self.options.rules.broadcast_idle });
+        }
     }
 
     /// Looks how far the lanes are, and what each partition is doing.
@@ -311,6 +328,7 @@ impl Owner<'_> {
             cuts,
             live: std::mem::take(&mut self.state.closed),
             watermark,
+            silenced: std::mem::take(&mut self.state.silenced),
             partitions: self.partitions.standings(),
             settle,
             tells_time: is_last || self.state.told_at.elapsed() >= every,

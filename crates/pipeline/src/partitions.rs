@@ -131,7 +131,8 @@ impl Partitions {
     }
 
     /// A sentence on those that hold the watermark: an open transaction is waited for, and what is on its way looks
-    /// like one for an instant; so is a partition of which nothing was read, where `names_unread`: soon after the start that is no news.
+    /// like one for an instant; so is a partition of which nothing was read, where `names_unread`: soon after the start
+    /// that is no news.
     pub(super) fn holders(&mut self, names_unread: bool) -> Option<String> {
         let now = Instant::now();
         let watermarks = &self.watermarks;

@@ -1,6 +1,8 @@
 //! What a run, a replay, or an operator's request says while it works: values, for whoever asked to turn into log
 //! lines, a bar, or nothing.
 
+use aggregator::Tally;
+use audience::Ms;
 use problem::Awaited;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,13 @@ pub enum Said {
     AtEnd,
     /// A signal has asked for the end, and what was read is committed.
     Stopping,
+    /// Leaves that found no session, if they tell of something that can be mended: said once.
+    Orphans {
+        /// What became of events: of all that settled in this run, or of those that tell alone.
+        tally: Tally,
+        /// The silence that closes sessions.
+        broadcast_idle: Ms,
+    },
     /// Something that is as it should be.
     Info(String),
     /// Something that an operator should know.

@@ -9,7 +9,6 @@ use super::partitions::lost_beginnings;
 use super::publisher::Publisher;
 use super::resume::bring_back;
 use super::said::{Beginning, Said, Tell};
-use super::tidy::Tidy;
 use super::writer::Writer;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
@@ -82,7 +81,7 @@ impl Started {
             give_up: Arc::clone(give_up),
             awaited: Arc::default(),
         };
-        let writer = Writer { tidy: Tidy::default(), publisher, letters, snapshots };
+        let writer = Writer::new(publisher, letters, snapshots);
         Ok(Started { kafka: Arc::new(kafka), writer, registry, partitions, watermarks, watermark, live, lanes, gaps })
     }
 }

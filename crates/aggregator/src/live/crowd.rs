@@ -4,6 +4,7 @@
 use super::gaps::EndedSession;
 use super::round::Boundary;
 use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
+use super::silenced::Silenced;
 use crate::curve::{What, packed};
 use crate::machine::{Open, Tick, apply};
 use crate::stays::bucket_of;
@@ -62,6 +63,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) broadcast: u32,
     pub(crate) rules: &'a Rules,
     pub(crate) wakes: &'a mut Wakes,
+    pub(crate) silenced: &'a mut Silenced,
     pub(crate) changes: &'a mut Vec<u64>,
     /// The ends of sessions that opened before it are told one by one.
     pub(crate) gaps_to: Ms,
@@ -148,6 +150,9 @@ impl Crowd {
                 pass.closed(&open, at, What::Leave);
             }
         }
+        if before.is_none() {
+            pass.silenced.hear(pass.broadcast, key, tally.orphaned > 0);
+        }
         match (&before, &seat) {
             (_, Some(open)) => {
                 self.seats.put(&key, *open);
@@ -167,9 +172,12 @@ impl Crowd {
         // A silence and a time-out at one ms: the broadcast gave no sign any more when the time-out came, so the
         // silence it is, as when settled.
         let (what, until) = if boundary.end.is_some() { (What::Lapse, at) } else { (What::Silence, at - 1) };
-        for (_, open) in std::mem::take(&mut self.seats).iter() {
+        for (key, open) in std::mem::take(&mut self.seats).iter() {
             if !pass.timed_out(&open, until) {
                 pass.closed(&open, at, what);
+                if what == What::Silence {
+                    pass.silenced.add(pass.broadcast, key);
+                }
             }
         }
         if boundary.end.is_none() {

@@ -84,6 +84,10 @@ pub struct Manifest {
     /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
+    /// Leaves so far that came for a session which a silence had closed, as far as their run remembered: a hint, in no
+    /// sum.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub silenced: u64,
     /// Files that are data from now on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<FileEntry>,
@@ -182,7 +186,7 @@ pub struct InputPartition {
     pub idle: bool,
 }
 
-/// Offsets `[from, to)` that were gone before we read them: the operator accepted to lose them, or they are a beginning.
+/// Offsets `[from, to)` that were gone before we read them: their loss was accepted by the operator, or is a beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetGap {
@@ -385,6 +389,11 @@ pub struct Answer {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_done(code: &u8) -> bool {
     *code == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// All that the commits up to and with this one add up to, so that older ones need not be read.
