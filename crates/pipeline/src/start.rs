@@ -169,10 +169,11 @@ fn connect(options: &KafkaOptions, stop: &AtomicBool) -> Result<Kafka, Problem> 
     loop {
         let attempt = KafkaOptions { start_timeout: CONNECT_ATTEMPT, ..options.clone() };
         match Kafka::connect(attempt) {
-            Err(KafkaError::NoBroker { .. }) if stop.load(Ordering::Relaxed) => {
+            Err(KafkaError::NoBroker { .. } | KafkaError::Advertised { .. }) if stop.load(Ordering::Relaxed) => {
                 return Err(Problem::world("Stopped before any broker answered; nothing was read."));
             }
-            Err(KafkaError::NoBroker { .. }) if began.elapsed() + CONNECT_ATTEMPT < whole => {}
+            Err(KafkaError::NoBroker { .. } | KafkaError::Advertised { is_passing: true, .. })
+                if began.elapsed() + CONNECT_ATTEMPT < whole => {}
             Err(KafkaError::NoBroker { brokers, reason, .. }) => {
                 return Err(KafkaError::NoBroker { brokers, reason, seconds: whole.as_secs() }.into());
             }
