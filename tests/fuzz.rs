@@ -148,7 +148,11 @@ fn any_bytes_are_a_snapshot_or_none() {
 fn snapshot(events: u32) -> Vec<u8> {
     const NOW: Ms = 1_459_711_860_000;
     let mut alone = LiveAlone::new(targets::RULES, 2);
-    let gap = |before: Ms, after: Option<Ms>| Gap { before: Some(NOW + before), after: after.map(|after| NOW + after) };
+    let gap = |before: Ms, after: Option<Ms>| Gap {
+        before: Some(NOW + before),
+        after: after.map(|after| NOW + after),
+        is_beginning: false,
+    };
     let step = 1_600_000 / Ms::from(events.max(1));
     if events > 0 {
         alone.live.set_gaps(&[gap(100_000, Some(160_000)), gap(1_400_000, None)]);

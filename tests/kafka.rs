@@ -31,6 +31,8 @@ const SIDE_DOORS: usize = 8;
 pub(crate) struct RealKafka {
     /// `127.0.0.1:PORT`.
     pub(crate) address: String,
+    /// It answers there, too, and tells its clients a name that leads nowhere.
+    pub(crate) blind_address: String,
     java: PathBuf,
     jars: PathBuf,
     folder: PathBuf,
@@ -60,15 +62,15 @@ impl RealKafka {
     pub(crate) fn start() -> Need<RealKafka> {
         let (java, jars) = (program("java")?, jars()?);
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-        let ports = free_ports::<{ SIDE_DOORS + 2 }>();
-        let (port, controller_port) = (ports[0], ports[1]);
+        let ports = free_ports::<{ SIDE_DOORS + 3 }>();
+        let (port, controller_port, blind_port) = (ports[0], ports[1], ports[2]);
         let side_door = |port: &u16| SideDoor {
             advertised: TcpListener::bind("127.0.0.1:0").unwrap(),
             broker: SocketAddr::from(([127, 0, 0, 1], *port)),
         };
-        let side_doors: Vec<SideDoor> = ports[2..].iter().map(side_door).collect();
+        let side_doors: Vec<SideDoor> = ports[3..].iter().map(side_door).collect();
         let properties = folder.join("server.properties");
-        fs::write(&properties, server_properties(&folder, port, controller_port, &side_doors)).unwrap();
+        fs::write(&properties, server_properties(&folder, [port, controller_port, blind_port], &side_doors)).unwrap();
         let command = |class: &str| class_of_kafka(&java, &jars, &[], class);
         let mut new_id = command("kafka.tools.StorageTool");
         new_id.arg("random-uuid");
@@ -80,7 +82,8 @@ impl RealKafka {
         let broker = Mutex::new(start_broker(&java, &jars, &folder));
         let (address, watchdog) = (format!("127.0.0.1:{port}"), watchdog(&folder));
         let side_doors = Mutex::new(side_doors);
-        let kafka = RealKafka { address, java, jars, folder, broker, watchdog, side_doors };
+        let blind_address = format!("127.0.0.1:{blind_port}");
+        let kafka = RealKafka { address, blind_address, java, jars, folder, broker, watchdog, side_doors };
         kafka.wait_until_it_listens();
         Ok(kafka)
     }
@@ -270,7 +273,8 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// One node, both broker and controller; messages large enough for tests of events that are too large.
-fn server_properties(folder: &Path, port: u16, controller_port: u16, side_doors: &[SideDoor]) -> String {
+fn server_properties(folder: &Path, ports: [u16; 3], side_doors: &[SideDoor]) -> String {
+    let [port, controller_port, blind_port] = ports;
     let each = |of: &dyn Fn(usize, &SideDoor) -> String| -> String {
         side_doors.iter().enumerate().map(|(number, door)| of(number, door)).collect()
     };
@@ -281,10 +285,10 @@ fn server_properties(folder: &Path, port: u16, controller_port: u16, side_doors:
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},BLIND://127.0.0.1:{blind_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},BLIND://no-such-host.invalid:9092{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,BLIND:PLAINTEXT{protocols}
 log.dirs={}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1

@@ -40,6 +40,8 @@ mod verify;
 mod show;
 // What a shell hands over and is told: pipes, names, `~`, variables, commands to copy.
 mod shell;
+// Leaves that found no session: what their numbers tell is said.
+mod orphans;
 // `jauge rejected`: what could not be used, and the way back.
 mod rejected;
 // `jauge simulate`: the same events for the same seed, and their truth.

@@ -24,6 +24,8 @@ use crate::tables::{Ledger, Table, Tables, difference};
 
 // What it settles: the same as everybody else says.
 mod settles;
+// What a start says that it reads, and an end why it stops.
+mod starts;
 // Stopped and started again.
 mod stops;
 // Where the data end: empty partitions, transactions, producers that go on.
@@ -46,6 +48,8 @@ mod rejects;
 mod health;
 // Offsets that are gone: refused, or accepted and told.
 mod gaps;
+// Topics that have lost their beginning before anybody read it.
+mod lost_beginnings;
 // Topics that change: made again, deleted, with more partitions.
 mod topics;
 // Event time over a stop.

@@ -244,3 +244,21 @@ fn a_late_event_of_a_settled_airing_stays_in_the_live_curve_over_a_stop() {
     topic.until_end(&out, &strs(&with_rules(rules, &["--lateness=0s"]))).exits(0);
     verified(&out);
 }
+
+/// A leave for a session that a silence had closed is said once, whoever settles it, and kept for `jauge show`.
+#[test]
+fn a_leave_that_comes_after_a_silence_is_said_once_and_shown() {
+    let (_broker, topic) = Topic::embedded(1);
+    let folder = folder();
+    let out = folder.path().join("run");
+    let idle = RULES.broadcast_idle_ms;
+    topic.send_events(&[join("a", 0), join("b", 1), join("c", 2), leave("c", 3), leave("a", idle + 3)]);
+    topic.send_events(&[leave("b", idle + 4), join("d", idle + 5), leave("d", idle + 6), leave("c", idle + 7)]);
+    let said = "leaves came for sessions that a silence of broadcast_idle (6h) had closed";
+    let mut running = Running::of(&topic, &out, &["--idle-after=200ms", "--lateness=0s"]);
+    running.wait_for("word of them", |line| line.contains(said));
+    running.stop();
+    let shown = run(["show".into(), out.clone().into()]).exits(0).stdout;
+    assert!(shown.contains(&format!("2 {said}")), "{shown}");
+    verified(&out);
+}

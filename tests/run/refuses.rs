@@ -1,9 +1,11 @@
 //! What a run refuses, each with its exit code and one sentence; and what it waits for instead: room on the disk.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ingester::producer::create_topic;
 
@@ -24,6 +26,59 @@ fn a_broker_that_is_not_there_is_named() {
     let ran = finish(command, &[]).exits(3).says(&["127.0.0.1:1"]);
     assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
     assert!(files_under(&out).is_empty(), "nothing is made where there is nothing to read");
+}
+
+/// Somebody who gives everybody this answer; gone with the process.
+fn answering(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Whoever hangs up meanwhile has heard enough.
+            let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(answer));
+        }
+    });
+    address
+}
+
+#[test]
+fn what_is_given_as_a_broker_and_is_none_is_named_at_once() {
+    let folder = folder();
+    let out = folder.path().join("run");
+    let run = |brokers: &str| {
+        let mut command = jauge();
+        command.args(["run", "--topic=events", "--until-end", "--brokers", brokers, "--out"]).arg(&out);
+        finish(command, &[])
+    };
+    for (given, meant) in [
+        ("kafka://localhost:9094", "localhost:9094"),
+        ("http://localhost:8080/", "localhost:9092"),
+        ("localhost:9092/events", "localhost:9092"),
+        ("localhost:port", "localhost:9092"),
+    ] {
+        run(given).exits(2).says(&[given, "HOST:PORT", &format!("as in {meant}")]);
+    }
+    // Long before the 30 s that a broker is given.
+    let began = Instant::now();
+    let http = answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    run(&http).exits(3).says(&[&http, "an HTTP server answers there"]);
+    let tls = answering(b"\x15\x03\x03\x00\x02\x02\x50");
+    run(&tls).exits(3).says(&[&tls, "it speaks TLS, and this client does not"]);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert!(files_under(&out).is_empty(), "nothing is made where there is nothing to read");
+}
+
+#[test]
+fn a_broker_that_tells_a_name_that_leads_nowhere_is_named_with_it() {
+    let Some(kafka) = have(RealKafka::shared()) else { return };
+    let folder = folder();
+    let out = folder.path().join("run");
+    kafka.make_topic("blind", 1);
+    let blind = Topic::at(&kafka.blind_address, "blind", 1);
+    let said = ["no-such-host.invalid:9092", &kafka.blind_address, "answers", "advertised.listeners"];
+    blind.until_end(&out, &[]).exits(3).says(&said);
+    assert!(files_under(&out).is_empty(), "a run that is refused leaves nothing");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Completeness: which minutes of a curve are whole though the input has gaps. A gap lies between two accepted events
 //! of a partition, the last before it and the first after it. A minute is incomplete where a gap lies in it, and after
-//! that for as long as a session is open that was open when the gap ended. Which broadcast the lost events were of
-//! nobody knows, so a gap is one of all broadcasts.
+//! that for as long as a session is open that was open when the gap ended. Where a partition has lost its beginning,
+//! an airing that is there soon after may have begun before, so all of it is incomplete. Which broadcast the lost
+//! events were of nobody knows, so a gap is one of all broadcasts.
 
 use audience::Ms;
 use audience::time::minute_of;
@@ -14,6 +15,8 @@ pub struct Gap {
     pub before: Option<Ms>,
     /// `ts` of the partition's first accepted event after it; `None` while none has come.
     pub after: Option<Ms>,
+    /// It is the partition's beginning, which was gone before anybody read it.
+    pub is_beginning: bool,
 }
 
 /// A gap in event time: the minutes from the one that starts at `from` to the one that holds `to`.
@@ -43,15 +46,37 @@ impl Span {
     }
 }
 
+/// Up to where airings may have begun in what was lost: the first event of a partition that has lost its beginning, of
+/// several the latest, `Ms::MAX` while one has none; `None` where no beginning was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostBeginning(Option<Ms>);
+
+impl LostBeginning {
+    pub(crate) fn of(gaps: impl IntoIterator<Item = Gap>) -> LostBeginning {
+        let beginnings = gaps.into_iter().filter(|gap| gap.is_beginning);
+        LostBeginning(beginnings.map(|gap| gap.after.unwrap_or(Ms::MAX)).max())
+    }
+
+    /// Whether an airing may have begun in it, before which nothing is known of its broadcast from `quiet_from` on.
+    pub(crate) fn had(self, quiet_from: Ms) -> bool {
+        self.0.is_some_and(|first| quiet_from < first)
+    }
+}
+
 /// The gaps of an input. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gaps(Arc<[Span]>);
+pub struct Gaps {
+    /// Without the beginnings.
+    spans: Arc<[Span]>,
+    beginning: LostBeginning,
+}
 
 impl FromIterator<Gap> for Gaps {
     /// Gaps may come in any order. What overlaps is one: a session that outlives the earlier one's end is open at the
     /// later one's, or has ended between.
     fn from_iter<I: IntoIterator<Item = Gap>>(gaps: I) -> Gaps {
-        let mut spans: Vec<Span> = gaps.into_iter().map(Span::of).collect();
+        let gaps: Vec<Gap> = gaps.into_iter().collect();
+        let mut spans: Vec<Span> = gaps.iter().filter(|gap| !gap.is_beginning).map(|gap| Span::of(*gap)).collect();
         spans.sort_unstable();
         let mut merged: Vec<Span> = Vec::new();
         for span in spans {
@@ -60,14 +85,14 @@ impl FromIterator<Gap> for Gaps {
                 _ => merged.push(span),
             }
         }
-        Gaps(merged.into())
+        Gaps { spans: merged.into(), beginning: LostBeginning::of(gaps) }
     }
 }
 
 impl Gaps {
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.spans.is_empty() && self.beginning == LostBeginning::default()
     }
 }
 
@@ -78,18 +103,21 @@ pub struct Completeness {
     gaps: Gaps,
     /// By gap: the latest `left_at` of the sessions that were open when it ended.
     until: Vec<Ms>,
+    /// It may have begun in what was lost.
+    has_lost_beginning: bool,
 }
 
 impl Completeness {
-    /// An airing without sessions.
-    pub fn new(gaps: &Gaps) -> Completeness {
-        Completeness { gaps: gaps.clone(), until: vec![Ms::MIN; gaps.0.len()] }
+    /// An airing without sessions, before which its broadcast was silent from `quiet_from` on.
+    pub fn new(gaps: &Gaps, quiet_from: Ms) -> Completeness {
+        let (until, has_lost_beginning) = (vec![Ms::MIN; gaps.spans.len()], gaps.beginning.had(quiet_from));
+        Completeness { gaps: gaps.clone(), until, has_lost_beginning }
     }
 
     /// Hears of a session.
     pub fn session(&mut self, joined_at: Ms, left_at: Ms) {
-        let first = self.gaps.0.partition_point(|span| span.to <= joined_at);
-        for (span, until) in self.gaps.0.iter().zip(&mut self.until).skip(first) {
+        let first = self.gaps.spans.partition_point(|span| span.to <= joined_at);
+        for (span, until) in self.gaps.spans.iter().zip(&mut self.until).skip(first) {
             if !span.had(joined_at, left_at) {
                 break;
             }
@@ -105,7 +133,8 @@ impl Completeness {
     /// Whether nothing that was lost can have been of the minute, or have left a session open in it. Asked once all
     /// sessions are heard.
     pub fn is_complete(&self, minute_at: Ms) -> bool {
-        !self.gaps.0.iter().zip(&self.until).any(|(span, until)| span.spoils(minute_at, *until))
+        let spans = || self.gaps.spans.iter().zip(&self.until);
+        !self.has_lost_beginning && !spans().any(|(span, until)| span.spoils(minute_at, *until))
     }
 }
 
@@ -132,14 +161,14 @@ mod tests {
                 }
             } else if line.contains(['<', '>', '|']) {
                 let side = |mark: char| line.find(mark).or(line.find('|')).map(at);
-                gaps.push(Gap { before: side('<'), after: side('>') });
+                gaps.push(Gap { before: side('<'), after: side('>'), is_beginning: false });
             } else {
                 expected = line;
             }
         }
         let gaps: Gaps = gaps.into_iter().collect();
         // Whatever the split and the order.
-        let mut parts = [Completeness::new(&gaps), Completeness::new(&gaps)];
+        let mut parts = [Completeness::new(&gaps, T), Completeness::new(&gaps, T)];
         for (number, (joined_at, left_at)) in sessions.into_iter().enumerate() {
             parts[number % 2].session(joined_at, left_at);
         }
@@ -237,6 +266,27 @@ mod tests {
     }
 
     #[test]
+    fn an_airing_that_may_have_begun_in_a_lost_beginning_is_complete_nowhere_and_others_are() {
+        let lost = |after: Option<Ms>| Gap { before: None, after, is_beginning: true };
+        let complete = |gaps: &[Gap], quiet_from: Ms| {
+            let gaps: Gaps = gaps.iter().copied().collect();
+            assert!(!gaps.is_empty());
+            let mut heard = Completeness::new(&gaps, quiet_from);
+            heard.session(T, T + MINUTE_MS);
+            (0..9).map(|minute| heard.is_complete(T + minute * MINUTE_MS)).collect::<Vec<_>>()
+        };
+        // Silent since before the first event that is kept, by 1 ms or not.
+        assert_eq!(complete(&[lost(Some(T))], T - 1), [false; 9]);
+        assert_eq!(complete(&[lost(Some(T))], T), [true; 9]);
+        // Of several partitions the latest first event counts; of one without an event nothing is known.
+        assert_eq!(complete(&[lost(Some(T + 5)), lost(Some(T))], T + 4), [false; 9]);
+        assert_eq!(complete(&[lost(Some(T)), lost(None)], T + MINUTE_MS), [false; 9]);
+        // A gap elsewhere is one beside it.
+        let gap = Gap { before: Some(T + 2 * MINUTE_MS), after: Some(T + 3 * MINUTE_MS), is_beginning: false };
+        assert_eq!(complete(&[lost(Some(T)), gap], T)[..5], [true, true, false, false, true]);
+    }
+
+    #[test]
     fn random_sessions_and_gaps_are_as_the_definition_says() {
         let mut state = 7u64;
         let mut random = move |below: u64| {
@@ -245,12 +295,12 @@ mod tests {
         };
         for _ in 0..2_000 {
             let mut at = || (random(10) > 0).then(|| T + random(20) * MINUTE_MS / 2);
-            let gaps: Vec<Gap> = (0..3).map(|_| Gap { before: at(), after: at() }).collect();
+            let gaps: Vec<Gap> = (0..3).map(|_| Gap { before: at(), after: at(), is_beginning: false }).collect();
             let sessions: Vec<(Ms, Ms)> = (0..4)
                 .map(|_| (T + random(20) * 30_000, random(8) * 30_000))
                 .map(|(joined_at, stay)| (joined_at, joined_at + stay))
                 .collect();
-            let mut completeness = Completeness::new(&gaps.iter().copied().collect());
+            let mut completeness = Completeness::new(&gaps.iter().copied().collect(), T);
             sessions.iter().for_each(|(joined_at, left_at)| completeness.session(*joined_at, *left_at));
             for minute in 0..14 {
                 let minute_at = T + minute * MINUTE_MS;

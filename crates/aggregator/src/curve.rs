@@ -231,7 +231,7 @@ fn sort(changes: &mut Vec<u64>) {
 
 fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, mut tally: Tally) -> AiringRow {
     for (_, said) in &airing.ends {
-        tally += Tally { applied: 1, repeated: said - 1, orphaned: 0 };
+        tally += Tally { applied: 1, repeated: said - 1, ..Tally::default() };
     }
     AiringRow {
         broadcast,

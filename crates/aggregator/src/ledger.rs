@@ -9,12 +9,21 @@ pub struct Tally {
     pub repeated: i64,
     /// Leaves without an open session.
     pub orphaned: i64,
+    /// Of the applied: leaves that closed their session.
+    pub leaves: i64,
+    /// Of the orphaned: leaves of sessions that a silence of their broadcast had closed.
+    pub silenced: i64,
 }
 
 impl Tally {
     /// All events in the tally.
     pub fn total(&self) -> i64 {
         self.applied + self.repeated + self.orphaned
+    }
+
+    /// Whether more leaves found no session than closed one, but for those of a silence.
+    pub fn is_mostly_orphaned(&self) -> bool {
+        self.orphaned - self.silenced > self.leaves
     }
 }
 
@@ -23,5 +32,16 @@ impl std::ops::AddAssign for Tally {
         self.applied += other.applied;
         self.repeated += other.repeated;
         self.orphaned += other.orphaned;
+        self.leaves += other.leaves;
+        self.silenced += other.silenced;
+    }
+}
+
+impl std::iter::Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(tallies: I) -> Tally {
+        tallies.fold(Tally::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
     }
 }

@@ -16,6 +16,7 @@ mod onair;
 mod resume;
 mod round;
 mod seats;
+mod silenced;
 mod state;
 mod watermark;
 

@@ -104,6 +104,7 @@ fn leave(session: &mut Option<Open>, leaves: i64, effect: &mut Effect, tally: &m
     match session.take() {
         Some(open) => {
             tally.applied += 1;
+            tally.leaves += 1;
             effect.closed = Some(open);
         }
         None => tally.orphaned += 1,

@@ -54,6 +54,8 @@ pub(crate) struct Settling<'a> {
 struct Stay {
     open: Option<Open>,
     via: Option<Box<str>>,
+    /// A silence of the broadcast closed it last.
+    is_silenced: bool,
 }
 
 /// Who has a session: the viewer, and the session.
@@ -119,7 +121,11 @@ impl<'a> Settling<'a> {
             self.close_before(who, &mut stay, at, rows);
             let (tick, via) = take_tick(events, &event);
             let place = self.airings.place_of(at);
-            let Effect { closed, opened } = apply(&mut stay.open, at, tick, &mut self.flows[place].tally);
+            let tally = &mut self.flows[place].tally;
+            let orphaned = tally.orphaned;
+            let Effect { closed, opened } = apply(&mut stay.open, at, tick, tally);
+            tally.silenced += i64::from(stay.is_silenced && tally.orphaned > orphaned);
+            stay.is_silenced = false;
             // A reconnect closes the session before it opens the next; a session of no length opens before it closes.
             let closed_is_new = closed.is_some() && opened && stay.open.is_none();
             if closed_is_new {
@@ -155,6 +161,7 @@ impl<'a> Settling<'a> {
             },
         };
         stay.open = None;
+        stay.is_silenced = left.1 == Ended::EndOfData;
         self.close(who, open, stay.via.take().as_deref(), left, rows);
     }
 

@@ -41,7 +41,10 @@ impl Part {
 
 /// What is to hear which minutes of a broadcast's airings are complete: nothing, where the input has no gaps.
 fn watched(airings: &Airings, gaps: &Gaps) -> Vec<Completeness> {
-    if gaps.is_empty() { Vec::new() } else { vec![Completeness::new(gaps); airings.airings.len()] }
+    if gaps.is_empty() {
+        return Vec::new();
+    }
+    airings.airings.iter().map(|airing| Completeness::new(gaps, airing.quiet_from)).collect()
 }
 
 /// The settling of one broadcast in one shard of viewers, some events at a time.
@@ -125,7 +128,8 @@ pub fn settle_curve(
     let row = curve(broadcast, airing, flow, changes, |row| {
         minute(MinuteRow { complete: is_complete(row.minute_at), ..row });
     });
-    let tally_of = |row: &AiringRow| Tally { applied: row.applied, repeated: row.repeated, orphaned: row.orphaned };
+    // The ends are in the row alone.
+    let tally_of = |row: &AiringRow| Tally { applied: row.applied, repeated: row.repeated, ..flow.tally };
     let tally = row.as_ref().map_or(flow.tally, tally_of);
     (row, tally)
 }

@@ -129,6 +129,7 @@ impl Timeline {
                     airing.airing_at = airing.airing_at.min(signs.first_applied);
                 }
                 _ => airings.push(Airing {
+                    quiet_from: signs.first - rules.broadcast_idle,
                     first_sign: signs.first,
                     last_sign: signs.last,
                     airing_at: signs.first_applied,
@@ -148,6 +149,8 @@ impl Timeline {
 /// One airing: the accepted events of a broadcast between two long silences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Airing {
+    /// `broadcast_idle` before its first accepted event: from here to there the broadcast was silent.
+    pub quiet_from: Ms,
     /// Its first accepted event.
     pub first_sign: Ms,
     /// Its last accepted event.
@@ -206,8 +209,20 @@ mod tests {
             (Kind::Join, 120_009),
         ];
         let expected = vec![
-            Airing { first_sign: T, last_sign: T + 10, airing_at: T + 10, ends: vec![(T + 10, 2)] },
-            Airing { first_sign: T + 60_010, last_sign: T + 120_009, airing_at: T + 120_009, ends: vec![] },
+            Airing {
+                quiet_from: T - MINUTE_MS,
+                first_sign: T,
+                last_sign: T + 10,
+                airing_at: T + 10,
+                ends: vec![(T + 10, 2)],
+            },
+            Airing {
+                quiet_from: T + 10,
+                first_sign: T + 60_010,
+                last_sign: T + 120_009,
+                airing_at: T + 120_009,
+                ends: vec![],
+            },
         ];
         let mut reversed = events;
         reversed.reverse();

@@ -17,6 +17,7 @@ mod form;
 mod layers;
 mod logline;
 mod operator;
+mod orphans;
 mod progress;
 mod rejected;
 mod replay;

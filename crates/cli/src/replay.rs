@@ -1,6 +1,7 @@
 //! `jauge replay`: its arguments, its progress on the terminal, and its last words.
 
 use crate::args::ReplayArgs;
+use crate::orphans;
 use crate::progress::Bar;
 use crate::settings::{LogFormat, Settings};
 use crate::terminal;
@@ -20,8 +21,9 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
         return terminal::print_json(&serde_json::json!({ "ledger": replayed.ledger, "airings": replayed.airings }));
     }
     let n = text::count;
+    let orphans = orphans::told(&replayed.tally, options.rules.broadcast_idle).into_iter().map(|told| told + "\n");
     terminal::print(&format!(
-        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n\
+        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n{}\
          See them: jauge show {}\n",
         n(read),
         n(accepted),
@@ -30,6 +32,7 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
         n(orphaned),
         n(rejected),
         n(replayed.airings as u64),
+        orphans.collect::<String>(),
         in_shell(&options.out)
     ))
 }

@@ -3,6 +3,7 @@
 
 use crate::args::ShowArgs;
 use crate::corrections;
+use crate::orphans;
 use crate::settings::{Settings, as_text};
 use crate::terminal;
 use audience::text;
@@ -74,7 +75,9 @@ fn print_list(listed: &AiringList, args: &ShowArgs) -> Result<(), Problem> {
     if args.json {
         return terminal::print_json(&lines.iter().map(AiringLine::as_json).collect::<Vec<_>>());
     }
-    terminal::print(&(airings::table(&lines, &args.zone, terminal::look()) + &said))
+    let orphans = orphans::told(&listed.tally, listed.broadcast_idle).into_iter().map(|told| format!("\n{told}\n"));
+    let table = airings::table(&lines, &args.zone, terminal::look());
+    terminal::print(&(table + &said + &orphans.collect::<String>()))
 }
 
 /// Prints the paths of a table's files as of the last commit, one a line or as a list of JSON.

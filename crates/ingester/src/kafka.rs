@@ -5,6 +5,7 @@
 //! partitions are assigned, and a group's offsets are written for monitoring only. A broker that is away is waited for,
 //! and said in a [`Notice`]; an offset that is gone, or a record that cannot be read, ends the lane.
 
+mod address;
 mod admin;
 mod batch;
 mod error;
@@ -16,7 +17,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -30,8 +31,9 @@ pub use notice::Notice;
 pub(crate) use notice::Notices;
 use partitions::KnownPartitions;
 pub use partitions::PartitionInfo;
-use properties::{Isolation, consumer_config, is_secret};
+use properties::{Isolation, consumer_config, is_secret, is_tls};
 pub(crate) use properties::{base_config, config_error};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -71,6 +73,11 @@ impl KafkaOptions {
             properties: Vec::new(),
             start_timeout: Duration::from_secs(30),
         }
+    }
+
+    fn speaks_tls(&self) -> bool {
+        let is_tls = |(name, value): &(String, String)| name == "security.protocol" && is_tls(value);
+        self.properties.iter().any(is_tls)
     }
 }
 
@@ -131,6 +138,7 @@ impl Kafka {
         let (partitions, monitored) = (KnownPartitions::default(), Mutex::new(None));
         let kafka = Kafka { options, partitions, notices, committed, uncommitted, monitored };
         kafka.partitions.extend(kafka.find_at_start()?);
+        kafka.find_leaders()?;
         kafka.refuse_compacted()?;
         kafka.notices.take();
         Ok(kafka)
@@ -237,6 +245,9 @@ impl Kafka {
                         if started_at.elapsed() >= self.options.start_timeout {
                             let (brokers, seconds) =
                                 (self.options.brokers.clone(), self.options.start_timeout.as_secs());
+                            if let Some(stranger) = address::strangers(&brokers, self.options.speaks_tls()) {
+                                return Err(stranger);
+                            }
                             let reason = self.notices.last().unwrap_or(reason);
                             return Err(KafkaError::NoBroker { brokers, seconds, reason });
                         }
@@ -249,6 +260,32 @@ impl Kafka {
             found.extend(partitions);
         }
         Ok(found)
+    }
+
+    /// Looks whether the names by which the leaders want to be asked lead anywhere, for as long as a start may take.
+    fn find_leaders(&self) -> Result<(), KafkaError> {
+        let started_at = Instant::now();
+        let mut named = BTreeMap::new();
+        for topic in &self.options.topics {
+            let Ok(metadata) = self.committed.client().fetch_metadata(Some(topic), ATTEMPT) else { continue };
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let leaders: BTreeSet<i32> = partitions.map(MetadataPartition::leader).collect();
+            for broker in metadata.brokers().iter().filter(|broker| leaders.contains(&broker.id())) {
+                named.insert(broker.host().to_owned(), u16::try_from(broker.port()).unwrap_or(0));
+            }
+        }
+        for (host, port) in named {
+            while let Some(reason) = address::unresolved(&host, port) {
+                // A name server that is away may come back.
+                let is_passing = reason.contains("emporary");
+                if !is_passing || started_at.elapsed() >= self.options.start_timeout {
+                    let (brokers, advertised) = (self.options.brokers.clone(), format!("{host}:{port}"));
+                    return Err(KafkaError::Advertised { brokers, advertised, reason, is_passing });
+                }
+                self.committed.serve(ATTEMPT / 4);
+            }
+        }
+        Ok(())
     }
 
     /// The partitions of one topic, by number.

@@ -88,6 +88,7 @@ pub(super) fn commit_cut(
     }
     let mut draft = publisher.draft(CommitKind::Run);
     draft.watermark = work.watermark.max(draft.watermark);
+    draft.silenced += work.silenced;
     place_partitions(publisher.committer.chain(), &mut draft, whole, &work.partitions);
     let after_settle = after_settle(publisher.frontiers(), &whole.events, &names);
     draft.counts = counts.clone();
@@ -117,11 +118,12 @@ fn place_partitions(chain: &Chain, draft: &mut Draft, whole: &Whole, standings: 
         let partitions = &mut draft.inputs.partitions;
         let place = match place_of(partitions, &standing.info) {
             Some(place) => place,
-            // A partition of which nothing was read yet is not known yet: it will be read from its log start.
-            None if taken.to == standing.start => continue,
+            // A partition of which nothing was read yet is not known yet: it will be read from its log start. One that
+            // has lost its beginning is known by that.
+            None if taken.to == standing.start && standing.gap.is_none() => continue,
             None => {
-                let (topic, partition, from) =
-                    (standing.info.topic.to_string(), standing.info.partition, standing.start);
+                let (topic, partition) = (standing.info.topic.to_string(), standing.info.partition);
+                let from = standing.gap.as_ref().map_or(standing.start, |gap| gap.from);
                 partitions.push(InputPartition { topic, partition, from, to: from, ..InputPartition::default() });
                 partitions.len() - 1
             }

@@ -55,7 +55,7 @@ pub use open_files::raise as raise_open_files;
 pub use operator::{Answered, ask};
 pub use options::{How, Options};
 pub use replay::replay;
-pub use said::{Said, Tell};
+pub use said::{Beginning, Said, Tell};
 pub use view::{PartitionView, View};
 
 /// What a run did.

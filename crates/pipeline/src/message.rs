@@ -65,7 +65,7 @@ pub(super) struct Partition {
     pub(super) info: PartitionInfo,
     /// Id of its topic, where the broker tells one.
     pub(super) topic_id: Option<Arc<str>>,
-    /// What is gone before `from`, and accepted as lost.
+    /// What is gone before `from`: accepted as lost, or its beginning.
     pub(super) gap: Option<OffsetGap>,
     /// The first offset to read.
     pub(super) from: i64,
@@ -195,6 +195,8 @@ pub(super) struct Work {
     pub(super) live: Vec<MinuteRow>,
     /// The watermark of the live curve.
     pub(super) watermark: Option<Ms>,
+    /// Leaves that came since the last cut for sessions which a silence had closed.
+    pub(super) silenced: u64,
     pub(super) partitions: BTreeMap<usize, PartitionAtCut>,
     pub(super) settle: Option<Settle>,
     /// Where nothing was read, say how far the watermark is: it may have run on with the clock.

@@ -5,10 +5,10 @@ use super::lanes::Lanes;
 use super::lock::lock;
 use super::message::{Ask, Cut, Frozen, Happening, Work, Written};
 use super::options::Options;
-use super::partitions::{Partitions, name};
+use super::partitions::{Partitions, lost_beginnings, name};
 use super::said::{Said, Tell};
 use super::view::{Durable, View};
-use aggregator::Live;
+use aggregator::{Live, Tally};
 use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use problem::{Awaited, Problem};
@@ -58,6 +58,10 @@ pub(super) struct State {
     watermark: Option<Ms>,
     /// Live minutes that closed since the last cut.
     closed: Vec<MinuteRow>,
+    /// Leaves for sessions which a silence had closed, since the last cut.
+    silenced: u64,
+    /// That there are such leaves was said.
+    is_silence_told: bool,
     is_writing: bool,
     written: Written,
     durable: Durable,
@@ -86,6 +90,8 @@ impl State {
         State {
             watermark,
             closed: Vec::new(),
+            silenced: 0,
+            is_silence_told: false,
             is_writing: false,
             written,
             durable: Durable::begin(),
@@ -134,6 +140,7 @@ impl Owner<'_> {
 
     /// All targets are reached: the data end here.
     fn end(mut self) -> Result<Written, Problem> {
+        (self.tell)(Said::AtEnd);
         self.show(true);
         // What the watermark has closed is committed with the watermark; what the end closes, with what it settles.
         self.wait_for_writer()?;
@@ -147,6 +154,7 @@ impl Owner<'_> {
 
     /// Stopped: what was read is committed, and how far the watermark is.
     fn last_words(mut self) -> Result<Written, Problem> {
+        (self.tell)(Said::Stopping);
         self.show(true);
         self.state.is_last = true;
         self.wait_for_writer()?;
@@ -181,9 +189,14 @@ impl Owner<'_> {
             }
             Happening::Added(added) => {
                 let source = self.options.source_of(&added.info.topic);
-                let partition = self.partitions.add(added, source);
-                (self.tell)(Said::Info(format!("Reading {}, which was added.", name(partition))));
-                self.lanes.ask_one(partition.index, Ask::Add(Box::new(partition.clone())));
+                let partition = self.partitions.add(added, source).clone();
+                (self.tell)(Said::Info(format!("Reading {}, which was added.", name(&partition))));
+                if partition.gap.is_some() {
+                    let idle = self.options.rules.broadcast_idle;
+                    lost_beginnings(std::iter::once(&partition), idle).into_iter().for_each(|said| (self.tell)(said));
+                    self.live.set_gaps(&self.partitions.gaps());
+                }
+                self.lanes.ask_one(partition.index, Ask::Add(Box::new(partition)));
                 Ok(())
             }
             Happening::Gathered(_) | Happening::Closed(_) | Happening::Cut(_) => {
@@ -225,8 +238,19 @@ impl Owner<'_> {
         let directives = Arc::new(self.live.advance(watermark, gathered));
         self.lanes.ask(&Ask::Close(directives));
         let changes = self.answers(|told| if let Happening::Closed(one) = told { Ok(one) } else { Err(told) })?;
+        self.hear_silenced(changes.iter().map(|one| one.silenced).sum());
         self.state.closed.extend(self.live.close(changes));
         Ok(())
+    }
+
+    /// Takes note of leaves that came for sessions which a silence had closed.
+    fn hear_silenced(&mut self, leaves: u64) {
+        self.state.silenced += leaves;
+        if leaves > 0 && !std::mem::replace(&mut self.state.is_silence_told, true) {
+            let leaves = i64::try_from(leaves).unwrap_or(i64::MAX);
+            let tally = Tally { orphaned: leaves, silenced: leaves, ..Tally::default() };
+            (self.tell)(Said::Orphans { tally, broadcast_idle: self.options.rules.broadcast_idle });
+        }
     }
 
     /// Looks how far the lanes are, and what each partition is doing.
@@ -320,6 +344,7 @@ impl Owner<'_> {
             cuts,
             live: std::mem::take(&mut self.state.closed),
             watermark,
+            silenced: std::mem::take(&mut self.state.silenced),
             partitions: self.partitions.standings(),
             settle,
             tells_time: is_last || self.state.told_at.elapsed() >= every,

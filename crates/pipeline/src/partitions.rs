@@ -3,10 +3,12 @@
 
 use super::hold::Hold;
 use super::message::{Added, Partition, PartitionAtCut, Progress};
+use super::said::Said;
 use aggregator::{Gap, PartitionState, Watermarks, Why};
-use audience::Ms;
+use audience::{Ms, duration};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use storage::OffsetGap;
 
 /// How long a transaction is open before it is named.
 const NAME_AFTER: Duration = Duration::from_secs(3);
@@ -120,7 +122,12 @@ impl Partitions {
             gap.after = index.and_then(|index| self.progress.get(&index)?.event_at_first);
             is_news |= gap.after.is_some();
         }
-        is_news.then(|| self.gaps.iter().map(|(_, gap)| *gap).collect())
+        is_news.then(|| self.gaps())
+    }
+
+    /// All gaps.
+    pub(super) fn gaps(&self) -> Vec<Gap> {
+        self.gaps.iter().map(|(_, gap)| *gap).collect()
     }
 
     /// A sentence on those that hold the watermark: an open transaction is waited for, and what is on its way looks
@@ -161,7 +168,9 @@ impl Partitions {
     pub(super) fn add(&mut self, added: Added, source: u32) -> &Partition {
         let Added { index, info, from, topic_id } = added;
         self.watermarks.add(None);
-        let partition = Partition { index, info, topic_id, gap: None, from, until: None, source };
+        let gap = (from > 0).then(|| OffsetGap { to: from, beginning: true, ..OffsetGap::default() });
+        self.gaps.extend(gap.iter().map(|_| (Some(index), Gap { before: None, after: None, is_beginning: true })));
+        let partition = Partition { index, info, topic_id, gap, from, until: None, source };
         self.partitions.entry(index).insert_entry(partition).into_mut()
     }
 
@@ -193,6 +202,25 @@ impl Partitions {
         };
         self.partitions.iter().map(standing).collect()
     }
+}
+
+/// What there is to say of partitions that have lost their beginning before they were first read.
+pub(super) fn lost_beginnings<'a>(begun: impl Iterator<Item = &'a Partition>, idle: Ms) -> Option<Said> {
+    const NAMED: usize = 8;
+    let lost: Vec<String> = begun.map(|one| format!("{} [0, {})", name(one), one.from)).collect();
+    let more = match lost.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = lost.get(..NAMED).unwrap_or(&lost).join(", ");
+    (!lost.is_empty()).then(|| {
+        Said::Warning(format!(
+            "The broker no longer has the beginning of {named}{more}, so it could not be read. That is recorded as a gap: an airing may have \
+             begun in it, and no minute of it is complete, where its first event comes less than broadcast_idle ({}) after the first that \
+             is left.",
+            duration::write(idle)
+        ))
+    })
 }
 
 /// A partition as log lines call it.

@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::reading::{Read, Reading};
 use super::said::{Said, Tell};
-use aggregator::Gaps;
+use aggregator::{Gaps, Tally};
 use audience::{Ms, Registry};
 use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
@@ -23,6 +23,8 @@ pub struct Replayed {
     pub ledger: Ledger,
     /// Airings that settled.
     pub airings: usize,
+    /// What became of its accepted events.
+    pub tally: Tally,
 }
 
 /// Replays the files `events`. `tell` is told how far it is.
@@ -40,7 +42,8 @@ pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Repl
     let draft = job.draft(&read, &settled);
     keys.append(&registry)?;
     committer.publish(&commit, &draft)?;
-    Ok(Replayed { ledger: draft.ledger, airings: settled.iter().filter(|one| one.airing_at.is_some()).count() })
+    let airings = settled.iter().filter(|one| one.airing_at.is_some()).count();
+    Ok(Replayed { ledger: draft.ledger, airings, tally: settled.iter().map(|one| one.tally).sum() })
 }
 
 struct Job<'a> {
@@ -131,6 +134,7 @@ impl Job<'_> {
                 after_settle: 0,
                 not_yet_settled: 0,
             },
+            silenced: sum(|one| one.tally.silenced),
             settled: vec![settlement(settled, &self.registry.ids(), &self.options.rules, self.commit.number())],
             settings: self.options.recorded.clone(),
             ..Draft::first(CommitKind::Replay, self.started_at)

@@ -5,10 +5,10 @@ use super::letters::Letters;
 use super::log::{Log, Resumed};
 use super::message::Partition;
 use super::options::{How, Options};
+use super::partitions::lost_beginnings;
 use super::publisher::Publisher;
 use super::resume::bring_back;
-use super::said::{Said, Tell};
-use super::tidy::Tidy;
+use super::said::{Beginning, Said, Tell};
 use super::writer::Writer;
 use aggregator::{Lane, Live, Watermarks};
 use audience::{Ms, Registry};
@@ -82,12 +82,13 @@ impl Started {
             give_up: Arc::clone(give_up),
             awaited: Arc::default(),
         };
-        let writer = Writer { tidy: Tidy::default(), publisher, letters, snapshots };
+        let writer = Writer::new(publisher, letters, snapshots);
         Ok(Started { kafka: Arc::new(kafka), writer, registry, partitions, watermarks, watermark, live, lanes, gaps })
     }
 }
 
-/// Where to read each partition from: where the last commit stands, or its log start.
+/// Where to read each partition from: where the last commit stands, or its log start. What the broker no longer has
+/// before that is a gap.
 fn partitions(
     options: &Options,
     kafka: &Kafka,
@@ -95,7 +96,7 @@ fn partitions(
     how: How,
     tell: &Tell,
 ) -> Result<BTreeMap<usize, Partition>, Problem> {
-    let mut partitions = BTreeMap::new();
+    let (mut partitions, mut topics) = (BTreeMap::new(), BTreeMap::<_, Vec<Beginning>>::new());
     let ids = kafka.topic_ids(ID_ANSWER);
     for (index, info) in kafka.partitions().into_iter().enumerate() {
         let offsets = kafka.offsets(index, ANSWER)?;
@@ -108,9 +109,9 @@ fn partitions(
             let (topic, was, is) = (format!("{topic}/{partition}"), was.to_owned(), is.to_owned());
             return Err(KafkaError::AnotherTopic { topic, is, was }.into());
         }
-        let wanted = known.map_or(offsets.low, |known| known.to);
+        let wanted = known.map_or(0, |known| known.to);
         let is_gap = wanted < offsets.low;
-        if (is_gap && !how.accept_gap) || wanted > offsets.high {
+        if (known.is_some() && is_gap && !how.accept_gap) || wanted > offsets.high {
             let (topic, partition, low, high) = (topic.to_string(), *partition, offsets.low, offsets.high);
             return Err(KafkaError::OffsetGone { topic, partition, wanted, low, high }.into());
         }
@@ -119,15 +120,20 @@ fn partitions(
             to: offsets.low,
             event_at_before: known.and_then(|known| known.event_at_last),
             event_at_after: None,
+            beginning: known.is_none(),
         });
-        if let Some(OffsetGap { from, to, .. }) = &gap {
+        if let Some(OffsetGap { from, to, .. }) = gap.as_ref().filter(|gap| !gap.beginning) {
             tell(Said::Warning(format!("{topic}/{partition}: offsets [{from}, {to}) are accepted as lost.")));
         }
-        let source = options.source_of(topic);
-        let until = how.until_end.then_some(offsets.high);
-        partitions
-            .insert(index, Partition { index, info, topic_id, gap, from: wanted.max(offsets.low), until, source });
+        let (from, to) = (wanted.max(offsets.low), offsets.high);
+        let begins = Beginning { partition: *partition, from, to, is_new: known.is_none() };
+        topics.entry(Arc::clone(topic)).or_default().push(begins);
+        let (source, until) = (options.source_of(topic), how.until_end.then_some(to));
+        partitions.insert(index, Partition { index, info, topic_id, gap, from, until, source });
     }
+    topics.into_iter().for_each(|(topic, partitions)| tell(Said::Reading { topic, partitions }));
+    let begun = partitions.values().filter(|one| one.gap.as_ref().is_some_and(|gap| gap.beginning));
+    lost_beginnings(begun, options.rules.broadcast_idle).into_iter().for_each(|said| tell(said));
     Ok(partitions)
 }
 
@@ -152,7 +158,8 @@ fn gaps(committer: &Committer, partitions: &BTreeMap<usize, Partition>) -> Vec<(
     let known = committer.chain().lost().iter().map(|lost| (place(&lost.topic, lost.partition), lost.into()));
     let new = partitions.values().filter_map(|one| {
         let gap = one.gap.as_ref()?;
-        Some((Some(one.index), aggregator::Gap { before: gap.event_at_before, after: None }))
+        let (before, is_beginning) = (gap.event_at_before, gap.beginning);
+        Some((Some(one.index), aggregator::Gap { before, after: None, is_beginning }))
     });
     known.chain(new).collect()
 }
@@ -163,10 +170,11 @@ fn connect(options: &KafkaOptions, stop: &AtomicBool) -> Result<Kafka, Problem> 
     loop {
         let attempt = KafkaOptions { start_timeout: CONNECT_ATTEMPT, ..options.clone() };
         match Kafka::connect(attempt) {
-            Err(KafkaError::NoBroker { .. }) if stop.load(Ordering::Relaxed) => {
+            Err(KafkaError::NoBroker { .. } | KafkaError::Advertised { .. }) if stop.load(Ordering::Relaxed) => {
                 return Err(Problem::world("Stopped before any broker answered; nothing was read."));
             }
-            Err(KafkaError::NoBroker { .. }) if began.elapsed() + CONNECT_ATTEMPT < whole => {}
+            Err(KafkaError::NoBroker { .. } | KafkaError::Advertised { is_passing: true, .. })
+                if began.elapsed() + CONNECT_ATTEMPT < whole => {}
             Err(KafkaError::NoBroker { brokers, reason, .. }) => {
                 return Err(KafkaError::NoBroker { brokers, reason, seconds: whole.as_secs() }.into());
             }

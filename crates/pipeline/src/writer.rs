@@ -10,12 +10,13 @@ use super::requests::answer_requests;
 use super::said::Said;
 use super::snapshot::{Base, Snapshots};
 use super::tidy::Tidy;
+use aggregator::Tally;
 use audience::{MinuteRow, Ms};
 use problem::Problem;
-use settling::{Budget, Settle, Settler, settle_due};
+use settling::{Budget, Settle, Settled, Settler, settle_due};
 use std::time::{Duration, Instant};
 use storage::provenance;
-use storage::{CommitKind, Counts};
+use storage::{CommitKind, Counts, OffsetGap};
 
 /// The writer's state.
 pub(super) struct Writer {
@@ -25,12 +26,22 @@ pub(super) struct Writer {
     /// Who sends rejected records on, where they are wanted.
     pub(super) letters: Option<Letters>,
     pub(super) snapshots: Snapshots,
+    /// Leaves for sessions which a silence had closed, that no commit has told.
+    silenced: u64,
+    /// What became of the events that settled; `None` once it was said that leaves find no session.
+    settled: Option<Tally>,
 }
 
 impl Writer {
+    pub(super) fn new(publisher: Publisher, letters: Option<Letters>, snapshots: Snapshots) -> Writer {
+        let (tidy, settled) = (Tidy::default(), Some(Tally::default()));
+        Writer { tidy, publisher, letters, snapshots, silenced: 0, settled }
+    }
+
     /// Commits `work`, and then what it settles.
     pub(super) fn write(&mut self, mut work: Work) -> Result<Written, Problem> {
         let mut written = self.written(0);
+        self.silenced += work.silenced;
         let frozen = work.frozen.take();
         // Data that end before they began are data: the directory says that there were none.
         let is_end = work.settle.as_ref().is_some_and(|settle| settle.is_end);
@@ -49,11 +60,14 @@ impl Writer {
         if let Some(settle) = &work.settle {
             let began = Instant::now();
             let watermark = work.watermark;
-            let airings =
-                self.publisher.until_it_fits(|publisher| publish_due(publisher, settle, watermark, &mut last))?;
-            if let Some(airings) = airings {
-                written = self.written(airings);
+            let silenced = self.silenced;
+            let publish = |publisher: &mut Publisher| publish_due(publisher, settle, watermark, &mut last, silenced);
+            let settled = self.publisher.until_it_fits(publish)?;
+            if let Some(settled) = settled {
+                self.silenced = 0;
+                written = self.written(settled.iter().filter(|one| one.airing_at.is_some()).count());
                 self.say(Counts::default(), &written, began.elapsed());
+                self.say_orphans(settled.iter().map(|one| one.tally).sum());
             }
         }
         answer_requests(&mut self.publisher, &mut written)?;
@@ -69,6 +83,7 @@ impl Writer {
     /// Commits what was read. What was rejected is sent on before.
     fn commit(&mut self, work: &mut Work) -> Result<Written, Problem> {
         let began = Instant::now();
+        work.silenced = std::mem::take(&mut self.silenced);
         let counts = counts_of(&work.cuts);
         let mut letters = work.cuts.iter_mut().flat_map(|cut| std::mem::take(&mut cut.letters)).collect();
         let Writer { publisher, letters: sender, snapshots, .. } = self;
@@ -82,14 +97,14 @@ impl Writer {
         Ok(written)
     }
 
-    /// Whether there is something to say without a row: a gap that was accepted, or, now and then, that time went on.
+    /// Whether there is something to say without a row: a gap that no commit has, or, now and then, that time went on.
     fn has_word(&self, work: &Work) -> bool {
         let Some(newest) = self.publisher.committer.chain().newest() else { return false };
         let known = |one: &PartitionAtCut| {
             place_of(&newest.inputs.partitions, &one.info).map(|at| &newest.inputs.partitions[at])
         };
-        let is_gap =
-            |one: &PartitionAtCut| one.gap.as_ref().is_some_and(|gap| known(one).is_some_and(|is| is.to == gap.from));
+        let is_unknown = |one: &PartitionAtCut, gap: &OffsetGap| known(one).is_none_or(|is| is.to == gap.from);
+        let is_gap = |one: &PartitionAtCut| one.gap.as_ref().is_some_and(|gap| is_unknown(one, gap));
         let went_on = |one: &PartitionAtCut| known(one).is_some_and(|is| is.watermark < one.watermark);
         let mut partitions = work.partitions.values();
         partitions.clone().any(is_gap)
@@ -126,19 +141,31 @@ impl Writer {
         }
     }
 
+    /// Says, once, that most leaves find no session. Those of a silence are said by themselves.
+    fn say_orphans(&mut self, more: Tally) {
+        let Some(tally) = &mut self.settled else { return };
+        *tally += Tally { orphaned: more.orphaned - more.silenced, silenced: 0, ..more };
+        if tally.is_mostly_orphaned() {
+            let broadcast_idle = self.publisher.options.rules.broadcast_idle;
+            self.publisher.say(Said::Orphans { tally: *tally, broadcast_idle });
+            self.settled = None;
+        }
+    }
+
     fn say(&self, counts: Counts, written: &Written, took: Duration) {
         let Written { commit: number, ledger, airings, .. } = *written;
         self.publisher.say(Said::Commit { number, counts, ledger, airings, took });
     }
 }
 
-/// Settles what is due, in a commit of its own; gives the number of named airings, `None` where nothing was due.
+/// Settles what is due, in a commit of its own; gives what settled, `None` where nothing was due.
 fn publish_due(
     publisher: &mut Publisher,
     what: &Settle,
     watermark: Option<Ms>,
     live: &mut [MinuteRow],
-) -> Result<Option<usize>, Problem> {
+    silenced: u64,
+) -> Result<Option<Vec<Settled>>, Problem> {
     let Publisher { committer, registry, options, .. } = &*publisher;
     let settler = Settler {
         committer,
@@ -148,7 +175,8 @@ fn publish_due(
         passport: &|commit| provenance::of_topics(&options.rules, options.lateness_ms, &options.topic, commit),
         draft: &|| publisher.draft(CommitKind::Run),
     };
-    let Some((commit, draft, airings)) = settle_due(&settler, what, watermark, live)? else { return Ok(None) };
+    let Some((commit, mut draft, settled)) = settle_due(&settler, what, watermark, live)? else { return Ok(None) };
+    draft.silenced += silenced;
     publisher.publish(&commit, &draft)?;
-    Ok(Some(airings))
+    Ok(Some(settled))
 }

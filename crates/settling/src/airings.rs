@@ -6,6 +6,7 @@ use super::engine::settle;
 use super::gather::Gather;
 use super::receiver::Receiver;
 use crate::lock::lock;
+use aggregator::{Rules, Tally};
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
 use problem::Problem;
@@ -46,6 +47,10 @@ pub struct ListedAiring {
 #[derive(Clone, Debug, Default)]
 pub struct AiringList {
     airings: BTreeMap<(Arc<str>, Ms), ListedAiring>,
+    /// What is known of the leaves of all of them, and of those that are in none; the rest is not counted.
+    pub tally: Tally,
+    /// By which airings are told apart now.
+    pub broadcast_idle: Ms,
 }
 
 impl AiringList {
@@ -73,8 +78,15 @@ impl AiringList {
                 Ok(())
             })?;
         }
-        let found = with_unsettled(found, &stored, budget)?;
-        Ok(found.listed(&stored.broadcast_ids()))
+        let newest = stored.newest()?;
+        let rules = provenance::rules(newest, &BTreeMap::new())?;
+        let (found, unsettled) = with_unsettled(found, &stored, &rules, budget)?;
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let orphaned = count(stored.ledger().orphaned) + unsettled.orphaned;
+        let airings = found.listed(&stored.broadcast_ids());
+        let leaves = airings.values().map(|one| one.row.leaves).sum();
+        let tally = Tally { orphaned, leaves, silenced: count(newest.silenced), ..Tally::default() };
+        Ok(AiringList { airings, tally, broadcast_idle: rules.broadcast_idle })
     }
 
     /// All of them, each with the id of its broadcast.
@@ -88,10 +100,15 @@ impl AiringList {
     }
 }
 
-/// Adds the airings that have not settled to `found`, from the log, by the rules of the newest commit.
-fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Result<Found<'a>, ReadError> {
+/// Adds the airings that have not settled to `found`, from the log, by `rules`; tells what became of their events.
+fn with_unsettled<'a>(
+    found: Found<'a>,
+    stored: &Stored,
+    rules: &Rules,
+    budget: &Budget,
+) -> Result<(Found<'a>, Tally), ReadError> {
     if !stored.keeps(Table::Events) {
-        return Ok(found);
+        return Ok((found, Tally::default()));
     }
     let frontiers: BTreeMap<u32, Ms> =
         stored.frontiers().into_iter().map(|(id, frontier)| (stored.number_of(id), frontier)).collect();
@@ -108,12 +125,12 @@ fn with_unsettled<'a>(found: Found<'a>, stored: &Stored, budget: &Budget) -> Res
         })?;
         Ok(feeder.finish()?)
     };
-    let rules = provenance::rules(stored.newest()?, &BTreeMap::new())?;
     let gaps = storage::gaps_of(&stored.lost());
     let takes_retweets = found.selection.retweets;
     let found = Mutex::new(found);
-    settle(feed, &rules, &gaps, budget, || Collector { found: &found, takes_retweets })?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let settled = settle(feed, rules, &gaps, budget, || Collector { found: &found, takes_retweets })?;
+    let tally = settled.iter().map(|one| one.tally).sum();
+    Ok((found.into_inner().unwrap_or_else(PoisonError::into_inner), tally))
 }
 
 /// Rows as they are found, by (number of the broadcast, airing_at).
@@ -157,7 +174,7 @@ impl Found<'_> {
     }
 
     /// The list of what has a row of its own; `ids` are those of the broadcasts, by number.
-    fn listed(self, ids: &[Arc<str>]) -> AiringList {
+    fn listed(self, ids: &[Arc<str>]) -> BTreeMap<(Arc<str>, Ms), ListedAiring> {
         let mut airings = BTreeMap::new();
         for ((broadcast, airing_at), found) in self.airings {
             let FoundAiring { row, mut minutes, mut retweets, details } = found;
@@ -167,7 +184,7 @@ impl Found<'_> {
             let one = ListedAiring { row, minutes, retweets, details, is_provisional };
             airings.insert((Arc::clone(&ids[broadcast as usize]), airing_at), one);
         }
-        AiringList { airings }
+        airings
     }
 }
 

@@ -56,6 +56,8 @@ pub fn correct(committer: &Committer, id: &str, rules: Rules, budget: &Budget) -
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;
+    // Other rules may be the answer to it.
+    draft.silenced = if scope.rules_changed { 0 } else { draft.silenced };
     let after = minutes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut moved = scope.moved(&commit, draft.created_at, log.minutes(id, scope.floor)?, after);
     let count = moved.len();

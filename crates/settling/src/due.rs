@@ -42,7 +42,7 @@ pub struct Settler<'a> {
 }
 
 /// Settles in a commit of its own, from the events of the commits before it, with the live minutes that the end has
-/// closed. Gives the commit, which is to be published, and the number of named airings; `None` where nothing was due.
+/// closed. Gives the commit, which is to be published, and what settled; `None` where nothing was due.
 ///
 /// # Errors
 /// The log cannot be read, or the disk refuses.
@@ -51,7 +51,7 @@ pub fn settle_due(
     what: &Settle,
     watermark: Option<Ms>,
     live: &mut [MinuteRow],
-) -> Result<Option<(Commit, Draft, usize)>, Problem> {
+) -> Result<Option<(Commit, Draft, Vec<Settled>)>, Problem> {
     let Settler { committer, registry, rules, budget, .. } = settler;
     let names = registry.ids();
     let commit = committer.begin();
@@ -93,8 +93,7 @@ pub fn settle_due(
     if !settled.is_empty() {
         draft.settled = vec![settlement(&settled, &names, rules, commit.number() - 1)];
     }
-    let airings = settled.iter().filter(|one| one.airing_at.is_some()).count();
-    Ok(Some((commit, draft, airings)))
+    Ok(Some((commit, draft, settled)))
 }
 
 impl Settler<'_> {

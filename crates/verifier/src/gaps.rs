@@ -1,6 +1,6 @@
 //! Gaps against everything else: the event times that the commits tell of both sides of a gap are those of its
 //! neighbours in `events`, told by the commits that read them; and the live minutes within a gap, and no others before
-//! it, are not complete.
+//! it, are not complete, nor are those of airings that may have begun in a lost beginning.
 
 use super::history::{History, Since};
 use audience::time::{minute_of, rfc3339};
@@ -8,8 +8,14 @@ use audience::{MinuteRow, Ms};
 use exporter::LoggedEvent;
 use problem::Problem;
 use std::collections::BTreeMap;
-use storage::Stored;
-use storage::{FileEntry, Lost};
+use storage::{FileEntry, Lost, Stored};
+
+/// The gaps that are beginnings, or the others, with their places. `None` where there are none.
+pub(super) fn told(lost: &[Lost], are_beginnings: bool) -> Option<Vec<String>> {
+    let of_them = lost.iter().filter(|one| one.gap.beginning == are_beginnings);
+    let place = |one: &Lost| format!("{}/{} [{}, {})", one.topic, one.partition, one.gap.from, one.gap.to);
+    Some(of_them.map(place).collect()).filter(|gaps: &Vec<String>| !gaps.is_empty())
+}
 
 /// The events beside one gap, in order of their offsets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,15 +93,19 @@ fn wrong(lost: &Lost, what: &str) -> Problem {
 
 /// What is wrong with `complete` of a live minute in this file, if anything. The sessions that a gap left open are not
 /// kept, so for how long after it minutes are not complete is not known here.
-pub(super) fn wrong_complete(
-    lost: &[Lost],
-    since: &[Since],
-    file: &FileEntry,
-    row: &MinuteRow,
-) -> Option<&'static str> {
+pub(super) fn wrong_complete(history: &History, file: &FileEntry, row: &MinuteRow) -> Option<&'static str> {
     let commit = i64::try_from(file.begun_in()).unwrap_or(i64::MAX);
-    let known = || lost.iter().zip(since).filter(|(_, since)| since.commit <= commit);
+    let all = || history.lost.iter().zip(&history.lost_since);
+    let known = || all().filter(|(lost, since)| !lost.gap.beginning && since.commit <= commit);
+    let quiet_from = row.airing_at - history.idle_at(commit);
+    // Whether the airing may have begun in a lost beginning.
+    let may_have_begun_in = |lost: &Lost| lost.gap.event_at_after.is_none_or(|after| quiet_from < after);
     if row.complete {
+        // A partition that was added may have been found when the minute had closed.
+        let mut beginnings = all().filter(|(lost, since)| lost.gap.beginning && since.commit < commit);
+        if !file.rewritten && beginnings.any(|(lost, _)| may_have_begun_in(lost)) {
+            return Some("is complete, though its airing may have begun before what is left of the input");
+        }
         // A minute that was written anew may have closed before the gap was known, and so may one before the event that
         // went before it.
         let holds = |lost: &Lost| {
@@ -110,6 +120,10 @@ pub(super) fn wrong_complete(
         let from = lost.gap.event_at_before.map(|before| lost.gap.event_at_after.unwrap_or(before).min(before));
         from.is_none_or(|from| minute_of(from) <= row.minute_at)
     };
-    let is_behind_one = known().any(|(lost, _)| reaches(lost));
+    // Until the first event of the partition had come, all airings might have begun before it.
+    let was_open = |since: &Since| file.rewritten || since.after.is_none_or(|after| commit <= after);
+    let mut beginnings = all().filter(|(lost, _)| lost.gap.beginning);
+    let is_of_one = beginnings.any(|(lost, since)| may_have_begun_in(lost) || was_open(since));
+    let is_behind_one = is_of_one || known().any(|(lost, _)| reaches(lost));
     (!is_behind_one).then_some("is not complete, though no gap lies in it or before it")
 }

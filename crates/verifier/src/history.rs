@@ -7,8 +7,7 @@ use audience::Ms;
 use exporter::Table;
 use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use storage::Stored;
-use storage::{CommitKind, Lost, Manifest, note_lost};
+use storage::{CommitKind, Lost, Manifest, Stored, note_lost, provenance};
 use storage::{SettledLine, Settlements, ToldAiring};
 
 /// What the commits say.
@@ -30,6 +29,8 @@ pub(super) struct History {
     pub(super) lost: Vec<Lost>,
     /// Since when each gap of `lost` is known.
     pub(super) lost_since: Vec<Since>,
+    /// `broadcast_idle` by the commit from which on it holds.
+    idle: Vec<(i64, Ms)>,
     /// What was lost, as it decides which minutes are complete: as it was known from each of these commits on.
     gaps: BTreeMap<u64, Gaps>,
     /// Commits by which an operator settled again.
@@ -122,6 +123,12 @@ impl History {
             }
             self.gaps.insert(manifest.number, storage::gaps_of(&self.lost));
         }
+        let idle = provenance::rules(manifest, &BTreeMap::new()).map(|rules| rules.broadcast_idle);
+        if let Ok(idle) = idle
+            && self.idle.last().is_none_or(|(_, known)| *known != idle)
+        {
+            self.idle.push((number, idle));
+        }
         if manifest.kind == CommitKind::Settle {
             self.corrections.insert(number);
         }
@@ -154,6 +161,12 @@ impl History {
         // Those by the same rules mostly come together.
         all.sort_by_key(|(commit, _)| *commit);
         all.into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// `broadcast_idle` as of a commit.
+    pub(super) fn idle_at(&self, commit: i64) -> Ms {
+        let place = self.idle.partition_point(|(from, _)| *from <= commit);
+        place.checked_sub(1).map_or_else(|| Rules::default().broadcast_idle, |place| self.idle[place].1)
     }
 
     /// What is settled of each broadcast, by its number.

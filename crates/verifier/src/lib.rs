@@ -65,12 +65,14 @@ pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Probl
     let ledger = stored.ledger();
     let mut notes = notes(&stored, &chain, logged.as_ref());
     notes.extend(too_old(&history));
-    if !history.lost.is_empty() {
-        let ranges = history.lost.iter();
-        let ranges: Vec<String> =
-            ranges.map(|one| format!("{}/{} [{}, {})", one.topic, one.partition, one.gap.from, one.gap.to)).collect();
-        notes.push(format!("These offsets were lost, and accepted as lost: {}.", few(&ranges)));
-    }
+    notes.extend(
+        gaps::told(&history.lost, false)
+            .map(|gaps| format!("These offsets were lost, and accepted as lost: {}.", few(&gaps))),
+    );
+    notes.extend(gaps::told(&history.lost, true).map(|gaps| {
+        format!("The broker no longer had these offsets when their partitions were first read: {}. Airings that may have begun in them are \
+             not complete.", few(&gaps))
+    }));
     let events = logged.map(|logged| logged.events);
     Ok(Verified { chain, ledger, airings: known.len() as u64, corrections, events, live_minutes, notes })
 }

@@ -36,7 +36,7 @@ pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateM
             let airing = (row.broadcast, row.airing_at);
             let broken = |what: &str| Problem::data(format!("{}, table live: {what}.", named(stored, &airing)));
             aggregator::audit_minute(row).map_err(|breach| broken(&breach.0))?;
-            if let Some(what) = wrong_complete(&history.lost, &history.lost_since, file, row) {
+            if let Some(what) = wrong_complete(history, file, row) {
                 return Err(broken(&format!("minute {} {what}", rfc3339(row.minute_at))));
             }
             count += 1;

@@ -4,6 +4,7 @@
 use super::gaps::EndedSession;
 use super::round::{Boundary, Closing};
 use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
+use super::silenced::Silenced;
 use crate::curve::{What, packed};
 use crate::machine::{Open, Tick, apply};
 use crate::stays::bucket_of;
@@ -62,6 +63,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) broadcast: u32,
     pub(crate) rules: &'a Rules,
     pub(crate) wakes: &'a mut Wakes,
+    pub(crate) silenced: &'a mut Silenced,
     pub(crate) changes: &'a mut Vec<u64>,
     /// The ends of sessions that opened before it are told one by one.
     pub(crate) gaps_to: Ms,
@@ -148,6 +150,9 @@ impl Crowd {
                 pass.closed(&open, at, What::Leave);
             }
         }
+        if before.is_none() {
+            pass.silenced.hear(pass.broadcast, key, tally.orphaned > 0);
+        }
         match (&before, &seat) {
             (_, Some(open)) => {
                 self.seats.put(&key, *open);
@@ -171,9 +176,12 @@ impl Crowd {
             Closing::End(_) | Closing::Data { is_later: false } => (What::Lapse, at),
             Closing::Data { is_later: true } => (What::Silence, at),
         };
-        for (_, open) in std::mem::take(&mut self.seats).iter() {
+        for (key, open) in std::mem::take(&mut self.seats).iter() {
             if !pass.timed_out(&open, until) {
                 pass.closed(&open, at, what);
+                if what == What::Silence {
+                    pass.silenced.add(pass.broadcast, key);
+                }
             }
         }
         if !matches!(boundary.what, Closing::End(_)) {

@@ -212,7 +212,7 @@ impl Live {
         for broadcast in by_broadcast.keys() {
             rounds.entry(*broadcast).or_default();
         }
-        let now = minute_of(self.watermark);
+        let (now, idle) = (minute_of(self.watermark), self.rules.broadcast_idle);
         for (broadcast, round) in rounds {
             let mut changes = by_broadcast.remove(&broadcast).unwrap_or_default();
             changes.sort_unstable();
@@ -223,8 +223,8 @@ impl Live {
             if !self.gaps.is_empty() {
                 let ended = ended.get(&broadcast).map_or(&[][..], Vec::as_slice);
                 stage.exposed.take(&self.gaps, self.before, &changes, ended);
-                stage.mark(&self.gaps, &mut rows[first..]);
             }
+            stage.mark(&self.gaps, idle, &mut rows[first..]);
         }
         // A stage without news has a minute to close only where the watermark has passed one.
         if std::mem::replace(&mut self.rolled, now) != now {
@@ -232,7 +232,7 @@ impl Live {
                 let first = rows.len();
                 let stage = Arc::make_mut(stage);
                 stage.roll(self.watermark, now, &mut rows);
-                stage.mark(&self.gaps, &mut rows[first..]);
+                stage.mark(&self.gaps, idle, &mut rows[first..]);
                 !stage.is_blank()
             });
         }
@@ -442,10 +442,10 @@ impl Stage {
         }
     }
 
-    /// Says of minutes that closed whether they are complete.
-    fn mark(&self, gaps: &LiveGaps, rows: &mut [MinuteRow]) {
+    /// Says of minutes that closed whether they are complete. An airing's first event is here its first applied thing.
+    fn mark(&self, gaps: &LiveGaps, idle: Ms, rows: &mut [MinuteRow]) {
         for row in rows {
-            row.complete = self.exposed.is_complete(gaps, row.minute_at);
+            row.complete = !gaps.had(row.airing_at - idle) && self.exposed.is_complete(gaps, row.minute_at);
         }
     }
 

@@ -2,7 +2,7 @@
 //! were open when a gap ended. Their ends are told by the lanes; that they opened is told by the ±1.
 
 use super::state::{ExposedState, GapState};
-use crate::complete::{Gap, Span};
+use crate::complete::{Gap, LostBeginning, Span};
 use crate::curve::{is_join, packed_at};
 use audience::Ms;
 
@@ -14,9 +14,14 @@ pub(crate) struct EndedSession {
     pub(crate) left_at: Ms,
 }
 
-/// All gaps, by number.
+/// All gaps.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LiveGaps(Vec<Span>);
+pub(crate) struct LiveGaps {
+    /// By number, without the beginnings.
+    spans: Vec<Span>,
+    /// Not kept in a snapshot: it is told again at each start.
+    beginning: LostBeginning,
+}
 
 /// What the gaps left open in one broadcast, by number of the gap; a gap without a place here left nothing open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +41,10 @@ impl LiveGaps {
     /// numbers of those whose end is known only now: what is open at the watermark was open then.
     pub(crate) fn set(&mut self, gaps: &[Gap], watermark: Ms) -> Vec<usize> {
         let mut ended = Vec::new();
-        for (number, gap) in gaps.iter().enumerate() {
+        self.beginning = LostBeginning::of(gaps.iter().copied());
+        for (number, gap) in gaps.iter().filter(|gap| !gap.is_beginning).enumerate() {
             let mut span = Span::of(*gap);
-            let is_known = self.0.get(number).is_some_and(|known| known.to < Ms::MAX);
+            let is_known = self.spans.get(number).is_some_and(|known| known.to < Ms::MAX);
             if is_known {
                 continue;
             }
@@ -47,9 +53,9 @@ impl LiveGaps {
                 span.to = span.to.max(watermark);
                 ended.push(number);
             }
-            match self.0.get_mut(number) {
+            match self.spans.get_mut(number) {
                 Some(known) => *known = span,
-                None => self.0.push(span),
+                None => self.spans.push(span),
             }
         }
         ended
@@ -57,19 +63,26 @@ impl LiveGaps {
 
     /// Up to where a session's start must be known when it ends; `Ms::MIN` where there is no gap.
     pub(crate) fn latest(&self) -> Ms {
-        self.0.iter().map(|span| span.to).filter(|to| *to < Ms::MAX).max().unwrap_or(Ms::MIN)
+        self.spans.iter().map(|span| span.to).filter(|to| *to < Ms::MAX).max().unwrap_or(Ms::MIN)
     }
 
+    /// Whether an airing may have begun in what was lost, before which its broadcast was silent from `quiet_from` on.
+    pub(crate) fn had(&self, quiet_from: Ms) -> bool {
+        self.beginning.had(quiet_from)
+    }
+
+    /// Whether no session can have been open at a gap.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.spans.is_empty()
     }
 
     pub(crate) fn state(&self) -> Vec<GapState> {
-        self.0.iter().map(|span| GapState { from: span.from, to: span.to }).collect()
+        self.spans.iter().map(|span| GapState { from: span.from, to: span.to }).collect()
     }
 
     pub(crate) fn restore(state: &[GapState]) -> LiveGaps {
-        LiveGaps(state.iter().map(|one| Span { from: one.from, to: one.to }).collect())
+        let spans = state.iter().map(|one| Span { from: one.from, to: one.to }).collect();
+        LiveGaps { spans, beginning: LostBeginning::default() }
     }
 }
 
@@ -88,7 +101,7 @@ impl Exposed {
 
     /// A round of one broadcast, from the watermark `before`: its sorted changes, and the sessions that ended.
     pub(crate) fn take(&mut self, gaps: &LiveGaps, before: Ms, changes: &[u64], ended: &[EndedSession]) {
-        for (number, span) in gaps.0.iter().enumerate() {
+        for (number, span) in gaps.spans.iter().enumerate() {
             if before < span.to && span.to < Ms::MAX {
                 let until = changes.partition_point(|change| packed_at(*change) < span.to);
                 let joined = changes[..until].iter().filter(|change| is_join(**change)).count();
@@ -108,7 +121,7 @@ impl Exposed {
 
     /// Whether a minute that closes now is complete.
     pub(crate) fn is_complete(&self, gaps: &LiveGaps, minute_at: Ms) -> bool {
-        !gaps.0.iter().enumerate().any(|(number, span)| {
+        !gaps.spans.iter().enumerate().any(|(number, span)| {
             let left = self.0.get(number).copied().unwrap_or_default();
             let until = if left.open > 0 { Ms::MAX } else { left.until.unwrap_or(Ms::MIN) };
             span.spoils(minute_at, until)

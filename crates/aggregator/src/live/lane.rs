@@ -5,6 +5,7 @@ use super::crowd::{Crowd, Pass, Wakes};
 use super::gaps::EndedSession;
 use super::held::Held;
 use super::round::{Changes, Directives, Gathered, Heard};
+use super::silenced::Silenced;
 use crate::settle::Saying;
 use crate::{Rules, Timeline};
 use audience::time::minute_of;
@@ -29,6 +30,8 @@ pub struct Lane {
     pub(super) touched: Vec<u32>,
     pub(super) wakes: Wakes,
     pub(super) sessions: usize,
+    /// Not kept in a snapshot.
+    silenced: Silenced,
 }
 
 /// What a lane knows of one broadcast.
@@ -72,6 +75,7 @@ impl Lane {
             touched: Vec::new(),
             wakes: Wakes::default(),
             sessions: 0,
+            silenced: Silenced::default(),
         }
     }
 
@@ -208,7 +212,8 @@ impl Lane {
         due.shrink_to(1 << 16);
         self.due = due;
         let Found { changes, ended, .. } = found;
-        Changes { broadcasts: changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect(), ended }
+        let broadcasts = changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect();
+        Changes { broadcasts, ended, silenced: self.silenced.take() }
     }
 
     fn pass(&mut self, broadcast: u32, found: &mut Found, act: impl FnOnce(&mut Crowd, &mut Pass<'_>)) {
@@ -217,7 +222,8 @@ impl Lane {
         let before = crowd.seats.len();
         let Found { changes, ended, gaps_to } = found;
         let (changes, gaps_to) = (changes.entry(broadcast).or_default(), *gaps_to);
-        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes: &mut self.wakes, changes, gaps_to, ended });
+        let (wakes, silenced) = (&mut self.wakes, &mut self.silenced);
+        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes, silenced, changes, gaps_to, ended });
         self.sessions = self.sessions + crowd.seats.len() - before;
         if crowd.is_empty() {
             place.crowd = None;

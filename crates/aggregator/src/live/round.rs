@@ -143,6 +143,8 @@ pub struct Changes {
     pub(crate) broadcasts: Vec<(u32, Vec<u64>)>,
     /// Sessions that opened before [`Directives::gaps_to`] and ended.
     pub(crate) ended: Vec<EndedSession>,
+    /// Leaves that came for sessions which a silence had closed, as far as the lane remembers.
+    pub silenced: u64,
 }
 
 impl Changes {

@@ -57,7 +57,7 @@ impl Script {
             let mut settling = Settling::new(broadcast, &airings, rules);
             settling.go_on(&mut sorted, &mut sessions, usize::MAX);
             for (airing, flow) in airings.airings.iter().zip(settling.flows()) {
-                let mut completeness = Completeness::new(&gaps);
+                let mut completeness = Completeness::new(&gaps, airing.quiet_from);
                 let of_it = sessions.0.iter().filter(|row| row.airing_at == airing.airing_at);
                 of_it.for_each(|row| completeness.session(row.joined_at, row.left_at));
                 let changes = flow.take_sorted();

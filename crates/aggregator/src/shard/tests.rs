@@ -150,6 +150,7 @@ fn stops_and_runs_change_nothing() {
         let gap = |before: u64, after: u64| Gap {
             before: (before > 0).then_some(T + before.cast_signed() * MINUTE_MS),
             after: (after > 0).then_some(T + after.cast_signed() * MINUTE_MS),
+            is_beginning: (before + after) % 7 == 1,
         };
         let gaps: Gaps = (0..chance.below(3)).map(|_| gap(chance.below(30), chance.below(30))).collect();
 

@@ -24,8 +24,11 @@ fn head(lanes: usize, watermark: Option<Ms>) -> Head {
 /// frontier, minutes half full.
 fn alone() -> LiveAlone {
     let mut alone = LiveAlone::new(RULES, 2);
-    let lost =
-        |before: i64, after: Option<i64>| Gap { before: Some(NOW + before), after: after.map(|after| NOW + after) };
+    let lost = |before: i64, after: Option<i64>| Gap {
+        before: Some(NOW + before),
+        after: after.map(|after| NOW + after),
+        is_beginning: false,
+    };
     alone.live.set_gaps(&[lost(100_000, Some(160_000)), lost(1_900_000, None)]);
     let mut details = Details::new();
     for n in 0..4_000_u32 {

@@ -48,6 +48,37 @@ pub enum KafkaError {
         /// The last failure.
         reason: String,
     },
+    /// What is given as a broker can be no address.
+    #[error("`{given}` among `brokers` is no address of a Kafka broker. Give HOST:PORT alone, as in {instead}")]
+    NoAddress {
+        /// As it was given.
+        given: String,
+        /// What may have been meant.
+        instead: String,
+    },
+    /// What answers is no broker, or none for this client.
+    #[error("no Kafka broker answers at {address}: {what}.")]
+    NoKafka {
+        /// As it was given.
+        address: String,
+        /// What it is, and what to do.
+        what: &'static str,
+    },
+    /// A broker answers, and wants to be asked by a name that leads nowhere.
+    #[error(
+        "the broker at {brokers} answers, but wants to be reached as {advertised}, and that name leads nowhere from here ({reason}). \
+         Correct the broker's `advertised.listeners`, or let the name be known here (DNS, or the hosts file)."
+    )]
+    Advertised {
+        /// As they were given.
+        brokers: String,
+        /// What the broker tells.
+        advertised: String,
+        /// What the system said.
+        reason: String,
+        /// The name server is away for now.
+        is_passing: bool,
+    },
     /// A topic does not exist.
     #[error("the topic `{topic}` does not exist at {brokers}. Check `topic`, or create it first.")]
     UnknownTopic {
@@ -203,6 +234,7 @@ impl Failure for KafkaError {
             KafkaError::Protected { .. }
             | KafkaError::NeedsTls { .. }
             | KafkaError::Property { .. }
+            | KafkaError::NoAddress { .. }
             | KafkaError::Client { .. } => 2,
             KafkaError::Corrupt { .. } => 4,
             _ => 3,

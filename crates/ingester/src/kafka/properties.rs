@@ -6,6 +6,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
 
 use super::KafkaError;
+use super::address::refuse_others;
 
 const OFFSETS_ARE_OURS: &str = "offsets are kept with the data, and the group's are only for monitoring";
 const EXACT: &str = "the count is exact only with it as it is";
@@ -111,6 +112,7 @@ pub(crate) fn base_config(
     properties: &[(String, String)],
     defaults: &[(&str, &str)],
 ) -> Result<ClientConfig, KafkaError> {
+    refuse_others(brokers)?;
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in defaults {
@@ -141,6 +143,11 @@ fn needs_tls(name: &str, value: &str) -> bool {
         || name.starts_with("sasl.")
         || name == "enable.ssl.certificate.verification"
         || (name == "security.protocol" && !value.eq_ignore_ascii_case("plaintext"))
+}
+
+/// Whether a client with this `security.protocol` speaks TLS.
+pub(super) fn is_tls(protocol: &str) -> bool {
+    protocol.to_ascii_lowercase().ends_with("ssl")
 }
 
 /// Whether a property's value must not be shown.

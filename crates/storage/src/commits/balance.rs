@@ -39,6 +39,9 @@ fn partitions(manifest: &Manifest, parent: Option<&Manifest>) -> Result<(), Stri
         let Some(partition) = now.get(&(before.topic.as_str(), before.partition)) else {
             return Err(format!("{} of the commit before is missing", name(before)));
         };
+        if partition.gaps.iter().any(|gap| gap.beginning) {
+            return Err(format!("{} has lost its beginning, but was read before", name(before)));
+        }
         if partition.from != before.to {
             return Err(format!("{} is read from {}, was read to {}", name(before), partition.from, before.to));
         }

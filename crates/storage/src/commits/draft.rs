@@ -31,6 +31,8 @@ pub struct Draft {
     pub settled: Vec<Settlement>,
     /// Number of the last commit with which the data ended.
     pub ended: Option<u64>,
+    /// Leaves so far that came for a session which a silence had closed.
+    pub silenced: u64,
     /// Files that are data no longer.
     pub removed: Vec<Removed>,
     /// Their rows that no added file holds again, by table.
@@ -70,6 +72,7 @@ impl Draft {
             watermark: parent.watermark,
             ledger: parent.ledger,
             ended: parent.ended,
+            silenced: parent.silenced,
             snapshot: parent.snapshot.clone(),
             settings: parent.settings.clone(),
             ..Draft::default()
@@ -101,6 +104,7 @@ impl Draft {
             ledger: draft.ledger,
             settled: draft.settled,
             ended: draft.ended,
+            silenced: draft.silenced,
             added,
             removed: draft.removed,
             dropped: draft.dropped,

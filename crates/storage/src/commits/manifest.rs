@@ -85,6 +85,10 @@ pub struct Manifest {
     /// says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
+    /// Leaves so far that came for a session which a silence had closed, as far as their run remembered: a hint, in no
+    /// sum.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub silenced: u64,
     /// Files that are data from now on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<FileEntry>,
@@ -196,8 +200,8 @@ pub struct InputPartition {
     pub idle: bool,
 }
 
-/// Offsets `[from, to)` that were gone before we read them, and that the operator accepted to lose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Offsets `[from, to)` that were gone before we read them: their loss was accepted by the operator, or is a beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetGap {
     /// First offset lost.
@@ -211,6 +215,9 @@ pub struct OffsetGap {
     /// [`InputPartition::event_at_after_gap`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_at_after: Option<Ms>,
+    /// The beginning of the partition, which the broker had no more when the partition was first read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beginning: bool,
 }
 
 /// One file that `replay` read.
@@ -398,6 +405,11 @@ fn is_done(code: &u8) -> bool {
     *code == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// All that the commits up to and with this one add up to, so that older ones need not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -425,7 +437,8 @@ pub struct Lost {
 
 impl From<&Lost> for Gap {
     fn from(lost: &Lost) -> Gap {
-        Gap { before: lost.gap.event_at_before, after: lost.gap.event_at_after }
+        let OffsetGap { event_at_before: before, event_at_after: after, beginning: is_beginning, .. } = lost.gap;
+        Gap { before, after, is_beginning }
     }
 }
 

@@ -79,6 +79,7 @@ mod tests {
             ledger: Ledger { read: u64::MAX, ..Ledger::default() },
             settled: vec![],
             ended: Some(1),
+            silenced: 3,
             added: vec![FileEntry { rewritten: true, ..FileEntry::default() }],
             removed: vec![],
             dropped: [("events".to_owned(), 1)].into(),

@@ -7,7 +7,7 @@ use problem::Failure;
 #[test]
 fn a_commit_that_does_not_add_up_is_refused() {
     type Spoil = fn(&mut Draft);
-    let wrong: [(&str, Spoil); 18] = [
+    let wrong: [(&str, Spoil); 19] = [
         ("is read from 13, was read to 12", |d| {
             d.inputs.partitions[0].from += 1;
             d.inputs.partitions[0].skipped -= 1;
@@ -17,12 +17,13 @@ fn a_commit_that_does_not_add_up_is_refused() {
         ("is missing", |d| d.inputs.partitions[0].partition = 1),
         ("is there twice", |d| d.inputs.partitions.push(d.inputs.partitions[0].clone())),
         ("out of its place", |d| {
-            d.inputs.partitions[0].gaps.push(OffsetGap {
-                from: 11,
-                to: 12,
-                event_at_before: None,
-                event_at_after: None,
-            });
+            d.inputs.partitions[0].gaps.push(OffsetGap { from: 11, to: 12, ..OffsetGap::default() });
+        }),
+        ("has lost its beginning, but was read before", |d| {
+            let from = d.inputs.partitions[0].to;
+            let gap = OffsetGap { from, to: from + 1, beginning: true, ..OffsetGap::default() };
+            d.inputs.partitions[0].gaps.push(gap);
+            d.inputs.partitions[0].to += 1;
         }),
         ("names the event after a gap, without an event", |d| {
             (d.inputs.partitions[0].accepted, d.inputs.partitions[0].event_at_after_gap) = (0, Some(NOW));
@@ -85,7 +86,7 @@ fn a_gap_is_counted_as_lost() {
     let mut owner = take(&Store::open(dir.path()).unwrap(), 2).unwrap();
     let mut draft = draft(owner.chain(), 0, 0);
     draft.inputs.partitions[0].to += 1_000;
-    let gap = OffsetGap { from: 12, to: 1_012, event_at_before: Some(NOW), event_at_after: None };
+    let gap = OffsetGap { from: 12, to: 1_012, event_at_before: Some(NOW), ..OffsetGap::default() };
     draft.inputs.partitions[0].gaps.push(gap.clone());
     owner.publish(&owner.begin(), &draft).unwrap();
     assert_eq!(owner.chain().partitions()[0].gaps, [gap]);

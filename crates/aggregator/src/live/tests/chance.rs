@@ -49,7 +49,7 @@ fn rules() -> impl Strategy<Value = Rules> {
 
 fn gaps() -> impl Strategy<Value = Vec<Gap>> {
     let at = || proptest::option::weighted(0.8, (0..60i64).prop_map(|step| T + step * 10_000 + 1));
-    proptest::collection::vec((at(), at()).prop_map(|(before, after)| Gap { before, after }), 0..4)
+    proptest::collection::vec((at(), at()).prop_map(|(before, after)| Gap { before, after, is_beginning: false }), 0..4)
 }
 
 fn script_of(draws: &[Draw]) -> Script {
