@@ -181,6 +181,14 @@ pub fn awaits(error: &(dyn Error + 'static)) -> Option<Awaited> {
     None
 }
 
+/// A path as one types it into a shell: for what a sentence asks to be done.
+pub fn typed(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./=:,+@%".contains(c);
+    let path = if path.starts_with('-') && path != "-" { format!("./{path}") } else { path.to_owned() };
+    let is_plain = !path.is_empty() && path.chars().all(plain);
+    if is_plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +225,15 @@ mod tests {
         assert_eq!(read(io::Error::other(full())).awaits, Some(Awaited::Room));
         assert_eq!(read(io::ErrorKind::QuotaExceeded.into()).awaits, Some(Awaited::Room));
         assert_eq!(read(io::ErrorKind::PermissionDenied.into()).awaits, None);
+    }
+
+    #[test]
+    fn a_path_is_typed_as_a_shell_reads_it() {
+        let cases =
+            [("a/b-1.ndjson", "a/b-1.ndjson"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("-x", "./-x"), ("", "''")];
+        for (path, shell) in cases {
+            assert_eq!(typed(path), shell);
+        }
     }
 
     #[test]
