@@ -1,12 +1,14 @@
 //! `jauge replay`: its arguments, its progress on the terminal, and its last words.
 
 use crate::args::ReplayArgs;
+use crate::hints;
 use crate::progress::Bar;
 use crate::settings::{LogFormat, Settings};
 use crate::terminal;
 use audience::text;
-use pipeline::{self, Said, Tell};
-use problem::Problem;
+use exporter::Table;
+use pipeline::{self, Replayed, Said, Tell};
+use problem::{Problem, typed};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::Ledger;
 
@@ -15,14 +17,26 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
     let settings = args.settings.load()?;
     let options = settings.options()?;
     let replayed = pipeline::replay(&args.events, &options, &bar(&settings))?;
-    let Ledger { read, accepted, rejected, applied, repeated, orphaned, .. } = replayed.ledger;
     if args.json {
-        return terminal::print_json(&serde_json::json!({ "ledger": replayed.ledger, "airings": replayed.airings }));
+        let Replayed { ledger, airings, rejected } = &replayed;
+        let hints = hints::as_json(rejected);
+        return terminal::print_json(&serde_json::json!({ "ledger": ledger, "airings": airings, "hints": hints }));
     }
+    terminal::print(&last_words(&replayed, &options.out))?;
+    let kept = options.tables.iter().any(|table| table == Table::Rejected.name());
+    let hints = hints::told(&replayed.rejected, kept.then_some(options.out.as_str()));
+    if !hints.is_empty() {
+        terminal::say(hints.trim_end());
+    }
+    Ok(())
+}
+
+/// What became of the events, and where to look.
+fn last_words(replayed: &Replayed, out: &str) -> String {
+    let Ledger { read, accepted, rejected, applied, repeated, orphaned, .. } = replayed.ledger;
     let n = text::count;
-    terminal::print(&format!(
-        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n\
-         See them: jauge show {}\n",
+    let mut words = format!(
+        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n",
         n(read),
         n(accepted),
         n(applied),
@@ -30,8 +44,12 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
         n(orphaned),
         n(rejected),
         n(replayed.airings as u64),
-        options.out
-    ))
+    );
+    // Where nothing was accepted there is nothing to see.
+    if accepted > 0 || rejected == 0 {
+        words.push_str(&format!("See them: jauge show {}\n", typed(out)));
+    }
+    words
 }
 
 /// Who shows how far it is; the bar goes away with it.

@@ -1,6 +1,7 @@
 //! A lane: one thread, the partitions it owns, and what it has read of them since the last cut. It does what the owner
 //! asks between two batches, and shares nothing with other lanes but the registry.
 
+use super::doubt::Beginning;
 use super::letters::Letter;
 use super::lock::lock;
 use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
@@ -52,6 +53,8 @@ struct LaneThread {
     parts: LaneParts,
     decoder: Decoder,
     partitions: BTreeMap<usize, Partition>,
+    /// What was read first of each.
+    beginnings: BTreeMap<usize, Beginning>,
     cut: Cut,
     is_over: bool,
     stands: bool,
@@ -66,6 +69,7 @@ impl LaneThread {
             parts,
             decoder,
             partitions: BTreeMap::new(),
+            beginnings: BTreeMap::new(),
             cut: Cut::default(),
             is_over: false,
             stands: false,
@@ -90,6 +94,7 @@ impl LaneThread {
         };
         lock(&self.parts.progress).partitions.insert(partition.index, progress);
         self.cut.partitions.insert(partition.index, Taken { to: partition.from, ..Taken::default() });
+        self.beginnings.insert(partition.index, Beginning::default());
         self.partitions.insert(partition.index, partition);
     }
 
@@ -197,6 +202,7 @@ impl LaneThread {
                         progress.last_at = at;
                         let rejection =
                             self.record(index, offset, time_ms, value.unwrap_or_default(), now, progress)?;
+                        self.begin(index, value.unwrap_or_default(), rejection);
                         if let Some(rejection) = rejection {
                             self.keep_letter(index, offset, time_ms, (key, value), rejection);
                         }
@@ -219,6 +225,7 @@ impl LaneThread {
         if !finished.is_empty() {
             self.parts.kafka.pause(&finished)?;
         }
+        self.doubt(&seen);
         lock(&self.parts.progress).partitions = seen;
         self.show_bytes();
         if at.duration_since(self.looked_at) >= LOOK_EVERY {
@@ -228,6 +235,24 @@ impl LaneThread {
         // Behind an end an open transaction may hide records, also while other partitions give many.
         self.look(|progress| progress.is_at_end);
         Ok(())
+    }
+
+    fn begin(&mut self, index: usize, value: &[u8], rejection: Option<Rejection>) {
+        if let Some(beginning) = self.beginnings.get_mut(&index) {
+            beginning.take(value, rejection);
+        }
+    }
+
+    /// Tells of partitions that seem to hold no events; of what has begun well nothing is remembered.
+    fn doubt(&mut self, seen: &BTreeMap<usize, Progress>) {
+        let mut beginnings = std::mem::take(&mut self.beginnings);
+        for (index, beginning) in &mut beginnings {
+            if let Some(doubt) = beginning.doubt(seen[index].is_at_end || seen[index].is_done) {
+                self.tell(Happening::Doubted(*index, doubt, (beginning.read, beginning.rejected)));
+            }
+        }
+        beginnings.retain(|_, beginning| beginning.is_read_on());
+        self.beginnings = beginnings;
     }
 
     /// Notes where partitions end, as the client knows it.

@@ -4,6 +4,7 @@
 //! it shows (`view`).
 
 mod cut;
+mod doubt;
 mod finder;
 mod hold;
 mod lane;
@@ -20,6 +21,7 @@ mod partitions;
 mod publisher;
 mod reading;
 mod rebuild;
+mod rejects;
 mod replay;
 mod requests;
 mod restore;
@@ -51,7 +53,8 @@ use writer::Writer;
 pub use open_files::raise as raise_open_files;
 pub use operator::{Answered, ask};
 pub use options::{How, Options};
-pub use replay::replay;
+pub use rejects::{RejectedFile, RejectedGroup};
+pub use replay::{Replayed, replay};
 pub use said::{Said, Tell};
 pub use view::{PartitionView, View};
 

@@ -1,6 +1,7 @@
 //! Messages: what the threads of a run hand each other. Lanes, finder and writer tell the owner what happened; the
 //! owner asks the lanes, and gives the writer its work.
 
+use super::doubt::Doubt;
 use super::letters::Letter;
 use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
@@ -30,6 +31,8 @@ pub(super) enum Happening {
     Answered,
     /// A partition was added.
     Added(Added),
+    /// Most of the first records of this partition are rejected: of so many read so many.
+    Doubted(usize, Doubt, (u64, u64)),
     /// A lane cannot go on, or a topic is not there any more.
     Failed(Problem),
 }

@@ -1,6 +1,7 @@
 //! The owner: one loop and one closed enum of the things that can happen. It moves the watermark through the lanes,
 //! cuts what they have read, and hands it to the writer; nothing else decides when anything happens.
 
+use super::doubt::Doubt;
 use super::lanes::Lanes;
 use super::lock::lock;
 use super::message::{Ask, Cut, Frozen, Happening, Work, Written};
@@ -13,6 +14,7 @@ use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use problem::{Awaited, Problem};
 use settling::Settle;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -76,6 +78,8 @@ pub(super) struct State {
     began_at: Instant,
     /// Since when the brokers are away, if they are.
     away_since: Option<Instant>,
+    /// What was said already of partitions that seem to hold no events.
+    doubts: BTreeSet<Doubt>,
 }
 
 impl State {
@@ -97,6 +101,7 @@ impl State {
             named_at: now,
             began_at: now,
             away_since: None,
+            doubts: BTreeSet::new(),
         }
     }
 }
@@ -156,6 +161,14 @@ impl Owner<'_> {
         match happening {
             Happening::Notice(notice) => {
                 self.notice(&notice);
+                Ok(())
+            }
+            Happening::Doubted(index, doubt, counts) => {
+                let partition = self.partitions.all().get(&index).map(name).unwrap_or_default();
+                let told = doubt.told(&partition, counts, &self.options.out);
+                if self.state.doubts.insert(doubt) {
+                    (self.tell)(Said::Warning(told));
+                }
                 Ok(())
             }
             Happening::Failed(problem) => Err(problem),

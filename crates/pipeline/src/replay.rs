@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use super::reading::{Read, Reading};
+use super::rejects::RejectedFile;
 use super::said::{Said, Tell};
 use aggregator::Gaps;
-use audience::{Ms, Registry};
+use audience::{Guise, Ms, Registry, flaw};
 use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
 use problem::Problem;
@@ -17,12 +18,14 @@ use storage::provenance;
 use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, Source};
 
 /// What a replay did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Replayed {
     /// What became of its events.
     pub ledger: Ledger,
     /// Airings that settled.
     pub airings: usize,
+    /// The files of which events were rejected, those with the most first.
+    pub rejected: Vec<RejectedFile>,
 }
 
 /// Replays the files `events`. `tell` is told how far it is.
@@ -38,7 +41,12 @@ pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Repl
     let draft = job.draft(&read, &settled);
     keys.append(&registry)?;
     committer.publish(&commit, &draft)?;
-    Ok(Replayed { ledger: draft.ledger, airings: settled.iter().filter(|one| one.airing_at.is_some()).count() })
+    let name = |source| files.path(source).unwrap_or_default().to_owned();
+    Ok(Replayed {
+        ledger: draft.ledger,
+        airings: settled.iter().filter(|one| one.airing_at.is_some()).count(),
+        rejected: read.rejects.files(name, &read.counts),
+    })
 }
 
 struct Job<'a> {
@@ -113,7 +121,8 @@ impl Job<'_> {
             accepted: counts.accepted,
             rejected: counts.rejected,
         });
-        let reasons = read.reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
+        let reasons = read.rejects.reasons();
+        let reasons = reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
         let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum();
         Draft {
             tables: self.options.tables.iter().cloned().collect(),
@@ -137,8 +146,11 @@ impl Job<'_> {
 }
 
 fn refused(row: &RejectedRow) -> Problem {
+    let payload = row.payload.as_deref().unwrap_or_default();
+    let seems = Guise::of(payload).map(|guise| format!(" It seems to be {guise}."));
+    let seems = seems.or_else(|| flaw(row.rejection, payload).map(|flaw| format!(" {flaw}"))).unwrap_or_default();
     Problem::data(format!(
-        "{}: the event at byte {} is rejected: {}; --strict publishes nothing then. Mend the event, or leave --strict out: \
+        "{}: the event at byte {} is rejected: {}; --strict publishes nothing then.{seems} Mend the event, or leave --strict out: \
          then it is kept in the table rejected.",
         row.source, row.offset, row.rejection
     ))
