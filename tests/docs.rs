@@ -38,6 +38,12 @@ fn with_audience() -> tempfile::TempDir {
     scene
 }
 
+/// A directory of which events were rejected, as docs/tables.md reads one.
+fn with_trial(scene: &Path) {
+    fs::write(scene.join("trial.ndjson"), "no event\n{}\n").unwrap();
+    replay([scene.join("trial.ndjson")], &scene.join("trial"), NO_FLAGS).exits(0);
+}
+
 /// Runs a line in a folder, as a user with `jauge` on the path would.
 fn type_in(folder: &Path, line: &str) -> Ran {
     support::type_in("sh", folder, line)
@@ -102,6 +108,7 @@ fn the_quick_start_works_on_a_real_kafka() {
 #[test]
 fn queries_run() {
     let scene = with_audience();
+    with_trial(scene.path());
     for document in documents() {
         let of_shell =
             document.lines().into_iter().filter(|line| !line.text.contains(OF_RUN)).filter_map(|line| line.sql());
@@ -113,6 +120,76 @@ fn queries_run() {
             assert!(!finish(command, &[]).exits(0).stdout.is_empty(), "it prints something: {block}");
         }
     }
+}
+
+/// What the documents export, and what they make of files in other forms, are events.
+#[test]
+fn recipes_make_events() {
+    let page = document("docs/events.md");
+    let scene = folder();
+    let at = |name: &str| scene.path().join(name);
+    let event = r#"{"type":"join","broadcast_id":"b","ts":1773514800000,"viewer_id":"v"}"#;
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain(event.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let files: [(&str, Vec<u8>); 9] = [
+        ("utf16.ndjson", utf16),
+        ("array.json", format!("[{event}, {event}]").into()),
+        ("pretty.json", event.replace(',', ",\n").into()),
+        ("docker.log", format!(r#"{{"log":{event:?},"stream":"stdout","time":"t"}}"#).into()),
+        ("debezium.ndjson", format!(r#"{{"payload":{{"after":{event}}}}}"#).into()),
+        ("events.csv", b"type,broadcast_id,ts,viewer_id\njoin,b,2026-03-14T19:00:00Z,v\n".into()),
+        ("tweets.ndjson", br#"{"id_str":"1","timestamp_ms":"1459719289000","user":{"id_str":"42"}}"#.into()),
+        (
+            "livekit.ndjson",
+            br#"{"event":"participant_joined","room":{"name":"b"},"participant":{"sid":"s","identity":"v"},"createdAt":1694522720}"#
+                .into(),
+        ),
+        ("srs.ndjson", br#"{"action":"on_play","client_id":"v","stream":"livestream"}"#.into()),
+    ];
+    files.iter().for_each(|(name, bytes)| fs::write(at(name), bytes).unwrap());
+    let mut made = 0;
+    for line in page.lines().into_iter().filter(|line| line.has("replay") && !line.is_of_jauge()) {
+        let (program_name, file) = (&line.commands[0][0], files.iter().find(|(name, _)| line.has(name)));
+        if let (Some((name, _)), Some(_)) = (file, have(program(program_name))) {
+            let ran = type_in(scene.path(), &format!("{} --strict", line.text)).exits(0);
+            assert!(!ran.stdout.starts_with("0 events"), "{name}: {}", ran.stdout);
+            made += 1;
+        }
+    }
+    assert!(made == files.len() || have(program("jq")).is_none() || have(program("iconv")).is_none(), "{made} lines");
+    if have(program("node")).is_some() {
+        fs::write(at("export.js"), page.blocks("js").concat()).unwrap();
+        type_in(scene.path(), "node export.js && jauge replay from-js.ndjson --out js --strict").exits(0);
+    }
+    let Some(python) = have(python()) else { return };
+    query(scene.path(), &page.blocks("sql"));
+    for block in page.blocks("python") {
+        let mut command = Command::new(&python);
+        command.args(["-c", &block]).current_dir(scene.path());
+        finish(command, &[]).exits(0);
+    }
+    for name in ["duckdb", "pandas", "polars"] {
+        replay([at(&format!("from-{name}.ndjson"))], &at(name), ["--strict"]).exits(0);
+    }
+}
+
+/// Of one broadcast the curve over all is its own.
+#[test]
+fn the_curve_over_all_broadcasts_is_exact() {
+    let Some(python) = have(python()) else { return };
+    let scene = with_audience();
+    let sql = document("docs/tables.md").blocks("sql").concat();
+    let statement = sql.split("-- ").find_map(|part| part.strip_prefix("One curve over all")).unwrap();
+    let (_, statement) = statement.split_once('\n').unwrap();
+    let differ = format!(
+        "SELECT count(*), count(*) FILTER (whole.viewers_max IS DISTINCT FROM own.viewers_max OR whole.viewers_mean <> own.viewers_mean)
+         FROM ({}) AS whole FULL JOIN 'audience/minutes/*/*.parquet' AS own USING (minute_at)",
+        statement.trim().trim_end_matches(';')
+    );
+    let mut command = Command::new(python);
+    let print = "import duckdb, sys; print(duckdb.execute(sys.argv[1]).fetchall())";
+    command.args(["-c", print, &differ]).current_dir(scene.path());
+    let found = finish(command, &[]).exits(0).stdout;
+    assert!(found.trim().ends_with(", 0)]") && !found.starts_with("[(0"), "{found}");
 }
 
 /// Each statement gives a row at least.

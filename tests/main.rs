@@ -22,6 +22,8 @@ mod bad_events;
 mod replay;
 // `jauge replay` refuses: exit codes, one sentence, nothing half written.
 mod refusals;
+// Files of the wrong kind: what is said of them, and that the advice is good.
+mod hints;
 // A real Apache Kafka, one for all tests of a run.
 mod kafka;
 // An S3 for tests: a server that others wrote, and one with faults.

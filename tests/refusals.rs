@@ -90,6 +90,102 @@ fn cut_and_corrupt_input_is_refused() {
     }
 }
 
+/// The first member of a tar archive: its header, and these bytes.
+fn tar(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    let fields: [(usize, String); 6] = [
+        (0, name.to_owned()),
+        (100, "0000644\0".to_owned()),
+        (124, format!("{:011o}\0", bytes.len())),
+        (148, " ".repeat(8)),
+        (156, "0".to_owned()),
+        (257, "ustar\0\x30\x30".to_owned()),
+    ];
+    for (at, text) in fields {
+        header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    [&header[..], bytes, &vec![0; 2_048 - bytes.len() % 512][..]].concat()
+}
+
+/// Another copy would be no better: it says what it is, and what makes lines of it.
+#[test]
+fn what_is_no_damage_is_not_called_damage() {
+    let events = some_events();
+    let window = |log: u32| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(&events).unwrap();
+        encoder.finish().unwrap()
+    };
+    // A frame of one raw block that asks for the dictionary 7.
+    let with_dictionary = b"\x28\xb5\x2f\xfd\x21\x07\x05\x29\0\0hello".to_vec();
+    let zst = zstd::encode_all(&events[..], 0).unwrap();
+    let xz = [&[0xfd][..], b"7zXZ\0", &[0; 30]].concat();
+    let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        ("a.xz", xz.clone(), &["is compressed by xz", "xz -dc "]),
+        ("a.bz2", b"BZh91AY&SYAAAAAAAAAAAAAA".to_vec(), &["is compressed by bzip2", "bzip2 -dc "]),
+        ("a.zip", b"PK\x03\x04\x14\0".to_vec(), &["is a zip archive", "unzip -p "]),
+        ("a.lz4", b"\x04\x22\x4d\x18\x40".to_vec(), &["is compressed by lz4"]),
+        ("a.tar", tar("events.ndjson", &events[..300]), &["is a tar archive", "tar -xOf "]),
+        (
+            "a.tar.gz",
+            gzip(&tar("events.ndjson", &events[..300])),
+            &["holds what is a tar archive", "gzip -dc ", "| tar -xOf -"],
+        ),
+        ("a.gz.gz", gzip(&gzip(&events)), &["holds what is compressed by gzip", "| gzip -dc |"]),
+        ("a.xz.zst", zstd::encode_all(&xz[..], 0).unwrap(), &["holds what is compressed by xz", "zstd -dc "]),
+        ("a.parquet", b"PAR1\x15\x04\x15\x10".to_vec(), &["is a Parquet file", "docs/events.md"]),
+        ("appended.gz", [gzip(&events), events.clone()].concat(), &["goes on behind its gzip data", "gzip -dc "]),
+        ("appended.zst", [zst, events.clone()].concat(), &["goes on behind its zstd data"]),
+        (
+            "it's long.zst",
+            window(28),
+            &["window of 256 MiB", "at most 128 MiB", "zstd -dc --long=28 '", "'\\''s long.zst'"],
+        ),
+        ("dictionary.zst", with_dictionary, &["made with the dictionary 7,", "zstd -dc -D DICTIONARY "]),
+    ];
+    for (name, bytes, says) in cases {
+        let (_folder, file, out) = given(name, &bytes);
+        let ran = refused(&file, &out, 4, says);
+        assert!(!ran.stderr.contains("damaged") && !ran.stderr.contains("whole copy"), "{name}: {}", ran.stderr);
+        // From a pipe it is the same, and the hint does not name what has no name.
+        let mut command = jauge();
+        command.args(["replay", "-", "--out"]).arg(&out);
+        let ran = finish(command, &bytes).exits(4).says(&says[..1]);
+        assert!(!ran.stderr.contains("-dc - |"), "{name}: {}", ran.stderr);
+    }
+}
+
+/// Servers that send whole blocks, tapes and images of disks leave them.
+#[test]
+fn zeros_behind_compressed_data_are_passed_over() {
+    let (events, zeros) = (some_events(), vec![0; 700_000]);
+    let zst = zstd::encode_all(&events[..], 0).unwrap();
+    let mut ledgers = Vec::new();
+    let cases = [
+        ("plain.ndjson", events.clone()),
+        ("padded.gz", [gzip(&events), zeros.clone()].concat()),
+        ("one-zero.gz", [gzip(&events), vec![0]].concat()),
+        ("padded.zst", [zst.clone(), zeros.clone()].concat()),
+        ("one-zero.zst", [zst.clone(), vec![0]].concat()),
+        ("five-zeros.zst", [zst.clone(), vec![0; 5]].concat()),
+    ];
+    for (name, bytes) in cases {
+        let (_folder, file, out) = given(name, bytes);
+        let ran = replay([&file], &out, ["--json"]).exits(0);
+        ledgers.push((name, ran.stdout.split("\"hints\"").next().unwrap().to_owned()));
+    }
+    assert!(ledgers.iter().all(|(_, ledger)| *ledger == ledgers[0].1), "{ledgers:?}");
+    // Within its data zeros are damage: a crash left them.
+    for (name, stored) in [("torn.gz", gzip(&events)), ("torn.zst", zst)] {
+        let torn = [&stored[..stored.len() / 2], &vec![0; stored.len() / 2][..]].concat();
+        let (_folder, file, out) = given(name, torn);
+        refused(&file, &out, 4, &[name, "damaged", "whole copy"]);
+    }
+}
+
 #[test]
 fn a_directory_that_holds_data_is_left_alone() {
     let (_folder, file, out) = given("events.ndjson", END);

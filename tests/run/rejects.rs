@@ -114,6 +114,37 @@ fn how_far_ahead_an_event_may_be_is_a_setting() {
     }
 }
 
+/// Most of what a partition begins with is no event: said once, with what it seems to be.
+#[test]
+fn a_topic_of_something_else_is_said_at_once_and_once() {
+    let (_broker, topic) = Topic::embedded(2);
+    let event = line(&join("a", 0));
+    let framed = |partition: i32| topic.send(partition, Some(&[&[0, 0, 0, 0, 7], event.trim().as_bytes()].concat()));
+    (0..4).for_each(|n| framed(n % 2));
+    topic.send(0, Some(event.as_bytes()));
+    topic.flush();
+    let folder = folder();
+    let out = folder.path().join("framed");
+    let said = topic.until_end(&out, &[]).exits(0).stderr;
+    assert_eq!(said.matches("are rejected, most for ").count(), 1, "{said}");
+    for part in
+        ["Of the first ", "framed by a Schema Registry", "the schema's id 7", "see them: jauge rejected ", "framed"]
+    {
+        assert!(said.contains(part), "no {part:?}: {said}");
+    }
+
+    // Where most are events nothing is said; another kind is said, too.
+    let (_broker, topic) = Topic::embedded(2);
+    topic.send_events(&[join("a", 0), join("b", 1), join("c", 2), join("d", 3), join("e", 4)]);
+    let good = i32::from(topic.until_end(&folder.path().join("good"), &[]).exits(0).stderr.contains("rejected, most"));
+    assert_eq!(good, 0);
+    let envelope = format!(r#"{{"before":null,"after":{},"op":"c"}}"#, event.trim());
+    (0..20).for_each(|_| topic.send(1, Some(envelope.as_bytes())));
+    topic.flush();
+    let said = topic.until_end(&folder.path().join("envelope"), &["--log-format=json"]).exits(0).stderr;
+    assert!(said.contains("Debezium's envelope") && said.contains("the event is its .after"), "{said}");
+}
+
 /// The values of a topic, sorted.
 fn values(kafka: &RealKafka, topic: &str) -> Vec<String> {
     let values = kafka.read(topic).into_iter().flatten();

@@ -14,20 +14,23 @@ const REPEATED: Rejection = Rejection::whole(Reason::RepeatedField);
 
 /// The fields of `text`, one JSON object. Strings that had escapes are appended to `scratch`, where their tokens point.
 pub(crate) fn parse(text: &str, scratch: &mut String) -> Result<Fields, Rejection> {
-    let mut parser = Parser { text: text.as_bytes(), at: 0, scratch };
-    let mut fields = Fields::default();
-    parser.blanks();
-    let is_object = parser.peek() == Some(b'{');
-    if is_object {
-        parser.object(1, Some(&mut fields))?;
-    } else {
-        parser.value(0)?;
-    }
-    parser.blanks();
-    if parser.at < parser.text.len() {
-        return Err(NOT_JSON);
-    }
-    if is_object { Ok(fields) } else { Err(Rejection::whole(Reason::NotAnObject)) }
+    Parser { text: text.as_bytes(), at: 0, scratch }.whole()
+}
+
+/// The byte at which `text` is no JSON any more, or behind which a key comes again; `None` where it is JSON.
+pub(crate) fn stopped_at(text: &str) -> Option<usize> {
+    let mut parser = Parser { text: text.as_bytes(), at: 0, scratch: &mut String::new() };
+    let stops = parser.whole().is_err_and(|rejection| rejection.reason != Reason::NotAnObject);
+    stops.then_some(parser.at)
+}
+
+/// Where the value that begins at `at` ends, and its text where it is a string; `None` where there is no whole one.
+pub(crate) fn value_at(text: &str, at: usize) -> Option<(usize, Option<String>)> {
+    let mut parser = Parser { text: text.as_bytes(), at, scratch: &mut String::new() };
+    let token = parser.value(0).ok()?;
+    let is_text = matches!(token.tag, Tag::Plain | Tag::Unescaped);
+    let string = is_text.then(|| String::from_utf8_lossy(parser.text_of(token)).into_owned());
+    Some((parser.at, string))
 }
 
 struct Parser<'a> {
@@ -37,6 +40,22 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn whole(&mut self) -> Result<Fields, Rejection> {
+        let mut fields = Fields::default();
+        self.blanks();
+        let is_object = self.peek() == Some(b'{');
+        if is_object {
+            self.object(1, Some(&mut fields))?;
+        } else {
+            self.value(0)?;
+        }
+        self.blanks();
+        if self.at < self.text.len() {
+            return Err(NOT_JSON);
+        }
+        if is_object { Ok(fields) } else { Err(Rejection::whole(Reason::NotAnObject)) }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }

@@ -14,6 +14,7 @@ mod corrections;
 mod demo;
 mod flags;
 mod form;
+mod hints;
 mod layers;
 mod logline;
 mod operator;

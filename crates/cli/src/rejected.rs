@@ -2,14 +2,14 @@
 //! back into a topic for what can be used now.
 
 use crate::args::RejectedArgs;
+use crate::hints;
 use crate::settings::Settings;
 use crate::terminal;
 use audience::text;
-use audience::{Decoder, Details, Field, Key, Ms, Reason, Registry, Rejection, time::rfc3339};
+use audience::{Decoder, Details, Field, Guise, Key, Ms, Reason, Registry, Rejection, flaw, time::rfc3339};
 use exporter::{RejectedRow, Table};
 use ingester::producer::{Producer, Target};
 use problem::Problem;
-use report::text::draw;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,8 +20,6 @@ use std::time::Duration;
 use storage::Stored;
 use storage::directory;
 
-/// Characters of an example that are shown to people.
-const EXAMPLE: usize = 96;
 /// How long the brokers may take for all that was sent.
 const FLUSH: Duration = Duration::from_secs(60);
 
@@ -99,16 +97,23 @@ fn as_text(rejection: Rejection, group: &Group) -> String {
     let count = text::count(group.count);
     let example = payload.as_ref().map_or_else(
         || "its bytes were not kept (rejected_payload = \"redact\")".to_owned(),
-        |bytes| draw::cut(&draw::printable(&String::from_utf8_lossy(bytes)), EXAMPLE),
+        |bytes| hints::example(bytes),
     );
+    let hint = hint(rejection, group).map_or_else(String::new, |hint| format!("{:>12}  {hint}\n", ""));
     format!(
-        "{count:>12}  {rejection}\n{:>12}  from {} to {}\n{:>12}  {source}/{partition} at {offset}, {} bytes: {example}\n\n",
+        "{count:>12}  {rejection}\n{:>12}  from {} to {}\n{:>12}  {source}/{partition} at {offset}, {} bytes: {example}\n{hint}\n",
         "",
         rfc3339(group.first_at),
         rfc3339(group.last_at),
         "",
         text::thousands(*payload_bytes),
     )
+}
+
+/// What can be said of the example.
+fn hint(rejection: Rejection, group: &Group) -> Option<String> {
+    let payload = group.example.payload.as_deref()?;
+    hints::sentence(flaw(rejection, payload).as_deref(), Guise::of(payload).as_ref(), "FILE")
 }
 
 fn as_json(rejection: Rejection, group: &Group) -> Value {
@@ -119,6 +124,7 @@ fn as_json(rejection: Rejection, group: &Group) -> Value {
         "count": group.count,
         "first_at": rfc3339(group.first_at),
         "last_at": rfc3339(group.last_at),
+        "hint": hint(rejection, group),
         "example": {
             "source": **source,
             "partition": partition,

@@ -1,12 +1,14 @@
 //! `jauge replay`: its arguments, its progress on the terminal, and its last words.
 
 use crate::args::ReplayArgs;
+use crate::hints;
 use crate::orphans;
 use crate::progress::Bar;
 use crate::settings::{LogFormat, Settings};
 use crate::terminal;
 use audience::text;
-use pipeline::{self, Said, Tell};
+use exporter::Table;
+use pipeline::{self, Replayed, Said, Tell};
 use problem::{Problem, in_shell};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::Ledger;
@@ -16,15 +18,27 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
     let settings = args.settings.load()?;
     let options = settings.options()?;
     let replayed = pipeline::replay(&args.events, &options, &bar(&settings))?;
-    let Ledger { read, accepted, rejected, applied, repeated, orphaned, .. } = replayed.ledger;
     if args.json {
-        return terminal::print_json(&serde_json::json!({ "ledger": replayed.ledger, "airings": replayed.airings }));
+        let Replayed { ledger, airings, rejected, .. } = &replayed;
+        let hints = hints::as_json(rejected);
+        return terminal::print_json(&serde_json::json!({ "ledger": ledger, "airings": airings, "hints": hints }));
     }
-    let n = text::count;
     let orphans = orphans::told(&replayed.tally, options.rules.broadcast_idle).into_iter().map(|told| told + "\n");
-    terminal::print(&format!(
-        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n{}\
-         See them: jauge show {}\n",
+    terminal::print(&last_words(&replayed, &orphans.collect::<String>(), &options.out))?;
+    let kept = options.tables.iter().any(|table| table == Table::Rejected.name());
+    let hints = hints::told(&replayed.rejected, kept.then_some(options.out.as_str()));
+    if !hints.is_empty() {
+        terminal::say(hints.trim_end());
+    }
+    Ok(())
+}
+
+/// What became of the events, and where to look.
+fn last_words(replayed: &Replayed, orphans: &str, out: &str) -> String {
+    let Ledger { read, accepted, rejected, applied, repeated, orphaned, .. } = replayed.ledger;
+    let n = text::count;
+    let mut words = format!(
+        "{} events read: {} accepted ({} applied, {} repeated, {} orphaned), {} rejected. {} airings.\n{orphans}",
         n(read),
         n(accepted),
         n(applied),
@@ -32,9 +46,12 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<(), Problem> {
         n(orphaned),
         n(rejected),
         n(replayed.airings as u64),
-        orphans.collect::<String>(),
-        in_shell(&options.out)
-    ))
+    );
+    // Where nothing was accepted there is nothing to see.
+    if accepted > 0 || rejected == 0 {
+        words.push_str(&format!("See them: jauge show {}\n", in_shell(out)));
+    }
+    words
 }
 
 /// Who shows how far it is; the bar goes away with it.
@@ -46,7 +63,6 @@ fn bar(settings: &Settings) -> Tell {
         match said {
             Said::Read { bytes, of } => bar.get_or_insert_with(|| Bar::new("reading", of, is_wanted)).reach(bytes),
             Said::Now(what) => bar.iter().for_each(|bar| bar.now(what)),
-            Said::Warning(text) => terminal::say(&text),
             _ => {}
         }
     })

@@ -3,16 +3,19 @@
 //! Several threads call [`Files::next_block`] at once. A plain file is read by all of them in ranges; a compressed
 //! file, a pipe or standard input by one at a time, different ones side by side. What a source is, its first bytes say:
 //! a file named `.gz` that is none is read as what it is, but one that is cut before its first bytes are whole is an
-//! error. Memory is bounded: a block is about 4 MiB, and a line of more than 1 MiB is not held but described.
+//! error, and so is what they say is no file of lines. Memory is bounded: a block is about 4 MiB, and a line of more
+//! than 1 MiB is not held but described.
 
 mod block;
 mod error;
+mod foreign;
 mod lines;
 mod plain;
 mod raw;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, Metadata};
@@ -23,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use block::{Block, BlockKind};
 pub use error::InputError;
+use foreign::Foreign;
 use lines::{Limits, Pieces};
 use plain::Plain;
 use stream::{Format, Stream, StreamOrigin, Turn};
@@ -68,7 +72,7 @@ impl Source {
 
 impl Files {
     /// Opens `paths`, `-` being standard input. A path that is missing, a folder or unreadable is refused here, before
-    /// anything is read; a compressed file that is cut within its first bytes, too.
+    /// anything is read; a compressed file that is cut within its first bytes, and one that is foreign, too.
     pub fn open(paths: &[PathBuf]) -> Result<Files, InputError> {
         Files::open_with(paths, Limits::REAL)
     }
@@ -216,10 +220,13 @@ fn open_source(
         let origin = StreamOrigin::Open(Box::new(file));
         return Ok((Source::Stream(Stream::new(name, origin, limits, progress)), None));
     }
-    let magic = stream::magic_of(&mut file).map_err(refused)?;
-    let source = match Format::of(&magic) {
+    let head = stream::head_of(&mut file).map_err(|(_, error)| refused(error))?;
+    let source = match Format::of(&head) {
         Format::Plain => {
-            refuse_cut(&name, path, &magic)?;
+            refuse_cut(&name, path, &head)?;
+            if let Some(foreign) = Foreign::of(&head) {
+                return Err(InputError::foreign(&name, &foreign, None));
+            }
             Source::Plain(Plain::new(name, path.to_owned(), facts.len(), limits))
         }
         Format::Gzip | Format::Zstd => {

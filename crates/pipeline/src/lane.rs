@@ -5,6 +5,7 @@ use super::clock::{Clock, Doubt, Moment, Watch, stamp_of};
 use super::letters::Letter;
 use super::lock::lock;
 use super::message::{Ask, Cut, Happening, LaneProgress, Partition, Progress, Taken};
+use super::misfit::FirstRecords;
 use super::partitions::name;
 use audience::{Decoder, Details, Field, Ms, Reason, Registry, Rejection};
 use exporter::{LoggedEvent, ON_TIME, PAYLOAD_MAX, RejectedRow};
@@ -56,6 +57,8 @@ struct LaneThread {
     parts: LaneParts,
     decoder: Decoder,
     partitions: BTreeMap<usize, Partition>,
+    /// What was read first of each.
+    first_records: BTreeMap<usize, FirstRecords>,
     cut: Cut,
     /// What was read and is not taken yet: more than a batch only where one waits for our clock.
     batches: VecDeque<Batch>,
@@ -76,6 +79,7 @@ impl LaneThread {
             parts,
             decoder,
             partitions: BTreeMap::new(),
+            first_records: BTreeMap::new(),
             cut: Cut::default(),
             batches: VecDeque::new(),
             begun: 0,
@@ -103,6 +107,7 @@ impl LaneThread {
         };
         lock(&self.parts.progress).partitions.insert(partition.index, progress);
         self.cut.partitions.insert(partition.index, Taken { to: partition.from, ..Taken::default() });
+        self.first_records.insert(partition.index, FirstRecords::default());
         self.partitions.insert(partition.index, partition);
     }
 
@@ -329,7 +334,11 @@ impl LaneThread {
                     progress.next = offset + 1;
                     progress.is_at_end = false;
                     progress.last_at = at;
-                    if let Some(rejection) = self.record(index, offset, time_ms, bytes, &watch, progress)? {
+                    let rejection = self.record(index, offset, time_ms, bytes, &watch, progress)?;
+                    if let Some(first) = self.first_records.get_mut(&index) {
+                        first.take(bytes, rejection);
+                    }
+                    if let Some(rejection) = rejection {
                         self.keep_letter(index, offset, time_ms, (key, value), rejection);
                     }
                 }
@@ -349,6 +358,7 @@ impl LaneThread {
         if !finished.is_empty() {
             self.parts.kafka.pause(&finished)?;
         }
+        self.tell_misfits(&seen);
         self.took(seen, at);
         Ok(doubt)
     }
@@ -363,6 +373,18 @@ impl LaneThread {
         }
         // Behind an end an open transaction may hide records, also while other partitions give many.
         self.look(|progress| progress.is_at_end);
+    }
+
+    /// Tells of partitions that seem to hold no events; of what has begun well nothing is remembered.
+    fn tell_misfits(&mut self, seen: &BTreeMap<usize, Progress>) {
+        let mut all = std::mem::take(&mut self.first_records);
+        for (index, first) in &mut all {
+            if let Some(misfit) = first.misfit(seen[index].is_at_end || seen[index].is_done) {
+                self.tell(Happening::Misfit(*index, misfit, (first.read, first.rejected)));
+            }
+        }
+        all.retain(|_, first| first.is_read_on());
+        self.first_records = all;
     }
 
     /// Notes where partitions end, as the client knows it.

@@ -3,6 +3,7 @@
 
 use super::clock::Doubt;
 use super::letters::Letter;
+use super::misfit::Misfit;
 use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
 use exporter::{LoggedEvent, PartitionLane, RejectedRow};
@@ -31,6 +32,8 @@ pub(super) enum Happening {
     Answered,
     /// A partition was added.
     Added(Added),
+    /// Most of the first records of this partition are rejected: of so many read so many.
+    Misfit(usize, Misfit, (u64, u64)),
     /// A lane cannot go on, or a topic is not there any more.
     Failed(Problem),
 }

@@ -4,6 +4,7 @@
 use super::lanes::Lanes;
 use super::lock::lock;
 use super::message::{Ask, Cut, Frozen, Happening, Work, Written};
+use super::misfit::Misfit;
 use super::options::Options;
 use super::partitions::{Partitions, lost_beginnings, name};
 use super::said::{Said, Tell};
@@ -13,6 +14,7 @@ use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use problem::{Awaited, Problem};
 use settling::Settle;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -82,6 +84,8 @@ pub(super) struct State {
     away_since: Option<Instant>,
     /// A lane waits for our clock.
     doubts_clock: bool,
+    /// What was said already of partitions that seem to hold no events.
+    misfits: BTreeSet<Misfit>,
 }
 
 impl State {
@@ -106,6 +110,7 @@ impl State {
             began_at: now,
             away_since: None,
             doubts_clock: false,
+            misfits: BTreeSet::new(),
         }
     }
 }
@@ -167,6 +172,14 @@ impl Owner<'_> {
         match happening {
             Happening::Notice(notice) => {
                 self.notice(&notice);
+                Ok(())
+            }
+            Happening::Misfit(index, misfit, counts) => {
+                let partition = self.partitions.all().get(&index).map(name).unwrap_or_default();
+                let told = misfit.told(&partition, counts, &self.options.out);
+                if self.state.misfits.insert(misfit) {
+                    (self.tell)(Said::Warning(told));
+                }
                 Ok(())
             }
             Happening::Failed(problem) => Err(problem),

@@ -1,22 +1,15 @@
 //! Reading files: blocks of lines side by side through the decoder, accepted events into a gathering, the others into
 //! `rejected`.
 
+use super::rejects::{RejectedLine, Rejects, SourceCounts};
 use aggregator::Timeline;
 use audience::{Decoder, Details, Ms, Reason, Registry, Rejection, is_blank};
 use exporter::{PAYLOAD_MAX, RejectedRow};
 use ingester::files::{Block, BlockKind, Files};
 use problem::Problem;
 use settling::{Feeder, Gather};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What was read of one source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct SourceCounts {
-    pub(super) accepted: u64,
-    pub(super) rejected: u64,
-}
 
 /// What reading gave beside the events.
 #[derive(Debug, Default)]
@@ -25,8 +18,8 @@ pub(super) struct Read {
     pub(super) timelines: Vec<Timeline>,
     /// By number of the source.
     pub(super) counts: Vec<SourceCounts>,
-    /// Rejected events by reason.
-    pub(super) reasons: BTreeMap<Reason, u64>,
+    /// The rejected events by reason, with an example of each.
+    pub(super) rejects: Rejects,
     /// With `--strict`: the first rejected event that was met.
     pub(super) refused: Option<RejectedRow>,
 }
@@ -84,9 +77,7 @@ impl Read {
             whole.accepted += part.accepted;
             whole.rejected += part.rejected;
         }
-        for (reason, count) in part.reasons {
-            *self.reasons.entry(reason).or_default() += count;
-        }
+        self.rejects.absorb(part.rejects);
         let place = |row: &RejectedRow| (row.source.clone(), row.offset);
         self.refused = [self.refused.take(), part.refused].into_iter().flatten().min_by_key(place);
     }
@@ -145,22 +136,26 @@ impl<'a> Worker<'a> {
     fn block(&mut self, block: &Block) -> Result<(), Problem> {
         self.details.clear();
         if let BlockKind::Oversized { line_bytes, is_blank } = block.kind {
+            self.read.rejects.read(block.source, block.offset, 1);
             if is_blank {
                 return Ok(());
             }
-            return self.reject(block, 0, block.bytes(), line_bytes, Rejection::whole(Reason::TooLarge));
+            return self.reject(block, (0, 0), block.bytes(), line_bytes, Rejection::whole(Reason::TooLarge));
         }
-        let mut start = 0;
+        let (mut start, mut lines) = (0, 0);
         while start < block.bytes().len() {
             let rest = &block.bytes()[start..];
             let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            self.line(block, start, &rest[..length])?;
+            self.line(block, (start, lines), &rest[..length])?;
             start += length + 1;
+            lines += 1;
         }
+        self.read.rejects.read(block.source, block.offset, lines);
         Ok(())
     }
 
-    fn line(&mut self, block: &Block, start: usize, line: &[u8]) -> Result<(), Problem> {
+    /// `place`: where in the block the line begins, and how many lines of the block come before it.
+    fn line(&mut self, block: &Block, place: (usize, u64), line: &[u8]) -> Result<(), Problem> {
         match self.decoder.decode(line, &mut self.details) {
             Ok(event) => {
                 self.read.counts[block.source as usize].accepted += 1;
@@ -168,28 +163,31 @@ impl<'a> Worker<'a> {
             }
             // In a file a blank line is no event.
             Err(_) if is_blank(line) => Ok(()),
-            Err(rejection) => self.reject(block, start, line, line.len() as u64, rejection),
+            Err(rejection) => self.reject(block, place, line, line.len() as u64, rejection),
         }
     }
 
     fn reject(
         &mut self,
         block: &Block,
-        start: usize,
+        (start, lines_before): (usize, u64),
         line: &[u8],
         bytes: u64,
         rejection: Rejection,
     ) -> Result<(), Problem> {
         self.read.counts[block.source as usize].rejected += 1;
-        *self.read.reasons.entry(rejection.reason).or_default() += 1;
+        let offset = block.offset + start as u64;
+        let line = &line[..line.len().min(PAYLOAD_MAX)];
+        let rejected = RejectedLine { source: block.source, block: block.offset, lines_before, offset, bytes: line };
+        self.read.rejects.add(rejection, &rejected, self.reading.redact);
         if !self.reading.keep_rejected && !self.reading.is_strict {
             return Ok(());
         }
-        let payload = (!self.reading.redact).then(|| line[..line.len().min(PAYLOAD_MAX)].to_vec());
+        let payload = (!self.reading.redact).then(|| line.to_vec());
         let row = RejectedRow {
             source: Arc::clone(&self.sources[block.source as usize]),
             partition: 0,
-            offset: i64::try_from(block.offset + start as u64).unwrap_or(i64::MAX),
+            offset: i64::try_from(offset).unwrap_or(i64::MAX),
             received_at: self.reading.started_at,
             rejection,
             payload,

@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use super::reading::{Read, Reading};
+use super::rejects::RejectedFile;
 use super::said::{Said, Tell};
 use aggregator::{Gaps, Tally};
-use audience::{Ms, Registry};
+use audience::{Guise, Ms, Registry, flaw};
 use exporter::{Passport, RejectedRow, Table, TableRows, rejected_by_date};
 use ingester::files::Files;
 use problem::Problem;
@@ -17,7 +18,7 @@ use storage::provenance;
 use storage::{Commit, CommitKind, Committer, Counts, Draft, Folder, Inputs, Ledger, Source};
 
 /// What a replay did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Replayed {
     /// What became of its events.
     pub ledger: Ledger,
@@ -25,6 +26,8 @@ pub struct Replayed {
     pub airings: usize,
     /// What became of its accepted events.
     pub tally: Tally,
+    /// The files of which events were rejected, those with the most first.
+    pub rejected: Vec<RejectedFile>,
 }
 
 /// Replays the files `events`. `tell` is told how far it is.
@@ -43,7 +46,13 @@ pub fn replay(events: &[PathBuf], options: &Options, tell: &Tell) -> Result<Repl
     keys.append(&registry)?;
     committer.publish(&commit, &draft)?;
     let airings = settled.iter().filter(|one| one.airing_at.is_some()).count();
-    Ok(Replayed { ledger: draft.ledger, airings, tally: settled.iter().map(|one| one.tally).sum() })
+    let name = |source| files.path(source).unwrap_or_default().to_owned();
+    Ok(Replayed {
+        ledger: draft.ledger,
+        airings,
+        tally: settled.iter().map(|one| one.tally).sum(),
+        rejected: read.rejects.files(name, &read.counts),
+    })
 }
 
 struct Job<'a> {
@@ -118,7 +127,8 @@ impl Job<'_> {
             accepted: counts.accepted,
             rejected: counts.rejected,
         });
-        let reasons = read.reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
+        let reasons = read.rejects.reasons();
+        let reasons = reasons.iter().map(|(reason, count)| (reason.word().to_owned(), *count)).collect();
         let sum = |of: fn(&Settled) -> i64| settled.iter().map(|one| of(one).unsigned_abs()).sum();
         Draft {
             tables: self.options.tables.iter().cloned().collect(),
@@ -143,8 +153,11 @@ impl Job<'_> {
 }
 
 fn refused(row: &RejectedRow) -> Problem {
+    let payload = row.payload.as_deref().unwrap_or_default();
+    let seems = Guise::of(payload).map(|guise| format!(" It seems to be {guise}."));
+    let seems = seems.or_else(|| flaw(row.rejection, payload).map(|flaw| format!(" {flaw}"))).unwrap_or_default();
     Problem::data(format!(
-        "{}: the event at byte {} is rejected: {}; --strict publishes nothing then. Mend the event, or leave --strict out: \
+        "{}: the event at byte {} is rejected: {}; --strict publishes nothing then.{seems} Mend the event, or leave --strict out: \
          then it is kept in the table rejected.",
         row.source, row.offset, row.rejection
     ))

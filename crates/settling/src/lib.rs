@@ -16,6 +16,7 @@ mod gather;
 mod lock;
 mod order;
 mod receiver;
+mod rewrite;
 mod settled;
 mod sink;
 mod source;

@@ -1,5 +1,6 @@
 //! What can be wrong with an input file.
 
+use super::foreign::Foreign;
 use problem::{Failure, in_shell};
 use std::io;
 use std::path::PathBuf;
@@ -68,6 +69,35 @@ pub enum InputError {
         /// What the decompressor said.
         reason: String,
     },
+    /// It is whole, but nothing that is read here: another program has to make lines of it.
+    #[error("{path} {what}. {way}")]
+    Foreign {
+        /// The path as it was given.
+        path: String,
+        /// What it is, as a verb: "is a zip archive".
+        what: String,
+        /// What to do, as a sentence.
+        way: String,
+    },
+}
+
+impl InputError {
+    /// That `path` is foreign, or, where `outer` is the command that unpacks it, what is inside.
+    pub(super) fn foreign(path: &str, foreign: &Foreign, outer: Option<&str>) -> InputError {
+        let (file, is_stdin) = (in_shell(path), path == "-");
+        let command = match (outer, is_stdin) {
+            (None, false) => foreign.from_file.map(|command| format!("{command} {file}")),
+            (None, true) => foreign.from_pipe.map(|command| format!("… | {command}")),
+            (Some(outer), false) => foreign.from_pipe.map(|command| format!("{outer} {file} | {command}")),
+            (Some(outer), true) => foreign.from_pipe.map(|command| format!("… | {outer} | {command}")),
+        };
+        let way = command.map_or_else(
+            || "Make lines of JSON of it first, or gzip or zstd of such lines; docs/events.md shows how.".to_owned(),
+            |command| format!("Read it through a pipe: {command} | jauge replay - --out DIR"),
+        );
+        let inside = if outer.is_some() { "holds what " } else { "" };
+        InputError::Foreign { path: path.to_owned(), what: format!("{inside}{foreign}"), way }
+    }
 }
 
 impl Failure for InputError {
@@ -78,7 +108,7 @@ impl Failure for InputError {
             | InputError::Folder { .. }
             | InputError::Read { .. }
             | InputError::Shrunk { .. } => 3,
-            InputError::Corrupt { .. } => 4,
+            InputError::Corrupt { .. } | InputError::Foreign { .. } => 4,
         }
     }
 }

@@ -3,17 +3,18 @@
 //! One thread at a time reads it, under its lock; the others read other sources meanwhile.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memrchr};
 
 use super::error::InputError;
+use super::foreign::{Foreign, HEAD_BYTES};
 use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
 use super::raw::{RawReader, RawTally};
+use super::unpack::{Frames, Members};
 
 /// How much is asked of a decompressor at once.
 const STEP: usize = 256 << 10;
@@ -27,14 +28,11 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// How many of the first bytes tell the format.
-    pub(super) const MAGIC_BYTES: usize = 4;
-
     pub(super) fn of(magic: &[u8]) -> Format {
         match magic {
             [0x1f, 0x8b, 0x08, ..] => Format::Gzip,
             // A frame, or a frame to be skipped, which may come first.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Format::Zstd,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Format::Zstd,
             _ => Format::Plain,
         }
     }
@@ -44,6 +42,15 @@ impl Format {
             Format::Plain => "plain",
             Format::Gzip => "gzip",
             Format::Zstd => "zstd",
+        }
+    }
+
+    /// The command that gives the bytes inside.
+    fn unpacked_by(self) -> Option<&'static str> {
+        match self {
+            Format::Plain => None,
+            Format::Gzip => Some("gzip -dc"),
+            Format::Zstd => Some("zstd -dc"),
         }
     }
 }
@@ -227,19 +234,26 @@ impl Stream {
             }
         };
         let mut raw = RawReader::buffered(inner, &self.tally, &self.progress);
-        let mut magic = Vec::with_capacity(Format::MAGIC_BYTES);
-        (&mut raw)
-            .take(Format::MAGIC_BYTES as u64)
-            .read_to_end(&mut magic)
-            .map_err(|error| self.error(Format::Plain, 0, &error))?;
-        state.format = Format::of(&magic);
-        let whole = Cursor::new(magic).chain(raw);
-        state.stage = Stage::Reading(match state.format {
-            Format::Plain => Box::new(whole),
-            Format::Gzip => Box::new(MultiGzDecoder::new(whole)),
-            Format::Zstd => Box::new(zstd_reader(whole).map_err(|error| self.error(Format::Zstd, 0, &error))?),
-        });
+        let head = head_of(&mut raw).map_err(|(_, error)| self.error(Format::Plain, 0, &error))?;
+        state.format = Format::of(&head);
+        let whole = Cursor::new(head.clone()).chain(raw);
+        let mut unpacked: Box<dyn Read + Send> = match state.format {
+            Format::Plain => {
+                self.refuse(Foreign::of(&head), Format::Plain)?;
+                state.stage = Stage::Reading(Box::new(whole));
+                return Ok(());
+            }
+            Format::Gzip => Box::new(Members::new(whole)),
+            Format::Zstd => Box::new(Frames::new(&head, whole).map_err(|error| self.error(Format::Zstd, 0, &error))?),
+        };
+        let head = head_of(&mut unpacked).map_err(|(read, error)| self.error(state.format, read as u64, &error))?;
+        self.refuse(Foreign::within(&head), state.format)?;
+        state.stage = Stage::Reading(Box::new(Cursor::new(head).chain(unpacked)));
         Ok(())
+    }
+
+    fn refuse(&self, foreign: Option<Foreign>, outer: Format) -> Result<(), InputError> {
+        foreign.map_or(Ok(()), |foreign| Err(InputError::foreign(&self.name, &foreign, outer.unpacked_by())))
     }
 
     fn fill(&self, reader: &mut dyn Read, format: Format, into: &mut [u8], offset: u64) -> Result<usize, InputError> {
@@ -253,6 +267,9 @@ impl Stream {
             let source = io::Error::new(error.kind(), error.to_string());
             return InputError::Read { path, offset: self.tally.bytes(), source };
         }
+        if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
+            return InputError::foreign(&self.name, foreign, None);
+        }
         let reason = match error.kind() {
             io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
             _ => error.to_string(),
@@ -261,14 +278,11 @@ impl Stream {
     }
 }
 
-/// A reader of zstd; its window is at most 128 MiB (the decoder's own limit), whatever a frame asks for.
-fn zstd_reader<R: BufRead>(reader: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {
-    zstd::stream::read::Decoder::with_buffer(reader)
-}
-
-/// The first bytes of a regular file, as many as there are up to [`Format::MAGIC_BYTES`].
-pub(super) fn magic_of(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut magic = Vec::with_capacity(Format::MAGIC_BYTES);
-    BufReader::with_capacity(Format::MAGIC_BYTES, file).take(Format::MAGIC_BYTES as u64).read_to_end(&mut magic)?;
-    Ok(magic)
+/// The first bytes of a source, at most [`HEAD_BYTES`]; or how many came before an error.
+pub(super) fn head_of(reader: &mut impl Read) -> Result<Vec<u8>, (usize, io::Error)> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    match reader.take(HEAD_BYTES as u64).read_to_end(&mut head) {
+        Ok(_) => Ok(head),
+        Err(error) => Err((head.len(), error)),
+    }
 }

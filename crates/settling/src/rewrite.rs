@@ -1,8 +1,6 @@
 //! The rewriting of settled tables: the rows of one broadcast taken out of the files that hold them, those of others
 //! written anew as they were.
 
-use crate::stored::open_table;
-use crate::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile};
 use audience::Names;
 use audience::time::day_of;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetRow, SessionRow};
@@ -10,22 +8,23 @@ use exporter::{Passport, Table, TableFile, TableRows, TableWriter};
 use problem::Problem;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use storage::{Commit, Committer, FileEntry, Folder, PartWriter, Removed, StoredFile, open_table};
 
 /// The tables that a settlement writes.
-pub const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
+pub(super) const SETTLED: [Table; 4] = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets];
 
 /// What a commit takes away.
 #[derive(Debug, Default)]
-pub struct TakenAway {
+pub(super) struct TakenAway {
     /// Files that are data no more.
-    pub removed: Vec<Removed>,
+    pub(super) removed: Vec<Removed>,
     /// Rows that stand in no file any more, by table.
-    pub dropped: BTreeMap<String, u64>,
+    pub(super) dropped: BTreeMap<String, u64>,
 }
 
 /// Takes the rows of the broadcast `id` with an `airing_at` from `from` on out of the settled tables of `committer`;
 /// what else is in their files goes to `commit`.
-pub fn without(committer: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
+pub(super) fn without(committer: &Committer, commit: &Commit, id: &str, from: Ms) -> Result<TakenAway, Problem> {
     let mut taken = TakenAway::default();
     for table in SETTLED {
         let files: Vec<&FileEntry> = committer.chain().files_of(table.name()).collect();
