@@ -168,6 +168,7 @@ fn a_clock_ahead_drops_nothing_and_blocks_nothing() {
         more(&mut running, join, n);
     }
     running.stop();
+    assert_eq!(["events", "live", "rejected"].map(|table| clocked.dropped(table)), [0; 3]);
     clocked.set(0);
 
     // Right again at the next start, behind commits that were made ahead.
