@@ -268,7 +268,7 @@ mod tests {
             (r#"{"event":"participant_joined"}"#, "It has `event`: the field is named `type`"),
             (r#"{"type":"end","broadcast_id":"b","timestamp":1}"#, "It has `timestamp`: the field is named `ts`."),
             (r#"{"a":1,"b":2}"#, "It has `a`, `b`, and no `type`, with one of join,"),
-            (r#"{"type":"end","x":1,"x":2}"#, "The key `x` comes again before its byte 26."),
+            (r#"{"type":"end","x":1,"x":2}"#, "The key `x` comes again before its byte 24."),
             (r#"{"type":"end""#, "It ends too early, after 13 bytes."),
             (r#"{"type":"end",}"#, "It is no JSON from its byte 15 on, `}`."),
             (r#"{'type':'end'}"#, "JSON has double quotes"),
