@@ -144,7 +144,7 @@ fn the_three_most_frequent_reasons_come_with_their_first_line() {
         "2  bad_timestamp (ts), first in line 7: ",
         "`2026-03-14 19:00:00Z` needs a capital `T` between day and time; right is 2026-03-14T19:00:00.250Z, or an \
          integer of milliseconds.",
-        "and for 2 other reasons",
+        "and 2 reasons more",
         "All that were rejected: jauge rejected ",
     ];
     assert_eq!(said.len(), expected.len(), "{said:#?}");

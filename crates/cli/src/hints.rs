@@ -45,11 +45,11 @@ pub(crate) fn told(files: &[RejectedFile], kept: Option<&str>) -> String {
             }
         }
         if groups.len() > MOST {
-            told.push_str(&format!("{:>12}  and for {} other reasons\n", "", groups.len() - MOST));
+            told.push_str(&format!("{:>12}  and {} reasons more\n", "", groups.len() - MOST));
         }
     }
     if files.len() > MOST {
-        told.push_str(&format!("So it is with {} other files.\n", files.len() - MOST));
+        told.push_str(&format!("So it is with {} files more.\n", files.len() - MOST));
     }
     if let (false, Some(dir)) = (files.is_empty(), kept) {
         told.push_str(&format!("All that were rejected: jauge rejected {}\n", in_shell(dir)));
