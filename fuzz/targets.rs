@@ -33,6 +33,11 @@ pub(crate) fn decoder(bytes: &[u8]) -> bool {
         let (mut quick_details, mut strict_details) = (Details::new(), Details::new());
         let (one, other) = (quick.decode(bytes, &mut quick_details), strict.decode(bytes, &mut strict_details));
         assert_eq!(one, other, "quick and strict disagree");
+        if let Err(rejection) = one {
+            // What they are, and what is wrong with them, can be said of any bytes in a line or two.
+            let said = [audience::flaw(rejection, bytes), audience::Guise::of(bytes).map(|guise| guise.to_string())];
+            said.iter().flatten().for_each(|said| assert!(said.len() < 1_000, "too long for a terminal: {said}"));
+        }
         if let Ok(event) = one {
             assert_eq!(quick_details.get(event.detail), strict_details.get(event.detail), "in a detail");
             let times = audience::time::TS_MIN..audience::time::TS_END;

@@ -63,6 +63,7 @@ fn bar(settings: &Settings) -> Tell {
         match said {
             Said::Read { bytes, of } => bar.get_or_insert_with(|| Bar::new("reading", of, is_wanted)).reach(bytes),
             Said::Now(what) => bar.iter().for_each(|bar| bar.now(what)),
+            Said::Warning(text) => terminal::say(&text),
             _ => {}
         }
     })
