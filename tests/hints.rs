@@ -54,7 +54,7 @@ fn wrong_kinds() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ),
         ("twice.ndjson", lines(|event| serde_json::to_string(event).unwrap()), "written as JSON twice", "jq"),
         ("cri.log", lines(|event| format!("2026-03-14T19:00:00Z stdout F {event}")), "lines of a log", "sed"),
-        ("bom.ndjson", format!("\u{feff}{}\n", EVENTS[0]).into(), "byte order mark", ""),
+        ("bom.ndjson", format!("\u{feff}{}\n", EVENTS[0]).into(), "byte order mark", "sed"),
         ("printed.txt", lines(|event| event.replace('"', "'")), "what a program prints of a dictionary", ""),
         ("zeros.ndjson", vec![0; 4_096], "nothing but zero bytes", ""),
     ]
@@ -90,10 +90,11 @@ fn a_file_of_the_wrong_kind_says_what_it_seems_to_be_and_what_to_do() {
             assert_eq!(by, "", "{name} says no command:\n{}", ran.stderr);
             continue;
         };
-        assert!(line.1.starts_with(by), "{name}: {}", line.1);
+        assert!(!by.is_empty() && line.1.starts_with(by), "{name}: {}", line.1);
         if have(program(by)).is_some() {
             let again = typed(folder.path(), &line.1.replace("--out DIR", "--out again --strict")).exits(0);
-            assert!(again.stdout.contains("4 events read: 4 accepted"), "{name}: {}\n{}", line.1, again.stdout);
+            let all = if name == "bom.ndjson" { "1 events read: 1 accepted" } else { "4 events read: 4 accepted" };
+            assert!(again.stdout.contains(all), "{name}: {}\n{}", line.1, again.stdout);
         }
     }
 }
