@@ -7,7 +7,7 @@
 //! is meant to check.
 //!
 //! ```
-//! let options = simulator::Options { scale: 0.001, ..simulator::Options::default() };
+//! let options = simulator::NightOptions { scale: 0.001, ..simulator::NightOptions::default() };
 //! let mut night = simulator::generate(&options)?;
 //! let mut line = Vec::new();
 //! for arrival in night.by_ref() {

@@ -50,20 +50,22 @@ fn files_have_the_same_names_and_bytes_each_time() {
 
 #[test]
 fn the_first_problem_ends_all_and_nothing_stays() {
+    // Names are the same each time, so it is known where the file of one day will be begun: there lies a folder.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let named = committer(elsewhere.path()).begin();
+    write(&named).unwrap();
+    let blocked = format!("{}.part", named.files()[17].path.rsplit('/').next().unwrap());
+
     let folder = tempfile::tempdir().unwrap();
     let committer = committer(folder.path());
-    // A file is where the folder of one day should be.
-    let sessions = folder.path().join("sessions");
-    std::fs::create_dir(&sessions).unwrap();
-    let blocked = format!("date={}", audience::time::date_name(audience::time::day_of(T) + 17));
-    std::fs::write(sessions.join(&blocked), "").unwrap();
+    let parts = folder.path().join("parts/sessions");
+    std::fs::create_dir_all(parts.join(&blocked)).unwrap();
     let commit = committer.begin();
     let problem = write(&commit).unwrap_err();
     assert_eq!(problem.exit_code(), 3);
     assert!(problem.message.contains(&blocked), "{problem}");
     assert!(commit.files().len() < 17 + HELPERS_MAX, "the days after it are not written");
     drop(commit);
-    let days = std::fs::read_dir(&sessions).unwrap().map(|day| day.unwrap().path());
-    let left = days.filter(|day| day.is_dir()).flat_map(|day| std::fs::read_dir(day).unwrap()).count();
-    assert_eq!(left, 0, "parts are removed");
+    let left: Vec<_> = std::fs::read_dir(&parts).unwrap().map(|part| part.unwrap().path()).collect();
+    assert_eq!(left, [parts.join(&blocked)], "parts are removed");
 }
