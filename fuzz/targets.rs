@@ -132,7 +132,14 @@ pub(crate) fn keys(bytes: &[u8]) -> bool {
 }
 
 /// The rules by which the state of a snapshot goes on.
-pub(crate) const RULES: Rules = Rules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
+pub(crate) const RULES: Rules = Rules {
+    session_timeout: Some(400_000),
+    timeout_grace: 0,
+    broadcast_idle: 600_000,
+    end_idle: Some(120_000),
+    straggler: 60_000,
+    return_within: 60_000,
+};
 
 /// A snapshot behind its checksum, which is the manifest's: it is no snapshot, or a state that is written and read back
 /// as the same.

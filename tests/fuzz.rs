@@ -185,8 +185,7 @@ fn snapshot(events: u32) -> Vec<u8> {
         alone.set_frontier(due.broadcast, due.frontier);
     }
     alone.advance(NOW + 1_600_000);
-    let rules =
-        exporter::SavedRules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
+    let rules = targets::RULES.into();
     let partition = |n| PartitionLane { topic: "events".into(), partition: n, lane: usize::from(n == 1) };
     let partitions = (0..3).map(partition).collect();
     let head = Head { commit: 7, watermark: alone.live.watermark(), rules, lanes: 2, partitions, held_from: 6 };

@@ -1,11 +1,12 @@
 //! The curve of an airing: the sum of its sessions' ±1, read minute by minute. C(t) is right-continuous over integer
-//! ms, and all that happens in one ms happens at once.
+//! ms, and all that happens in one ms happens at once. D(t), the people, is C less the overlap: for each viewer the
+//! sessions open beyond the first. Where nobody watches twice there is no overlap, and D costs nothing.
 
 use crate::Tally;
 use crate::stays::{RECENT_MAX, Stays, bucket_of};
 use crate::timeline::Airing;
 use audience::time::minute_of;
-use audience::{AiringRow, Ended, MINUTE_MS, MinuteRow, Ms};
+use audience::{AiringRow, DistinctAiring, DistinctMinute, Ended, MINUTE_MS, MinuteRow, Ms};
 use std::collections::BTreeMap;
 
 /// What a shard of viewers adds to one airing's curve.
@@ -15,6 +16,8 @@ pub struct Flow {
     airing_at: Ms,
     /// The last change or retweet, changes that were taken off included; `airing_at` where there was none.
     last_at: Ms,
+    /// The last change, those that were taken off included; `airing_at` where there was none.
+    changed_at: Ms,
     /// Packed changes at `t − airing_at`, in any order: numbers that sort by time.
     changes: Vec<u64>,
     /// By start of the minute: retweets that count, and the sum of their known followers.
@@ -46,16 +49,22 @@ pub(crate) enum What {
     BackdatedTimeout = 1,
     /// Live: a session lapses by its time-out, at the end of its grace.
     Timeout = 2,
+    /// The overlap becomes smaller. As it lasted before, this is of what comes before all else of its ms, too.
+    OverlapEnd = 3,
     /// A session opens.
-    Join = 3,
+    Join = 4,
     /// A viewer's first session of the airing opens; beside its `Join`.
-    FirstJoin = 4,
+    FirstJoin = 5,
     /// A session closes by its leave.
-    Leave = 5,
+    Leave = 6,
     /// A session closes otherwise.
-    Lapse = 6,
+    Lapse = 7,
     /// Settled: a session opens, its viewer's first of the airing.
-    NewJoin = 7,
+    NewJoin = 8,
+    /// The overlap becomes greater.
+    Overlap = 9,
+    /// Settled: a viewer is there again soon after having gone.
+    Return = 10,
 }
 
 const BACKDATED: u64 = What::BackdatedTimeout as u64;
@@ -63,11 +72,15 @@ const JOIN: u64 = What::Join as u64;
 const FIRST_JOIN: u64 = What::FirstJoin as u64;
 const LEAVE: u64 = What::Leave as u64;
 const NEW_JOIN: u64 = What::NewJoin as u64;
-const AT: u32 = 19;
+const OVERLAP: u64 = What::Overlap as u64;
+const OVERLAP_END: u64 = What::OverlapEnd as u64;
+const RETURN: u64 = What::Return as u64;
+const AT: u32 = 20;
 const WHAT: u32 = 16;
+const WHAT_BITS: u64 = 15;
 
-/// One change as a number that sorts by time, then by kind: `t << 19 | what << 16 | bucket of the stay`. `at` is in [0,
-/// 2^45).
+/// One change as a number that sorts by time, then by kind: `t << 20 | what << 16 | bucket of the stay`. `at` is in [0,
+/// 2^44).
 pub(crate) fn packed(at: Ms, what: What, bucket: u16) -> u64 {
     at.cast_unsigned() << AT | (what as u64) << WHAT | u64::from(bucket)
 }
@@ -79,13 +92,23 @@ pub(crate) fn packed_at(change: u64) -> Ms {
 
 /// Whether a packed change of the live curve opens a session.
 pub(crate) fn is_join(change: u64) -> bool {
-    change >> WHAT & 7 == JOIN
+    change >> WHAT & WHAT_BITS == JOIN
+}
+
+/// The changes by which the overlap moves by `by` at the instant `at`. They tell how much where others tell a stay.
+pub(crate) fn overlap_packed(at: Ms, by: i64) -> impl Iterator<Item = u64> {
+    const MOST: u64 = u16::MAX as u64;
+    let (what, by) = (if by < 0 { What::OverlapEnd } else { What::Overlap }, by.unsigned_abs());
+    let rest = u16::try_from(by % MOST).ok().filter(|rest| *rest > 0);
+    let whole = (0..by / MOST).map(|_| u16::MAX);
+    whole.chain(rest).map(move |by| packed(at, what, by))
 }
 
 impl Flow {
     /// The flow of a shard without events. Time is counted from `airing_at`, the same in all shards.
     pub fn new(airing_at: Ms) -> Flow {
-        Flow { airing_at, last_at: airing_at, changes: Vec::new(), retweets: BTreeMap::new(), tally: Tally::default() }
+        let (changes, retweets, tally) = Default::default();
+        Flow { airing_at, last_at: airing_at, changed_at: airing_at, changes, retweets, tally }
     }
 
     /// Takes note of a session that opens; `is_first` where it is its viewer's first of the airing.
@@ -99,6 +122,16 @@ impl Flow {
         self.push(at, what, bucket_of(stay));
     }
 
+    /// Takes note that the overlap moves by `by`.
+    pub(crate) fn overlap(&mut self, at: Ms, by: i64) {
+        self.changes.extend(overlap_packed(at - self.airing_at, by));
+    }
+
+    /// Takes note of a viewer's return.
+    pub(crate) fn comes_back(&mut self, at: Ms) {
+        self.push(at, What::Return, 0);
+    }
+
     /// Takes note of a retweet that counts.
     pub(crate) fn retweet(&mut self, at: Ms, followers: Option<i64>) {
         self.last_at = self.last_at.max(at);
@@ -109,6 +142,7 @@ impl Flow {
 
     fn push(&mut self, at: Ms, what: What, bucket: u16) {
         self.last_at = self.last_at.max(at);
+        self.changed_at = self.changed_at.max(at);
         self.changes.push(packed(at - self.airing_at, what, bucket));
     }
 
@@ -116,6 +150,7 @@ impl Flow {
     pub fn merge(&mut self, other: &mut Flow) {
         self.tally += std::mem::take(&mut other.tally);
         self.last_at = self.last_at.max(other.last_at);
+        self.changed_at = self.changed_at.max(other.changed_at);
         if self.changes.is_empty() {
             std::mem::swap(&mut self.changes, &mut other.changes);
         } else {
@@ -154,18 +189,19 @@ pub(crate) fn curve(
         return None;
     }
     let at_of = |change: &u64| airing.airing_at + packed_at(*change);
-    let last_at = airing.ends.last().map_or(flow.last_at, |(at, _)| flow.last_at.max(*at));
+    let last_end = airing.ends.last().map_or(Ms::MIN, |(at, _)| *at);
+    let last_at = flow.last_at.max(last_end);
     let mut row = empty_airing(broadcast, airing, last_at, flow.tally);
     let mut rest = changes.next_stretch();
     row.first_joined_at = rest.first().map(at_of);
-    row.airtime_ms = row.first_joined_at.map(|first| last_at - first);
+    row.airtime_ms = row.first_joined_at.map(|first| flow.changed_at.max(last_end) - first);
 
     let (mut stays, mut stays_here) = (Stays::default(), Stays::default());
-    let mut viewers = 0;
+    let (mut viewers, mut people) = (0, 0);
     let mut minute_at = minute_of(airing.airing_at);
     while minute_at <= last_at {
         let end = minute_at + MINUTE_MS;
-        let mut open = OpenMinute::new(minute_at, viewers);
+        let mut open = OpenMinute::new(minute_at, viewers, people);
         // The minute is over where a stretch goes beyond it.
         while !rest.is_empty() {
             let (here, later) = rest.split_at(rest.partition_point(|change| at_of(change) < end));
@@ -186,7 +222,7 @@ pub(crate) fn curve(
         one.stays = stays_here.listed();
         stays.merge(&stays_here);
         stays_here.clear();
-        viewers = one.viewers_end;
+        (viewers, people) = (one.viewers_end, one.distinct.map_or(0, |distinct| distinct.end));
         add_minute(&mut row, &one);
         minute(one);
         minute_at = end;
@@ -244,6 +280,7 @@ fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, mut tally: Tally) 
         viewers_max: 0,
         viewers_max_at: None,
         viewer_ms: 0,
+        distinct: Some(DistinctAiring::default()),
         joins: 0,
         leaves: 0,
         lapses: 0,
@@ -269,39 +306,59 @@ fn add_minute(row: &mut AiringRow, minute: &MinuteRow) {
         row.viewers_max = minute.viewers_max;
         row.viewers_max_at = Some(minute.viewers_max_at);
     }
+    if let (Some(all), Some(here)) = (&mut row.distinct, &minute.distinct) {
+        all.ms += here.ms;
+        all.returns += here.returns;
+        if here.max > all.max {
+            (all.max, all.max_at) = (here.max, Some(here.max_at));
+        }
+    }
 }
 
 /// One minute while its changes come in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenMinute {
+    /// C.
     pub(crate) level: Level,
+    /// D; `None` as long as it was C all the minute.
+    pub(crate) people: Option<Level>,
     pub(crate) joins: i64,
     pub(crate) leaves: i64,
     pub(crate) lapses: i64,
     pub(crate) lapses_backdated: i64,
     pub(crate) new_viewers: i64,
+    pub(crate) returns: i64,
 }
 
 impl OpenMinute {
-    /// The minute that starts at `minute_at`, with the viewers just before it.
-    pub(crate) fn new(minute_at: Ms, viewers: i64) -> OpenMinute {
+    /// The minute that starts at `minute_at`, with C and D just before it.
+    pub(crate) fn new(minute_at: Ms, viewers: i64, people: i64) -> OpenMinute {
         let level = Level::new(minute_at, viewers);
-        OpenMinute { level, joins: 0, leaves: 0, lapses: 0, lapses_backdated: 0, new_viewers: 0 }
+        let people = (people != viewers).then(|| Level::new(minute_at, people));
+        OpenMinute { level, people, joins: 0, leaves: 0, lapses: 0, lapses_backdated: 0, new_viewers: 0, returns: 0 }
+    }
+
+    /// D now.
+    pub(crate) fn people_now(&self) -> i64 {
+        self.people.map_or(self.level.viewers, |people| people.viewers)
     }
 
     /// Takes changes of the minute, sorted, after those before; their time counts from `zero`. What happens in one ms
     /// may come in parts. Buckets of the stays that ended go to `buckets`.
     pub(crate) fn take(&mut self, changes: &[u64], zero: Ms, buckets: &mut Vec<u16>) {
         for group in changes.chunk_by(|a, b| a >> AT == b >> AT) {
-            let mut change = 0;
+            let (mut change, mut overlap) = (0, 0);
             for one in group {
-                match one >> WHAT & 7 {
+                match one >> WHAT & WHAT_BITS {
                     what @ (JOIN | NEW_JOIN) => {
                         self.joins += 1;
                         self.new_viewers += i64::from(what == NEW_JOIN);
                         change += 1;
                     }
                     FIRST_JOIN => self.new_viewers += 1,
+                    OVERLAP => overlap += i64::from(low_bits(*one)),
+                    OVERLAP_END => overlap -= i64::from(low_bits(*one)),
+                    RETURN => self.returns += 1,
                     what => {
                         if what == LEAVE {
                             self.leaves += 1;
@@ -310,24 +367,46 @@ impl OpenMinute {
                             self.lapses_backdated += i64::from(what <= BACKDATED);
                         }
                         change -= 1;
-                        #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the bucket")]
-                        buckets.push(*one as u16);
+                        buckets.push(low_bits(*one));
                     }
                 }
             }
-            self.level.step(zero + packed_at(group[0]), change);
+            let at = zero + packed_at(group[0]);
+            if overlap != 0 {
+                self.people.get_or_insert(self.level);
+            }
+            self.level.step(at, change);
+            if let Some(people) = &mut self.people {
+                people.step(at, change - overlap);
+            }
         }
     }
 
     /// The minute is over: its row, with zeros for what is counted elsewhere.
     pub(crate) fn close(self) -> MinuteRow {
-        let OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers } = self;
-        let row = level.close(level.minute_at + MINUTE_MS);
-        MinuteRow { joins, leaves, lapses, lapses_backdated, new_viewers, ..row }
+        let OpenMinute { level, people, joins, leaves, lapses, lapses_backdated, new_viewers, returns } = self;
+        let end = level.minute_at + MINUTE_MS;
+        let row = level.close(end);
+        let people = people.map_or_else(|| row.clone(), |people| people.close(end));
+        let distinct = Some(DistinctMinute {
+            start: people.viewers_start,
+            end: people.viewers_end,
+            max: people.viewers_max,
+            max_at: people.viewers_max_at,
+            min: people.viewers_min,
+            ms: people.viewer_ms,
+            returns,
+        });
+        MinuteRow { joins, leaves, lapses, lapses_backdated, new_viewers, distinct, ..row }
     }
 }
 
-/// The level inside one minute: its extremes and its area.
+/// The bucket of the stay, or the number, that a packed change tells.
+fn low_bits(change: u64) -> u16 {
+    (change & u64::from(u16::MAX)).try_into().unwrap_or(u16::MAX)
+}
+
+/// A level, of C or of D, inside one minute: its extremes and its area.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Level {
     pub(crate) minute_at: Ms,
@@ -390,6 +469,7 @@ impl Level {
             viewers_max_at,
             viewers_min: self.min,
             viewer_ms: self.area,
+            distinct: None,
             new_viewers: 0,
             retweets: 0,
             retweet_followers: 0,

@@ -7,12 +7,14 @@ pub struct Tally {
     pub applied: i64,
     /// Said again what was known.
     pub repeated: i64,
-    /// Leaves without an open session.
+    /// Leaves without an open session, and heartbeats that straggle.
     pub orphaned: i64,
     /// Of the applied: leaves that closed their session.
     pub leaves: i64,
     /// Of the orphaned: leaves of sessions that a silence of their broadcast had closed.
     pub silenced: i64,
+    /// Of the orphaned: heartbeats that straggle.
+    pub straggled: i64,
 }
 
 impl Tally {
@@ -23,7 +25,7 @@ impl Tally {
 
     /// Whether more leaves found no session than closed one, but for those of a silence.
     pub fn is_mostly_orphaned(&self) -> bool {
-        self.orphaned - self.silenced > self.leaves
+        self.orphaned - self.straggled - self.silenced > self.leaves
     }
 }
 
@@ -34,6 +36,7 @@ impl std::ops::AddAssign for Tally {
         self.orphaned += other.orphaned;
         self.leaves += other.leaves;
         self.silenced += other.silenced;
+        self.straggled += other.straggled;
     }
 }
 

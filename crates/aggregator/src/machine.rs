@@ -46,18 +46,25 @@ pub(crate) struct Effect {
     pub(crate) opened: bool,
 }
 
+/// Whether a heartbeat at `at` straggles that finds its session closed, whose last leave so far, whatever that leave
+/// did, came at `left_at` in the same airing.
+pub(crate) fn straggles(rules: &Rules, at: Ms, left_at: Option<Ms>) -> bool {
+    left_at.is_some_and(|left_at| at - left_at < rules.straggler)
+}
+
 /// Applies the events of the instant `at` to a session whose time-out, if due, has been applied. An open session takes
-/// heartbeats, leaves, joins in this order; a closed one joins, heartbeats, leaves.
-pub(crate) fn apply(session: &mut Option<Open>, at: Ms, tick: Tick, tally: &mut Tally) -> Effect {
+/// heartbeats, leaves, joins in this order; a closed one joins, heartbeats, leaves. A heartbeat that finds it closed
+/// opens it unless it `straggles`.
+pub(crate) fn apply(session: &mut Option<Open>, at: Ms, tick: Tick, straggles: bool, tally: &mut Tally) -> Effect {
     let mut effect = Effect::default();
     let was_open = session.is_some();
     if was_open {
-        sign_of_life(session, at, tick.heartbeats, &mut effect, tally);
+        sign_of_life(session, at, tick.heartbeats, straggles, &mut effect, tally);
         leave(session, tick.leaves, &mut effect, tally);
         join(session, at, tick.joins, &mut effect, tally);
     } else {
         join(session, at, tick.joins, &mut effect, tally);
-        sign_of_life(session, at, tick.heartbeats, &mut effect, tally);
+        sign_of_life(session, at, tick.heartbeats, straggles, &mut effect, tally);
         leave(session, tick.leaves, &mut effect, tally);
     }
     effect
@@ -81,12 +88,24 @@ fn join(session: &mut Option<Open>, at: Ms, joins: i64, effect: &mut Effect, tal
     }
 }
 
-fn sign_of_life(session: &mut Option<Open>, at: Ms, heartbeats: i64, effect: &mut Effect, tally: &mut Tally) {
+fn sign_of_life(
+    session: &mut Option<Open>,
+    at: Ms,
+    heartbeats: i64,
+    straggles: bool,
+    effect: &mut Effect,
+    tally: &mut Tally,
+) {
     if heartbeats == 0 {
         return;
     }
-    tally.applied += 1;
     tally.repeated += heartbeats - 1;
+    if session.is_none() && straggles {
+        tally.orphaned += 1;
+        tally.straggled += 1;
+        return;
+    }
+    tally.applied += 1;
     match session {
         Some(open) => open.seen_at = at,
         None => {

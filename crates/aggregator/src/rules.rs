@@ -1,4 +1,4 @@
-//! The rules: the three settings that change what a settled number means.
+//! The rules: the settings that change what a settled number means.
 
 use audience::{MINUTE_MS, Ms};
 
@@ -11,10 +11,23 @@ pub struct Rules {
     pub timeout_grace: Ms,
     /// A silence of so long parts two airings: 1 min to 30 d, ms.
     pub broadcast_idle: Ms,
+    /// A broadcast that is off air for so long after its end begins another airing; `None` = off. 1 min to 30 d, ms.
+    pub end_idle: Option<Ms>,
+    /// A heartbeat so soon after a leave of its session opens nothing: 0 to 1 h, ms.
+    pub straggler: Ms,
+    /// A viewer who is there again after so long at most has returned: 0 to 1 h, ms.
+    pub return_within: Ms,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { session_timeout: None, timeout_grace: 0, broadcast_idle: 360 * MINUTE_MS }
+        Rules {
+            session_timeout: None,
+            timeout_grace: 0,
+            broadcast_idle: 360 * MINUTE_MS,
+            end_idle: Some(15 * MINUTE_MS),
+            straggler: MINUTE_MS,
+            return_within: MINUTE_MS,
+        }
     }
 }

@@ -123,7 +123,7 @@ impl<'a> Settling<'a> {
             let place = self.airings.place_of(at);
             let tally = &mut self.flows[place].tally;
             let orphaned = tally.orphaned;
-            let Effect { closed, opened } = apply(&mut stay.open, at, tick, tally);
+            let Effect { closed, opened } = apply(&mut stay.open, at, tick, false, tally);
             tally.silenced += i64::from(stay.is_silenced && tally.orphaned > orphaned);
             stay.is_silenced = false;
             // A reconnect closes the session before it opens the next; a session of no length opens before it closes.

@@ -30,6 +30,6 @@ pub use guise::Guise;
 pub use names::Names;
 pub use registry::{Key, Registry};
 pub use reject::{Field, Reason, Rejection};
-pub use rows::{AiringRow, Ended, MinuteRow, RetweetRow, SessionRow, Stay};
+pub use rows::{AiringRow, DistinctAiring, DistinctMinute, Ended, MinuteRow, RetweetRow, SessionRow, Stay};
 pub use time::{MINUTE_MS, Ms};
 pub use zone::Zone;

@@ -75,6 +75,38 @@ pub struct Stay {
     pub sessions: i64,
 }
 
+/// What one minute of one airing has of D, the concurrent people: the columns `distinct_…`, and `returns`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DistinctMinute {
+    /// D just before the minute's first ms.
+    pub start: i64,
+    /// D at the minute's last ms.
+    pub end: i64,
+    /// Greatest D inside the minute.
+    pub max: i64,
+    /// First ms of that maximum.
+    pub max_at: Ms,
+    /// Least D inside the minute.
+    pub min: i64,
+    /// Integral of D over the minute, viewer-milliseconds.
+    pub ms: i64,
+    /// Settled only: intervals of a viewer's presence that begin here, soon after the end of the one before.
+    pub returns: i64,
+}
+
+/// What an airing has of D, the concurrent people: the columns `distinct_…`, and `returns`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DistinctAiring {
+    /// Greatest D.
+    pub max: i64,
+    /// First instant of that maximum; `None` for a maximum of 0.
+    pub max_at: Option<Ms>,
+    /// Integral of D, viewer-milliseconds.
+    pub ms: i64,
+    /// Intervals of a viewer's presence that begin soon after the end of the one before.
+    pub returns: i64,
+}
+
 /// One minute of one airing's curve; column for column the contract's tables `minutes` and `live`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MinuteRow {
@@ -102,6 +134,8 @@ pub struct MinuteRow {
     pub viewers_min: i64,
     /// Integral of C over the minute, viewer-milliseconds.
     pub viewer_ms: i64,
+    /// The same of D; `None` where version 1 of the contract wrote the row.
+    pub distinct: Option<DistinctMinute>,
     /// Viewers whose first session of the airing starts here.
     pub new_viewers: i64,
     /// Retweets counted here.
@@ -129,7 +163,8 @@ pub struct AiringRow {
     pub first_joined_at: Option<Ms>,
     /// The last applied thing.
     pub last_at: Ms,
-    /// From the first join to the last applied thing, ms; `None` where nobody came.
+    /// From the first join to the last moment at which a session closed or an end was applied, ms; `None` where nobody
+    /// came.
     pub airtime_ms: Option<i64>,
     /// Sessions.
     pub sessions: i64,
@@ -141,6 +176,8 @@ pub struct AiringRow {
     pub viewers_max_at: Option<Ms>,
     /// Integral of C, viewer-milliseconds.
     pub viewer_ms: i64,
+    /// The same of D; `None` where version 1 of the contract wrote the row.
+    pub distinct: Option<DistinctAiring>,
     /// Sessions opened.
     pub joins: i64,
     /// Sessions closed by a leave.
@@ -157,7 +194,7 @@ pub struct AiringRow {
     pub applied: i64,
     /// Events that said again what was known.
     pub repeated: i64,
-    /// Leaves without an open session.
+    /// Leaves without an open session, and heartbeats that straggle.
     pub orphaned: i64,
 }
 
@@ -165,7 +202,16 @@ impl AiringRow {
     /// Average minute audience: viewer_ms / airtime, the double nearest to the exact quotient; `None` where the airtime
     /// is zero or none.
     pub fn viewers_mean(&self) -> Option<f64> {
-        self.airtime_ms.filter(|ms| *ms > 0).map(|ms| quotient(self.viewer_ms, ms))
+        self.mean_of(self.viewer_ms)
+    }
+
+    /// The same of D.
+    pub fn distinct_mean(&self) -> Option<f64> {
+        self.mean_of(self.distinct?.ms)
+    }
+
+    fn mean_of(&self, viewer_ms: i64) -> Option<f64> {
+        self.airtime_ms.filter(|ms| *ms > 0).map(|ms| quotient(viewer_ms, ms))
     }
 }
 
@@ -173,6 +219,11 @@ impl MinuteRow {
     /// viewer_ms / 60,000.
     pub fn viewers_mean(&self) -> f64 {
         quotient(self.viewer_ms, crate::MINUTE_MS)
+    }
+
+    /// The same of D.
+    pub fn distinct_mean(&self) -> Option<f64> {
+        self.distinct.map(|distinct| quotient(distinct.ms, crate::MINUTE_MS))
     }
 }
 

@@ -200,6 +200,7 @@ impl Settings {
                 session_timeout: self.session_timeout_ms,
                 timeout_grace: self.timeout_grace_ms,
                 broadcast_idle: self.broadcast_idle_ms,
+                ..Rules::default()
             },
             future_max_ms: self.future_max_ms,
             lateness_ms: self.lateness_ms,

@@ -87,11 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let head = Head {
         commit: 1,
         watermark: Some(crowd.at),
-        rules: exporter::SavedRules {
-            session_timeout_ms: None,
-            timeout_grace_ms: 0,
-            broadcast_idle_ms: rules.broadcast_idle,
-        },
+        rules: rules.into(),
         lanes: 1,
         partitions: Vec::new(),
         held_from: 2,

@@ -12,6 +12,15 @@ pub struct SavedRules {
     pub timeout_grace_ms: i64,
     /// `broadcast_idle`.
     pub broadcast_idle_ms: i64,
+    /// `end_idle`; absent where it is off, and from before version 2 of the contract.
+    #[serde(default)]
+    pub end_idle_ms: Option<i64>,
+    /// `straggler`.
+    #[serde(default)]
+    pub straggler_ms: i64,
+    /// `return_within`.
+    #[serde(default)]
+    pub return_within_ms: i64,
 }
 
 impl From<aggregator::Rules> for SavedRules {
@@ -20,6 +29,9 @@ impl From<aggregator::Rules> for SavedRules {
             session_timeout_ms: rules.session_timeout,
             timeout_grace_ms: rules.timeout_grace,
             broadcast_idle_ms: rules.broadcast_idle,
+            end_idle_ms: rules.end_idle,
+            straggler_ms: rules.straggler,
+            return_within_ms: rules.return_within,
         }
     }
 }
@@ -30,6 +42,9 @@ impl From<SavedRules> for aggregator::Rules {
             session_timeout: rules.session_timeout_ms,
             timeout_grace: rules.timeout_grace_ms,
             broadcast_idle: rules.broadcast_idle_ms,
+            end_idle: rules.end_idle_ms,
+            straggler: rules.straggler_ms,
+            return_within: rules.return_within_ms,
         }
     }
 }

@@ -80,7 +80,8 @@ fn settled(events: &[Event], budget: usize, threads: usize, folder: &std::path::
         timelines.resize_with(timelines.len().max(part.len()), Timeline::default);
         timelines.iter_mut().zip(part).for_each(|(whole, part)| whole.merge(part));
     }
-    let rules = Rules { session_timeout: Some(20_000), timeout_grace: 1, broadcast_idle: 10 * MINUTE_MS };
+    let rules =
+        Rules { session_timeout: Some(20_000), timeout_grace: 1, broadcast_idle: 10 * MINUTE_MS, ..Rules::default() };
     let kept = Kept::default();
     let settled =
         settle_all(&gather.finish().unwrap(), &timelines, &rules, &Gaps::default(), threads, || Keeper(&kept)).unwrap();

@@ -57,6 +57,7 @@ pub fn rules(newest: &Manifest, given: &BTreeMap<String, String>) -> Result<Rule
         session_timeout: duration("session_timeout"),
         timeout_grace: duration("timeout_grace").unwrap_or(defaults.timeout_grace),
         broadcast_idle: duration("broadcast_idle").unwrap_or(defaults.broadcast_idle),
+        ..defaults
     };
     let grace_max: Ms = rules.session_timeout.unwrap_or(0);
     if rules.timeout_grace > grace_max {

@@ -180,11 +180,7 @@ mod tests {
             let settlement = crate::Settlement {
                 read_to: [("main".to_owned(), number - 1)].into(),
                 replaces_from: *replaces_from,
-                rules: exporter::SavedRules {
-                    session_timeout_ms: None,
-                    timeout_grace_ms: 0,
-                    broadcast_idle_ms: 6 * HOUR,
-                },
+                rules: Rules { broadcast_idle: 6 * HOUR, ..Rules::default() }.into(),
                 airings: hours.iter().map(airing).collect(),
             };
             let mut manifest = manifest(number);

@@ -205,8 +205,8 @@ pub(super) fn check(stored: &Stored, tables: &Tables, gather: Gather, threads: u
 
 fn check_sessions(stored: &Stored, tables: &Tables, gather: Gather, threads: usize) -> Result<(), Problem> {
     let Tables { known, airings, timelines } = tables;
-    // No silence parts these sessions: their airing is given.
-    let rules = Rules { broadcast_idle: Ms::MAX, ..Rules::default() };
+    // Nothing parts these sessions: their airing is given.
+    let rules = Rules { broadcast_idle: Ms::MAX, end_idle: None, ..Rules::default() };
     let curves = Mutex::new(Vec::new());
     settle_all(&gather.finish()?, timelines, &rules, &Gaps::default(), threads, || CurveDigester {
         all: &curves,

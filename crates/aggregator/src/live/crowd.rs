@@ -141,7 +141,7 @@ impl Crowd {
             if seat.is_some_and(|open| pass.timed_out(&open, at)) {
                 seat = None;
             }
-            let effect = apply(&mut seat, at, tick_of(tick), &mut tally);
+            let effect = apply(&mut seat, at, tick_of(tick), false, &mut tally);
             if effect.opened {
                 first = first.or(Some(at));
                 pass.opened(at, What::Join);

@@ -58,7 +58,7 @@ impl OnAir {
         OnAir {
             broadcast,
             airing_at,
-            minute: OpenMinute::new(minute_of(airing_at), 0),
+            minute: OpenMinute::new(minute_of(airing_at), 0, 0),
             applied: false,
             retweets: 0,
             retweet_followers: 0,
@@ -101,7 +101,7 @@ impl OnAir {
 
     fn close(&mut self, late: &mut LateMinutes, rows: &mut Vec<MinuteRow>) {
         let minute_at = self.minute.level.minute_at;
-        let next = OpenMinute::new(minute_at + MINUTE_MS, self.minute.level.viewers);
+        let next = OpenMinute::new(minute_at + MINUTE_MS, self.minute.level.viewers, self.minute.people_now());
         let minute = std::mem::replace(&mut self.minute, next);
         if !self.applied && minute.level.start == 0 {
             self.kept_from.get_or_insert(minute_at);
@@ -110,7 +110,7 @@ impl OnAir {
         self.applied = false;
         let mut kept = self.kept_from.take().unwrap_or(minute_at);
         while kept < minute_at {
-            rows.push(self.named(OpenMinute::new(kept, 0).close(), late));
+            rows.push(self.named(OpenMinute::new(kept, 0, 0).close(), late));
             kept += MINUTE_MS;
         }
         let mut row = self.named(minute.close(), late);
@@ -158,7 +158,7 @@ impl OnAir {
     }
 
     pub(crate) fn state(&self) -> AiringState {
-        let OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers } = self.minute;
+        let OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers, .. } = self.minute;
         let minute = MinuteState {
             minute_at: level.minute_at,
             applied: self.applied,
@@ -194,7 +194,16 @@ impl OnAir {
         };
         let MinuteState { joins, leaves, lapses, lapses_backdated, new_viewers, .. } = *minute;
         OnAir {
-            minute: OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers },
+            minute: OpenMinute {
+                level,
+                people: None,
+                joins,
+                leaves,
+                lapses,
+                lapses_backdated,
+                new_viewers,
+                returns: 0,
+            },
             applied: minute.applied,
             retweets: minute.retweets,
             retweet_followers: minute.retweet_followers,

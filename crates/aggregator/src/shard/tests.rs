@@ -144,7 +144,7 @@ fn stops_and_runs_change_nothing() {
         let chance = &mut Chance(seed);
         let script = Script::new(chance);
         let session_timeout = [None, Some(2), Some(MINUTE_MS)][usize::try_from(chance.below(3)).unwrap()];
-        let rules = Rules { session_timeout, timeout_grace: 0, broadcast_idle: 10 * MINUTE_MS };
+        let rules = Rules { session_timeout, timeout_grace: 0, broadcast_idle: 10 * MINUTE_MS, ..Rules::default() };
         let airings = script.airings(&rules);
 
         let gap = |before: u64, after: u64| Gap {

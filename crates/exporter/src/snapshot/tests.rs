@@ -7,14 +7,21 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 const NOW: Ms = 1_459_711_860_000;
-const RULES: LiveRules = LiveRules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
+const RULES: LiveRules = LiveRules {
+    session_timeout: Some(400_000),
+    timeout_grace: 0,
+    broadcast_idle: 600_000,
+    end_idle: Some(900_000),
+    straggler: 60_000,
+    return_within: 60_000,
+};
 
 fn names() -> Vec<Arc<str>> {
     ["one", "two", "é"].map(Arc::from).to_vec()
 }
 
 fn head(lanes: usize, watermark: Option<Ms>) -> Head {
-    let rules = SavedRules { session_timeout_ms: Some(400_000), timeout_grace_ms: 0, broadcast_idle_ms: 600_000 };
+    let rules = SavedRules::from(RULES);
     let partitions =
         (0..3).map(|n| PartitionLane { topic: "events".into(), partition: n, lane: usize::from(n == 1) % lanes });
     Head { commit: 7, watermark, rules, lanes, partitions: partitions.collect(), held_from: 6 }

@@ -81,6 +81,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
         viewers_max: viewers_max[row],
         viewers_max_at: maybe(viewers_max_at, row),
         viewer_ms: viewer_ms[row],
+        distinct: None,
         joins: joins[row],
         leaves: leaves[row],
         lapses: lapses[row],

@@ -167,6 +167,7 @@ impl Side {
                 viewers_max_at: maybe(max_at, row).unwrap_or(minute_at[row]),
                 viewers_min: count(6),
                 viewer_ms: count(7),
+                distinct: None,
                 new_viewers: count(8),
                 retweets: count(9),
                 retweet_followers: count(10),

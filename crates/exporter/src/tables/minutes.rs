@@ -84,6 +84,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
         viewers_max_at: viewers_max_at[row],
         viewers_min: viewers_min[row],
         viewer_ms: viewer_ms[row],
+        distinct: None,
         new_viewers: new_viewers[row],
         retweets: retweets[row],
         retweet_followers: retweet_followers[row],

@@ -264,7 +264,7 @@ fn a_long_chain_opens_from_its_last_restatement() {
 fn settling_moves_the_frontier_and_the_ledger() {
     let dir = directory(1);
     let mut owner = take(&Store::open(dir.path()).unwrap(), 2).unwrap();
-    let rules = SavedRules { session_timeout_ms: None, timeout_grace_ms: 0, broadcast_idle_ms: 21_600_000 };
+    let rules = SavedRules::from(aggregator::Rules::default());
     let airing = |frontier, applied| SettledAiring {
         broadcast_id: "b".into(),
         airing_at: Some(NOW),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The bytes of a snapshot of two lanes with some sessions open.
 fn written() -> Vec<u8> {
-    let rules = Rules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000 };
+    let rules = Rules { session_timeout: Some(400_000), timeout_grace: 0, broadcast_idle: 600_000, ..Rules::default() };
     let mut alone = LiveAlone::new(rules, 2);
     for n in 0..4_000_u32 {
         let (at, viewer) = (NOW + i64::from(n) * 500, u128::from(n % 701) + 1);

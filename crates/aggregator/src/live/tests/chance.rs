@@ -43,7 +43,12 @@ fn rules() -> impl Strategy<Value = Rules> {
         Just((Some(60_000), 60_000))
     ];
     (timeouts, prop_oneof![Just(60_000), Just(90_000), Just(200_000), Just(600_000)]).prop_map(
-        |((session_timeout, timeout_grace), broadcast_idle)| Rules { session_timeout, timeout_grace, broadcast_idle },
+        |((session_timeout, timeout_grace), broadcast_idle)| Rules {
+            session_timeout,
+            timeout_grace,
+            broadcast_idle,
+            ..Rules::default()
+        },
     )
 }
 

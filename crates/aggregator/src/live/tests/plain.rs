@@ -168,6 +168,7 @@ fn minutes(broadcast: u32, things: &Things, late: &mut BTreeMap<Ms, i64>) -> Vec
             viewers_max_at: levels.iter().find(|(viewers, ..)| *viewers == viewers_max).map_or(0, |(_, at, _)| *at),
             viewers_min: levels.iter().map(|(viewers, ..)| *viewers).min().unwrap_or(0),
             viewer_ms: levels.iter().map(|(viewers, _, ms)| viewers * ms).sum(),
+            distinct: None,
             new_viewers: count(|thing| *thing == Thing::Join { is_first: true }),
             retweets: count(|thing| matches!(thing, Thing::Retweet(_))),
             retweet_followers: here
