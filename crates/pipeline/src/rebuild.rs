@@ -4,7 +4,7 @@
 use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use aggregator::{Lane, Live, Rules};
+use aggregator::{Frontier, Lane, Live, Rules};
 use audience::Ms;
 use audience::time::minute_of;
 use exporter::ON_TIME;
@@ -24,9 +24,9 @@ pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) ->
     let frontiers = log.frontiers();
     let ended = log.ended();
     let mut overhanging = BTreeSet::new();
-    if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
+    if frontiers.iter().any(|frontier| frontier.at > Ms::MIN) {
         log.read(|row, _, _| {
-            let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+            let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
             let is_settled = row.event.ts() < frontier && row.commit > ended;
             if is_settled && row.late_at != ON_TIME && row.late_at > frontier - rules.broadcast_idle {
                 overhanging.insert(row.event.broadcast);
@@ -62,11 +62,11 @@ fn lines_of(log: Log<'_>, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u32, Se
     Ok(broadcasts.iter().map(|broadcast| (*broadcast, line(broadcast))).collect())
 }
 
-fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Ms], which: impl Fn(u32) -> bool) {
+fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Frontier], which: impl Fn(u32) -> bool) {
     for (broadcast, frontier) in (0..).zip(frontiers) {
-        if *frontier > Ms::MIN && which(broadcast) {
+        if frontier.at > Ms::MIN && which(broadcast) {
             live.set_frontier(broadcast, *frontier);
-            lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, *frontier));
+            lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier.at));
         }
     }
 }
@@ -76,7 +76,7 @@ fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Ms], which: i
 fn feed(
     log: Log<'_>,
     lanes: &mut [Lane],
-    frontiers: &[Ms],
+    frontiers: &[Frontier],
     overhang: &BTreeMap<u32, SettledLine>,
 ) -> Result<(u64, Reach), Problem> {
     let partitions = log.partitions.values();
@@ -91,7 +91,7 @@ fn feed(
         if row.commit <= ended {
             return;
         }
-        let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+        let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
         let is_live = match overhang.get(&row.event.broadcast) {
             Some(line) => line.was_open(row.commit, row.event.ts()),
             None => row.event.ts() >= frontier,

@@ -4,12 +4,13 @@ use super::END_OF_DATA;
 use super::gaps::{EndedSession, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
-use super::state::{LateMinute, LiveState, SignsState, SoFar, StageState, TweetState};
-use crate::Rules;
+use super::state::{FrontierState, LateMinute, LiveState, SignsState, SoFar, StageState, TweetState, UnsettledEnd};
 use crate::complete::Gap;
 use crate::curve::{What, packed};
 use crate::settle::Saying;
-use crate::timeline::{Signs, Timeline};
+use crate::signs::Signs;
+use crate::timeline::Timeline;
+use crate::{Frontier, Rules};
 use audience::time::minute_of;
 use audience::{MinuteRow, Ms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ pub struct Live {
     /// The watermark of the round before, between `advance` and `close`.
     before: Ms,
     gaps: LiveGaps,
+    /// Up to where the broadcasts are settled that are so at all.
+    frontiers: BTreeMap<u32, Frontier>,
 }
 
 /// What is known of one broadcast.
@@ -84,8 +87,8 @@ struct Round {
 pub struct Due {
     /// Number of the broadcast.
     pub broadcast: u32,
-    /// What lies before it may be settled: the last event + `broadcast_idle`.
-    pub frontier: Ms,
+    /// What lies before it may be settled.
+    pub frontier: Frontier,
 }
 
 /// An airing on air, at the watermark and now: provisional.
@@ -107,8 +110,8 @@ impl Live {
     /// No broadcasts yet.
     pub fn new(rules: Rules) -> Live {
         let (watermark, rolled) = (Ms::MIN, Ms::MIN);
-        let (stages, silences, rounds) = Default::default();
-        Live { rules, watermark, rolled, stages, silences, rounds, before: Ms::MIN, gaps: LiveGaps::default() }
+        let (stages, silences, rounds, gaps, frontiers) = Default::default();
+        Live { rules, watermark, rolled, stages, silences, rounds, before: Ms::MIN, gaps, frontiers }
     }
 
     /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and
@@ -158,13 +161,14 @@ impl Live {
         }
         stage.waiting += heard.waiting;
         stage.unsettled.merge(heard.unsettled);
+        self.frontiers.get(&broadcast).into_iter().for_each(|from| stage.unsettled.begin_in_minute(*from));
 
         heard.ends.sort_unstable();
         let ends_alone = Directive::new(stage.ended, &heard.ends, &[]);
         for (at, ts) in heard.late_joins {
             // A late join from before an applied end is no sign: it changes nothing but the number of late events.
             if !ends_alone.had_ended(ts, at) {
-                heard.signs.add(Signs { first: at, last: at, first_applied: at });
+                heard.signs.add(Signs { first: at, last: at, ..Signs::NONE });
             }
         }
         let mut silences = Vec::new();
@@ -268,10 +272,10 @@ impl Live {
     /// The broadcasts that have something to settle at the watermark, each with the frontier up to which it may be,
     /// ascending.
     pub fn due(&self) -> Vec<Due> {
-        let idle = self.rules.broadcast_idle;
         let due = self.stages.iter().filter_map(|(broadcast, stage)| {
             let airings = stage.unsettled.airings(&self.rules).airings;
-            let over = airings.iter().rev().map(|airing| airing.last_sign + idle).find(|at| *at <= self.watermark)?;
+            let mut frontiers = airings.iter().rev().map(|airing| airing.frontier);
+            let over = frontiers.find(|frontier| frontier.at <= self.watermark)?;
             Some(Due { broadcast: *broadcast, frontier: over })
         });
         due.collect()
@@ -279,10 +283,19 @@ impl Live {
 
     /// Says that what lies before `frontier` is settled. The lanes are told, too:
     /// [`Lane::set_frontier`](super::Lane::set_frontier).
-    pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
+    pub fn set_frontier(&mut self, broadcast: u32, frontier: Frontier) {
+        let known = self.frontiers.get(&broadcast).copied().unwrap_or(Frontier::NONE);
+        if frontier.at < known.at {
+            return;
+        }
+        // The timeline may tell only the minute of the last event, so that is all that counts.
+        let at = frontier.at;
+        let rough = |last: Ms| if minute_of(last) == minute_of(at) { at - 1 } else { last };
+        let frontier = Frontier { at, off_air: frontier.off_air.map(rough) };
+        self.frontiers.insert(broadcast, frontier);
         if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
-            if stage.ended < frontier {
+            if stage.ended < frontier.at {
                 // What came before that end comes before the frontier.
                 stage.ended = Ms::MIN;
             }
@@ -292,6 +305,12 @@ impl Live {
     /// The owner's state between two rounds. What the lanes hold is theirs.
     pub fn snapshot(&self) -> LiveState {
         let mut state = LiveState { watermark: self.watermark(), gaps: self.gaps.state(), ..LiveState::default() };
+        let frontiers = self.frontiers.iter().map(|(broadcast, frontier)| FrontierState {
+            broadcast: *broadcast,
+            at: frontier.at,
+            off_air: frontier.off_air,
+        });
+        state.frontiers = frontiers.collect();
         for (broadcast, stage) in &self.stages {
             let broadcast = *broadcast;
             let ended = (stage.ended > Ms::MIN).then_some(stage.ended);
@@ -313,8 +332,10 @@ impl Live {
                 broadcast,
                 first: signs.first,
                 last: signs.last,
-                first_applied: (signs.first_applied < Ms::MAX).then_some(signs.first_applied),
+                joins: (signs.first_join < Ms::MAX).then_some((signs.first_join, signs.last_join)),
             }));
+            let ends = stage.unsettled.ends();
+            state.unsettled_ends.extend(ends.map(|at| UnsettledEnd { broadcast, at }));
         }
         state
     }
@@ -345,9 +366,19 @@ impl Live {
             stage_of(&mut live.stages, one.broadcast).late.insert(one.minute_at, one.late);
         }
         for one in &state.unsettled {
-            let first_applied = one.first_applied.unwrap_or(Ms::MAX);
-            let signs = Signs { first: one.first, last: one.last, first_applied };
+            let (first_join, last_join) = one.joins.unwrap_or((Ms::MAX, Ms::MIN));
+            let signs = Signs { first: one.first, last: one.last, first_join, last_join, ..Signs::NONE };
             stage_of(&mut live.stages, one.broadcast).unsettled.add(signs);
+        }
+        for one in &state.unsettled_ends {
+            stage_of(&mut live.stages, one.broadcast).unsettled.add_end(one.at);
+        }
+        for one in &state.frontiers {
+            let frontier = Frontier { at: one.at, off_air: one.off_air };
+            live.frontiers.insert(one.broadcast, frontier);
+            if let Some(stage) = live.stages.get_mut(&one.broadcast).map(Arc::make_mut) {
+                stage.unsettled.begin_in_minute(frontier);
+            }
         }
         live
     }

@@ -397,7 +397,7 @@ proptest! {
             let behind = script_of(&late);
             let mut other = play.alone.clone();
             let mut came = 0;
-            let of_it = |event: &&Event| event.broadcast == due.broadcast && event.ts() < due.frontier;
+            let of_it = |event: &&Event| event.broadcast == due.broadcast && event.ts() < due.frontier.at;
             for event in behind.events.iter().filter(of_it) {
                 came += i64::from(other.lanes[0].push(*event, &behind.details).is_some());
             }

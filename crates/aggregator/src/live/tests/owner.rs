@@ -1,7 +1,7 @@
 //! What the owner tells beside closed minutes: the number for now, what stands, what is due to settle.
 
 use super::*;
-use crate::{Due, SoFar, Standing};
+use crate::{Due, Frontier, SoFar, Standing};
 
 fn joined(alone: &mut LiveAlone, viewer: u128, at: Ms) -> Option<Ms> {
     alone.lanes[0].push(Event::new(Kind::Join, 3, viewer, viewer, T + at, NO_DETAIL), &Details::new())
@@ -42,7 +42,7 @@ fn an_airing_is_due_at_its_frontier_which_is_not_behind_it() {
     alone.advance(T + 99_999);
     assert_eq!(alone.live.due(), []);
     alone.advance(T + 100_000);
-    let frontier = T + 100_000;
+    let frontier = Frontier { at: T + 100_000, off_air: None };
     assert_eq!(alone.live.due(), [Due { broadcast: 3, frontier }]);
     alone.set_frontier(3, frontier);
     assert_eq!(alone.live.due(), []);
