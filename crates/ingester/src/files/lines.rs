@@ -47,6 +47,12 @@ impl Pieces {
     }
 }
 
+/// Where the first line of a source begins whose first bytes, uncompressed, are `head`: behind its byte order mark.
+pub(super) fn begin(head: &[u8]) -> usize {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
+}
+
 /// Cuts `bytes[range]`, which begins at the start of a line and holds whole lines (the last may lack its LF), where a
 /// line is longer than the limit. Nearly always that is one piece, found by looking at one byte in a MiB.
 pub(super) fn cut(bytes: &[u8], range: Range<usize>, limits: &Limits) -> Vec<Stretch> {
