@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use block::{Block, BlockKind};
 pub use error::InputError;
 use foreign::Foreign;
+pub use lines::BYTE_ORDER_MARK;
 use lines::{Limits, Pieces};
 use plain::Plain;
 use stream::{Format, Stream, StreamOrigin, Turn};

@@ -14,12 +14,9 @@ use tempfile::TempDir;
 
 use super::lines::Limits;
 use super::stream::{Stream, StreamOrigin, Turn};
-use super::{Block, BlockKind, Files, InputError};
+use super::{BYTE_ORDER_MARK as MARK, Block, BlockKind, Files, InputError};
 
 const TINY: Limits = Limits { block_bytes: 1, line_bytes_max: 6, head_bytes: 3 };
-
-/// A byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line: its source, its offset, its bytes with LF (or its head), and its length where it is oversized.
 type Line = (u32, u64, Vec<u8>, Option<u64>);
