@@ -148,12 +148,13 @@ fn bad_time(text: &str) -> String {
     }
     let bytes = text.as_bytes();
     let is_date = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-';
-    let zone = text.get(19..).unwrap_or_default().trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let zone = text.get(19..).map(|rest| rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
+    let offset = zone.and_then(|zone| zone.strip_prefix(['+', '-']));
     let wrong = match bytes.get(10) {
         _ if !is_date => "is no RFC 3339 time",
         None => "is a day without a time",
-        Some(b'T' | b't' | b' ') if zone.is_empty() => "has no zone: an offset or `Z` is to end it",
-        Some(b'T' | b't' | b' ') if zone.strip_prefix(['+', '-']).is_some_and(is_digits) => {
+        Some(b'T' | b't' | b' ') if zone == Some("") => "has no zone: an offset or `Z` is to end it",
+        Some(b'T' | b't' | b' ') if offset.is_some_and(|offset| is_digits(offset) && offset.len() < 4) => {
             "needs hours and minutes in its offset, as in `+02:00`"
         }
         Some(_) => "is no RFC 3339 time",
@@ -244,6 +245,8 @@ mod tests {
             ("\"2021-05-17T12:39:22\"", "has no zone"),
             ("\"2021-05-17t12:39:60.5\"", "has no zone"),
             ("\"2021-05-17 12:39:22 UTC\"", "is no RFC 3339 time"),
+            ("\"2021-05-17T12:39:22+2400\"", "is no RFC 3339 time"),
+            ("\"2021-05-17T12:39Z\"", "is no RFC 3339 time"),
             ("\"2021-05-17T12:39:61Z\"", "is no RFC 3339 time"),
             ("\"1999-12-31T23:59:59.5+0000\"", "1999-12-31T23:59:59.5+0000 lies outside the years 2000 to 2099."),
             ("\"2021-05-17\"", "a day without a time"),
