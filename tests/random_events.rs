@@ -195,7 +195,7 @@ pub(crate) fn json(event: &NaiveEvent, chance: &mut Chance) -> String {
         Kind::End => {}
         Kind::Retweet => {
             fields.extend([("tweet_id", id(&event.tweet, chance)), ("user_id", id(&event.user, chance))]);
-            fields.extend(optional("followers", event.followers.map(|n| n.to_string()), chance));
+            fields.extend(optional("followers", event.followers.map(|n| whole(n, chance)), chance));
             let of = event.retweet_of.as_ref().map(|of| id(of, chance));
             fields.extend(optional("retweet_of", of, chance));
         }
@@ -243,12 +243,21 @@ fn escaped(text: &str) -> String {
     format!("\"{units}\"")
 }
 
+/// An integer, or the same with a fraction of zeros.
+fn whole(number: i64, chance: &mut Chance) -> String {
+    let zeros = if chance.one_in(8) { chance.pick(&[".0", ".000"]) } else { "" };
+    format!("{number}{zeros}")
+}
+
 fn time(ts: i64, chance: &mut Chance) -> String {
     if chance.below(4) > 0 {
-        return ts.to_string();
+        return if chance.one_in(8) { format!("\"{ts}\"") } else { whole(ts, chance) };
     }
     let offset = if chance.one_in(2) { 0 } else { chance.ms(2 * 1_439 + 1) - 1_439 };
-    let (days, ms) = ((ts + offset * 60_000).div_euclid(86_400_000), (ts + offset * 60_000).rem_euclid(86_400_000));
+    // The first second of a minute is the 60th of the one before, too.
+    let before = if ts.rem_euclid(60_000) < 1_000 && chance.one_in(4) { 60 } else { 0 };
+    let local = ts + offset * 60_000 - before * 1_000;
+    let (days, ms) = (local.div_euclid(86_400_000), local.rem_euclid(86_400_000));
     let (mut year, mut month, mut day) = (1970, 1, days);
     while day >= if leap(year) { 366 } else { 365 } {
         day -= if leap(year) { 366 } else { 365 };
@@ -262,17 +271,21 @@ fn time(ts: i64, chance: &mut Chance) -> String {
         day -= length;
         month += 1;
     }
-    let (h, m, s, fraction) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
-    let mut text = format!("\"{year:04}-{month:02}-{:02}T{h:02}:{m:02}:{s:02}", day + 1);
+    let (h, m, s, fraction) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60 + before, ms % 1_000);
+    let between = chance.pick(&['T', 'T', 't', ' ']);
+    let mut text = format!("\"{year:04}-{month:02}-{:02}{between}{h:02}:{m:02}:{s:02}", day + 1);
     if fraction % 100 == 0 && chance.one_in(2) {
         let tenths = if fraction == 0 { String::new() } else { format!(".{}", fraction / 100) };
         text.push_str(&tenths);
     } else {
         text.push_str(&format!(".{fraction:03}{}", chance.pick(&["", "9", "999999999999"])));
     }
-    let sign = if offset < 0 { '-' } else { '+' };
-    let hours = format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60);
-    text + if offset == 0 && chance.one_in(2) { "Z" } else { &hours } + "\""
+    let (sign, colon) = (if offset < 0 { '-' } else { '+' }, chance.pick(&[":", ""]));
+    let zone = match *chance.pick(&["Z", "z", "", ""]) {
+        zone if offset == 0 && !zone.is_empty() => zone.to_owned(),
+        _ => format!("{sign}{:02}{colon}{:02}", offset.abs() / 60, offset.abs() % 60),
+    };
+    text + &zone + "\""
 }
 
 fn leap(year: i64) -> bool {
