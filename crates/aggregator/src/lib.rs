@@ -23,8 +23,8 @@ pub use curve::{Flow, Stretches};
 pub use ledger::Tally;
 pub use live::{
     AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered,
-    Holder, Lane, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume,
-    SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
+    Holder, Lane, LateMinute, LeftSession, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState,
+    Resume, SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
 pub use settle::{Rows, Sorted};
