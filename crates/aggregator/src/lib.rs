@@ -29,8 +29,9 @@ pub use curve::{Flow, Stretches};
 pub use ledger::Tally;
 pub use live::{
     AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrontierState, FrozenLane, GapState,
-    Gathered, Holder, Lane, LateMinute, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState, Resume,
-    SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, UnsettledEnd, ViewerState, Watermarks, Why,
+    Gathered, Holder, Lane, LateMinute, LeftSession, Live, LiveAlone, LiveState, MinuteState, OpenSession,
+    PartitionState, Resume, SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, UnsettledEnd,
+    ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
 pub use second_look::SecondLook;

@@ -5,6 +5,7 @@
 //! that into the ends and silences that concern every lane, each [`Lane::close`]s, and [`Live::close`] gives the
 //! minutes that ended at or before W.
 
+mod air;
 mod alone;
 mod crowd;
 mod curve;
@@ -12,7 +13,9 @@ mod frozen;
 mod gaps;
 mod held;
 mod lane;
+mod left;
 mod onair;
+mod overlap;
 mod resume;
 mod round;
 mod seats;
@@ -30,8 +33,8 @@ pub use lane::Lane;
 pub use resume::{Resume, SettledBefore};
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, CrowdState, ExposedState, FrontierState, GapState, LateMinute, LiveState, MinuteState, OpenSession,
-    SignsState, SoFar, StageState, TweetState, UnsettledEnd, ViewerState,
+    AiringState, CrowdState, ExposedState, FrontierState, GapState, LateMinute, LeftSession, LiveState, MinuteState,
+    OpenSession, SignsState, SoFar, StageState, TweetState, UnsettledEnd, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

@@ -81,6 +81,7 @@ impl Teller {
             live: LiveCurve {
                 watermark: view.live.watermark(),
                 sessions_open: standing.iter().map(|one| one.viewers).sum(),
+                distinct_open: standing.iter().map(|one| one.distinct).sum(),
                 broadcasts: standing.len() as u64,
                 uncommitted_bytes: view.cut_bytes,
                 held_bytes: view.held_bytes,

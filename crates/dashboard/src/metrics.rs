@@ -123,6 +123,8 @@ fn live(family: &mut Families<'_, '_>, status: &Status) -> fmt::Result {
         )?;
     }
     family.gauge("sessions_open", "Open sessions at the watermark", live.sessions_open)?;
+    let about = "Distinct viewers with an open session at the watermark, those of each broadcast";
+    family.gauge("distinct_open", about, live.distinct_open)?;
     family.gauge("broadcasts_on_air", "Broadcasts with an airing that is not over", signed(live.broadcasts))?;
     family.gauge("uncommitted_bytes", "Read and not yet handed to the writer", signed(live.uncommitted_bytes))?;
     family.gauge("held_bytes", "Events that the watermark has not passed", signed(live.held_bytes))
@@ -238,6 +240,7 @@ mod tests {
             "jauge_commit_duration_seconds_bucket{le=\"0.5\"} 1",
             "jauge_watermark_timestamp_seconds 1459711860.007",
             "jauge_sessions_open 81000",
+            "jauge_distinct_open 79500",
             "jauge_lag_records{topic=\"audience\",partition=\"3\"} 30",
             "jauge_durable_lag_records{topic=\"audience\",partition=\"3\"} 50",
             "jauge_partition_paused{topic=\"audience\",partition=\"3\"} 1",

@@ -118,6 +118,8 @@ pub struct LiveCurve {
     pub watermark: Option<Ms>,
     /// Open sessions at the watermark.
     pub sessions_open: i64,
+    /// Distinct viewers with an open session at the watermark, those of each broadcast.
+    pub distinct_open: i64,
     /// Broadcasts with an airing that is not over.
     pub broadcasts: u64,
     /// Bytes read and not yet handed to the writer.
@@ -221,6 +223,7 @@ pub(crate) mod tests {
             live: LiveCurve {
                 watermark: Some(1_459_711_860_007),
                 sessions_open: 81_000,
+                distinct_open: 79_500,
                 broadcasts: 1,
                 uncommitted_bytes: 0,
                 held_bytes: 0,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 
 /// The format of the files that this version writes, as a manifest names it, and the only one that it reads.
-pub const SNAPSHOT_FORMAT: &str = "arrow-ipc-streams-1";
+pub const SNAPSHOT_FORMAT: &str = "arrow-ipc-streams-2";
 
 /// The extension of a snapshot's files.
 pub const SNAPSHOT_EXTENSION: &str = "arrows";
@@ -36,6 +36,7 @@ const HEAD: &str = "jauge.snapshot";
 const BROADCASTS: &str = "broadcasts";
 const SESSIONS: &str = "sessions";
 const VIEWERS: &str = "viewers";
+const LEFT: &str = "left";
 
 /// What a snapshot is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

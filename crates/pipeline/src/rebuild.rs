@@ -5,8 +5,8 @@ use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
 use aggregator::{Frontier, Lane, Live, Rules};
-use audience::Ms;
 use audience::time::minute_of;
+use audience::{Kind, Ms};
 use exporter::ON_TIME;
 use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,8 @@ use storage::{SettledLine, Settlements};
 /// The live state of `count` lanes from the log alone.
 ///
 /// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or
-/// later: then the live airing went on while the settled one was over. The events of such a broadcast are taken again
-/// from the beginning, as they were taken then.
+/// later, or was an end, from which the live curve may have parted other airings: then the live airing went on while
+/// the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
 pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) -> Result<Resumed, Problem> {
     let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::new(*rules)).collect();
     let mut live = Live::new(*rules);
@@ -24,17 +24,22 @@ pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) ->
     let frontiers = log.frontiers();
     let ended = log.ended();
     let mut overhanging = BTreeSet::new();
+    let reach = rules.broadcast_idle.max(rules.end_idle.unwrap_or(0));
     if frontiers.iter().any(|frontier| frontier.at > Ms::MIN) {
         log.read(|row, _, _| {
             let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
             let is_settled = row.event.ts() < frontier && row.commit > ended;
-            if is_settled && row.late_at != ON_TIME && row.late_at > frontier - rules.broadcast_idle {
+            let is_near = row.late_at > frontier - reach || row.event.kind() == Kind::End;
+            if is_settled && row.late_at != ON_TIME && is_near {
                 overhanging.insert(row.event.broadcast);
             }
         })?;
     }
     let overhang = lines_of(log, &overhanging)?;
     set_frontiers(&mut lanes, &mut live, &frontiers, |broadcast| !overhang.contains_key(&broadcast));
+    for (broadcast, frontier) in (0..).zip(&frontiers).filter(|(broadcast, _)| !overhang.contains_key(broadcast)) {
+        frontier.off_air.into_iter().for_each(|last_at| live.begin_off_air(broadcast, last_at));
+    }
     let (events, reach) = feed(log, &mut lanes, &frontiers, &overhang)?;
     if let Some(watermark) = log.watermark() {
         let gathered = lanes.iter_mut().map(|lane| lane.gather(watermark)).collect();

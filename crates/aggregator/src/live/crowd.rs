@@ -2,21 +2,24 @@
 //! the ends and silences that close everything, and writes down each change.
 
 use super::gaps::EndedSession;
+use super::left::{Forgets, LastLeaves};
+use super::overlap::Steps;
 use super::round::{Boundary, Closing};
-use super::seats::{Key, Seats, Viewers, key_of, key_of_session};
+use super::seats::{Key, Seat, Seats, Viewers, key_of, key_of_session};
 use super::silenced::Silenced;
 use crate::curve::{What, packed};
-use crate::machine::{Open, Tick, apply};
+use crate::machine::{Open, Tick, apply, straggles};
 use crate::stays::bucket_of;
 use crate::{Rules, Tally};
 use audience::{Event, Kind, Ms};
 use std::collections::BTreeMap;
 
-/// The open sessions of one broadcast in one lane, and the viewers that the airing has had.
+/// The open sessions of one broadcast in one lane, the viewers that the airing has had, and who left just now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Crowd {
     pub(crate) seats: Seats,
     pub(crate) viewers: Viewers,
+    pub(crate) left: LastLeaves,
 }
 
 /// When sessions are looked at for their time-out, by second. A session has one entry from when it opens, set on when
@@ -58,36 +61,57 @@ fn due_at(open: &Open, rules: &Rules) -> Option<Ms> {
     rules.session_timeout.map(|timeout| open.seen_at.saturating_add(timeout))
 }
 
-/// The packed changes of one broadcast, as they are found.
+/// What is found of one broadcast.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Packed changes, in any order.
+    pub(crate) changes: Vec<u64>,
+    /// What has opened and closed since the last boundary, of viewers that may have more than one session.
+    pub(crate) steps: Steps,
+}
+
+/// A round of one broadcast in one lane.
 pub(crate) struct Pass<'a> {
     pub(crate) broadcast: u32,
     pub(crate) rules: &'a Rules,
+    pub(crate) watermark: Ms,
+    /// From when to when the broadcast is off air, neither included, ascending.
+    pub(crate) off_air: &'a [(Ms, Ms)],
     pub(crate) wakes: &'a mut Wakes,
+    pub(crate) forgets: &'a mut Forgets,
     pub(crate) silenced: &'a mut Silenced,
-    pub(crate) changes: &'a mut Vec<u64>,
+    pub(crate) found: &'a mut Found,
     /// The ends of sessions that opened before it are told one by one.
     pub(crate) gaps_to: Ms,
     pub(crate) ended: &'a mut Vec<EndedSession>,
 }
 
 impl Pass<'_> {
-    fn opened(&mut self, at: Ms, what: What) {
-        self.changes.push(packed(at, what, 0));
+    fn opened(&mut self, seat: &Seat) {
+        let at = seat.open.joined_at;
+        self.found.changes.push(packed(at, What::Join, 0));
+        self.found.steps.add(seat.viewer, at, 1);
     }
 
+    /// A session closes; what that does to its viewer's overlap is told elsewhere.
     fn closed(&mut self, open: &Open, at: Ms, what: What) {
-        self.changes.push(packed(at, what, bucket_of(at - open.joined_at)));
+        self.found.changes.push(packed(at, what, bucket_of(at - open.joined_at)));
         if open.joined_at < self.gaps_to {
             self.ended.push(EndedSession { broadcast: self.broadcast, joined_at: open.joined_at, left_at: at });
         }
     }
 
     /// Closes a session whose time-out is due at or before `until`; tells whether it did.
-    fn timed_out(&mut self, open: &Open, until: Ms) -> bool {
-        let Some(at) = due_at(open, self.rules).filter(|at| *at <= until) else { return false };
+    fn timed_out(&mut self, seat: &Seat, until: Ms) -> bool {
+        let Some(at) = due_at(&seat.open, self.rules).filter(|at| *at <= until) else { return false };
         let backdated = self.rules.session_timeout.is_some_and(|timeout| self.rules.timeout_grace < timeout);
-        self.closed(open, at, if backdated { What::BackdatedTimeout } else { What::Timeout });
+        self.closed(&seat.open, at, if backdated { What::BackdatedTimeout } else { What::Timeout });
+        self.found.steps.add(seat.viewer, at, -1);
         true
+    }
+
+    fn is_off_air(&self, at: Ms) -> bool {
+        self.off_air[self.off_air.partition_point(|(_, to)| *to <= at)..].first().is_some_and(|(from, _)| *from < at)
     }
 }
 
@@ -95,7 +119,7 @@ impl Crowd {
     /// Takes the events of a round, which are sorted, at their instants of effect, and all that the boundaries close.
     pub(crate) fn take(&mut self, events: &[Event], boundaries: &[Boundary], pass: &mut Pass<'_>) {
         if boundaries.is_empty() {
-            return self.stretch(events, pass);
+            return self.stretch(events, pass.watermark, pass);
         }
         let part_of = |event: &Event| boundaries.partition_point(|boundary| boundary.is_before(event.ts()));
         let mut parted: Vec<(usize, Event)> = events.iter().map(|event| (part_of(event), *event)).collect();
@@ -105,102 +129,136 @@ impl Crowd {
             let end = next + parted[next..].partition_point(|(place, _)| *place == part);
             let events: Vec<Event> = parted[next..end].iter().map(|(_, event)| *event).collect();
             next = end;
-            self.stretch(&events, pass);
-            if let Some(boundary) = boundaries.get(part) {
+            let boundary = boundaries.get(part);
+            self.stretch(&events, boundary.map_or(pass.watermark, |boundary| boundary.at), pass);
+            if let Some(boundary) = boundary {
                 self.close_all(boundary, pass);
             }
         }
     }
 
-    /// Events with no boundary between them.
-    fn stretch(&mut self, events: &[Event], pass: &mut Pass<'_>) {
+    /// Events with no boundary between them, up to `until`.
+    fn stretch(&mut self, events: &[Event], until: Ms, pass: &mut Pass<'_>) {
         for of_viewer in events.chunk_by(|a, b| a.viewer == b.viewer) {
-            let mut first: Option<Ms> = None;
+            let viewer = key_of(of_viewer[0].viewer);
+            let place = pass.found.steps.len();
+            let (mut sessions, mut were_open) = (0, 0);
             for of_session in of_viewer.chunk_by(|a, b| a.session == b.session) {
-                let joined_at = self.session(of_session, pass);
-                first = [first, joined_at].into_iter().flatten().min();
+                sessions += 1;
+                were_open += u32::from(self.session(viewer, of_session, until, pass));
             }
-            if let Some(at) = first
-                && self.viewers.insert(&key_of(of_viewer[0].viewer))
-            {
-                pass.opened(at, What::FirstJoin);
+            if pass.found.steps.len() == place {
+                continue;
+            }
+            let (by, opened) = pass.found.steps.since(place);
+            let known = self.viewers.open(&viewer);
+            if known.is_none() {
+                pass.found.changes.extend(opened.map(|at| packed(at, What::FirstJoin, 0)));
+            }
+            if known.is_none() || by != 0 {
+                self.viewers.add(&viewer, by);
+            }
+            if sessions == 1 && known.unwrap_or(0) == were_open {
+                // It had no other session: there was nothing to overlap with.
+                pass.found.steps.leave_out(place);
             }
         }
     }
 
-    /// The events of one session; gives the first instant at which it opened.
-    fn session(&mut self, events: &[Event], pass: &mut Pass<'_>) -> Option<Ms> {
+    /// The events of one session; tells whether it was open before them.
+    fn session(&mut self, viewer: Key, events: &[Event], until: Ms, pass: &mut Pass<'_>) -> bool {
         let key = key_of_session(events[0].viewer, events[0].session);
-        let before = self.seats.get(&key);
-        let mut seat = before;
-        let mut first = None;
+        let before = self.seats.get(&key).map(|seat| seat.open);
+        let mut open = before;
+        let mut left = None;
         // What became of live events is not counted: the ledger is the settled tables'.
         let mut tally = Tally::default();
         for tick in events.chunk_by(|a, b| a.ts() == b.ts()) {
             let at = tick[0].ts();
-            if seat.is_some_and(|open| pass.timed_out(&open, at)) {
-                seat = None;
+            if open.is_some_and(|open| pass.timed_out(&Seat { viewer, open }, at)) {
+                open = None;
             }
-            let effect = apply(&mut seat, at, tick_of(tick), false, &mut tally);
+            let tick = tick_of(tick);
+            if tick.leaves > 0 {
+                left = Some(at);
+            }
+            let is_straggler = open.is_none()
+                && tick.heartbeats > 0
+                && (pass.is_off_air(at) || straggles(pass.rules, at, left.or_else(|| self.left.get(&key))));
+            let effect = apply(&mut open, at, tick, is_straggler, &mut tally);
             if effect.opened {
-                first = first.or(Some(at));
-                pass.opened(at, What::Join);
+                pass.opened(&Seat { viewer, open: Open { joined_at: at, seen_at: at } });
             }
-            if let Some(open) = effect.closed {
-                pass.closed(&open, at, What::Leave);
+            if let Some(closed) = effect.closed {
+                pass.closed(&closed, at, What::Leave);
+                pass.found.steps.add(viewer, at, -1);
             }
         }
         if before.is_none() {
-            pass.silenced.hear(pass.broadcast, key, tally.orphaned > 0);
+            pass.silenced.hear(pass.broadcast, key, tally.orphaned > tally.straggled);
         }
-        match (&before, &seat) {
+        if let Some(left_at) = left.filter(|left_at| left_at + pass.rules.straggler > until) {
+            self.left.put(&key, left_at);
+            pass.forgets.add(pass.broadcast, key, left_at + pass.rules.straggler);
+        }
+        match (&before, open) {
             (_, Some(open)) => {
-                self.seats.put(&key, *open);
+                self.seats.put(&key, &Seat { viewer, open });
                 if before.is_none_or(|before| before.joined_at != open.joined_at) {
-                    pass.wakes.add(pass.broadcast, key, open, pass.rules);
+                    pass.wakes.add(pass.broadcast, key, &open, pass.rules);
                 }
             }
             (Some(_), None) => self.seats.remove(&key),
             (None, None) => {}
         }
-        first
+        before.is_some()
     }
 
-    /// Closes what is open at an end or a silence.
+    /// Closes what is open at an end or a silence, and forgets what is of this airing alone where it is over.
     fn close_all(&mut self, boundary: &Boundary, pass: &mut Pass<'_>) {
         let at = boundary.at;
         // A silence and a time-out at one ms: the broadcast gave no sign any more when the time-out came, so the
         // silence it is, as when settled.
         let (what, until) = match boundary.what {
             Closing::Silence => (What::Silence, at - 1),
-            Closing::End(_) | Closing::Data { is_later: false } => (What::Lapse, at),
+            Closing::Part | Closing::End(_) | Closing::Data { is_later: false } => (What::Lapse, at),
             Closing::Data { is_later: true } => (What::Silence, at),
         };
-        for (key, open) in std::mem::take(&mut self.seats).iter() {
-            if !pass.timed_out(&open, until) {
-                pass.closed(&open, at, what);
-                if what == What::Silence {
-                    pass.silenced.add(pass.broadcast, key);
-                }
+        for (key, seat) in std::mem::take(&mut self.seats).iter() {
+            if pass.timed_out(&seat, until) {
+                self.viewers.add(&seat.viewer, -1);
+                continue;
+            }
+            pass.closed(&seat.open, at, what);
+            if what == What::Silence {
+                pass.silenced.add(pass.broadcast, key);
             }
         }
+        let Found { changes, steps } = &mut *pass.found;
+        steps.sweep_closed(&mut self.viewers, at, changes);
         if !matches!(boundary.what, Closing::End(_)) {
-            self.viewers = Viewers::default();
+            *self = Crowd::default();
         }
     }
 
     /// Looks at a session whose time-out may be due before `watermark`.
-    pub(crate) fn wake(&mut self, wake: &Wake, watermark: Ms, pass: &mut Pass<'_>) {
-        let Some(open) = self.seats.get(&wake.key).filter(|open| open.joined_at == wake.joined_at) else { return };
-        if pass.timed_out(&open, watermark - 1) {
+    pub(crate) fn wake(&mut self, wake: &Wake, pass: &mut Pass<'_>) {
+        let seat = self.seats.get(&wake.key).filter(|seat| seat.open.joined_at == wake.joined_at);
+        let Some(seat) = seat else { return };
+        if pass.timed_out(&seat, pass.watermark - 1) {
             self.seats.remove(&wake.key);
+            self.viewers.add(&seat.viewer, -1);
         } else {
-            pass.wakes.add(pass.broadcast, wake.key, &open, pass.rules);
+            pass.wakes.add(pass.broadcast, wake.key, &seat.open, pass.rules);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.len() == 0 && self.viewers.len() == 0
+        self.seats.len() == 0 && self.viewers.len() == 0 && self.left.len() == 0
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.seats.bytes() + self.viewers.bytes() + self.left.bytes()
     }
 }
 

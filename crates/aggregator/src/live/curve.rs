@@ -1,10 +1,11 @@
 //! The owner's part of the live curve: it finds the silences, adds up the changes of all lanes, and closes the minutes.
 
 use super::END_OF_DATA;
+use super::air::Air;
 use super::gaps::{EndedSession, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
-use super::state::{FrontierState, LateMinute, LiveState, SignsState, SoFar, StageState, TweetState, UnsettledEnd};
+use super::state::{FrontierState, LateMinute, LiveState, SignsState, SoFar, TweetState, UnsettledEnd};
 use crate::complete::Gap;
 use crate::curve::{What, packed};
 use crate::settle::Saying;
@@ -25,9 +26,9 @@ pub struct Live {
     /// The minute that held the watermark when all stages were last looked at.
     rolled: Ms,
     stages: BTreeMap<u32, Arc<Stage>>,
-    /// When to look whether a broadcast has been silent for `broadcast_idle`: one entry a stage with a last sign, no
-    /// later than that.
-    silences: BTreeSet<(Ms, u32)>,
+    /// When to look whether a broadcast has been silent, or off air, for long enough: of each that may be one entry,
+    /// no later than that.
+    looks: BTreeSet<(Ms, u32)>,
     /// Between `advance` and `close`.
     rounds: BTreeMap<u32, Round>,
     /// The watermark of the round before, between `advance` and `close`.
@@ -38,14 +39,11 @@ pub struct Live {
 }
 
 /// What is known of one broadcast.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Stage {
-    /// Unless it has been silent for `broadcast_idle` since.
-    last_sign: Option<Ms>,
-    /// Whether `silences` has it.
-    is_watched: bool,
-    /// The greatest `ts` of its applied ends.
-    ended: Ms,
+    air: Air,
+    /// Its entry of `looks`.
+    look_at: Option<Ms>,
     late: LateMinutes,
     /// Ascending; only the last may be on air, the others are over and wait for their last minute to close.
     airings: Vec<OnAir>,
@@ -55,26 +53,12 @@ struct Stage {
     exposed: Exposed,
 }
 
-impl Default for Stage {
-    fn default() -> Stage {
-        Stage {
-            last_sign: None,
-            is_watched: false,
-            ended: Ms::MIN,
-            late: LateMinutes::new(),
-            airings: Vec::new(),
-            waiting: 0,
-            unsettled: Timeline::default(),
-            exposed: Exposed::default(),
-        }
-    }
-}
-
 /// What one round applies to one broadcast besides its sessions.
 #[derive(Clone, Debug, Default)]
 struct Round {
+    /// Silences, and where an end parts two airings; ascending.
+    cuts: Vec<Ms>,
     /// Ascending.
-    silences: Vec<Ms>,
     ends: Vec<Ms>,
     /// Ascending by instant and tweet.
     retweets: Vec<(Ms, u128, Saying)>,
@@ -100,6 +84,8 @@ pub struct Standing {
     pub airing_at: Ms,
     /// C just before the watermark.
     pub viewers: i64,
+    /// D just before the watermark.
+    pub distinct: i64,
     /// The ±1 of the events that still wait, duplicates not removed: `viewers + waiting` is the number for now.
     pub waiting: i64,
     /// What it has had up to the watermark.
@@ -110,8 +96,8 @@ impl Live {
     /// No broadcasts yet.
     pub fn new(rules: Rules) -> Live {
         let (watermark, rolled) = (Ms::MIN, Ms::MIN);
-        let (stages, silences, rounds, gaps, frontiers) = Default::default();
-        Live { rules, watermark, rolled, stages, silences, rounds, before: Ms::MIN, gaps, frontiers }
+        let (stages, looks, rounds, gaps, frontiers) = Default::default();
+        Live { rules, watermark, rolled, stages, looks, rounds, before: Ms::MIN, gaps, frontiers }
     }
 
     /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and
@@ -127,11 +113,11 @@ impl Live {
 
     /// Adds up what all lanes gathered for the watermark, and finds the ends and silences that it has passed.
     /// [`Live::close`] comes next.
-    pub fn advance(&mut self, watermark: Ms, gathered: Vec<Gathered>) -> Directives {
+    pub fn advance(&mut self, watermark: Ms, mut gathered: Vec<Gathered>) -> Directives {
         self.before = self.watermark;
         self.watermark = self.watermark.max(watermark);
         let mut heard = BTreeMap::<u32, Heard>::new();
-        for (broadcast, one) in gathered.into_iter().flat_map(|lane| lane.heard) {
+        for (broadcast, one) in gathered.iter_mut().flat_map(|lane| std::mem::take(&mut lane.heard)) {
             match heard.entry(broadcast) {
                 std::collections::btree_map::Entry::Vacant(gap) => {
                     gap.insert(one);
@@ -139,64 +125,45 @@ impl Live {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut().merge(one),
             }
         }
-        while let Some((_, broadcast)) = self.silences.first().copied().filter(|(at, _)| *at < self.watermark) {
-            self.silences.pop_first();
-            stage_of(&mut self.stages, broadcast).is_watched = false;
+        while let Some((_, broadcast)) = self.looks.first().copied().filter(|(at, _)| *at < self.watermark) {
+            self.looks.pop_first();
+            stage_of(&mut self.stages, broadcast).look_at = None;
             heard.entry(broadcast).or_default();
         }
         let broadcasts = heard.into_iter().filter_map(|(broadcast, heard)| {
-            let has_late_joins = !heard.late_joins.is_empty();
-            let directive = self.hear(broadcast, heard);
-            (has_late_joins || !directive.boundaries.is_empty()).then_some((broadcast, directive))
+            let has_late_signs = !heard.late_signs.is_empty();
+            let directive = self.hear(broadcast, heard, &gathered);
+            let is_blank = directive.boundaries.is_empty() && directive.off_air.is_empty();
+            (has_late_signs || !is_blank).then_some((broadcast, directive))
         });
         let broadcasts = broadcasts.collect();
         Directives { watermark: self.watermark, gaps_to: self.gaps.latest(), broadcasts }
     }
 
-    fn hear(&mut self, broadcast: u32, mut heard: Heard) -> Directive {
-        let idle = self.rules.broadcast_idle;
+    fn hear(&mut self, broadcast: u32, mut heard: Heard, gathered: &[Gathered]) -> Directive {
         let stage = stage_of(&mut self.stages, broadcast);
-        for (minute, late) in heard.late {
+        for (minute, late) in std::mem::take(&mut heard.late) {
             *stage.late.entry(minute).or_default() += late;
         }
         stage.waiting += heard.waiting;
-        stage.unsettled.merge(heard.unsettled);
+        stage.unsettled.merge(std::mem::take(&mut heard.unsettled));
         self.frontiers.get(&broadcast).into_iter().for_each(|from| stage.unsettled.begin_in_minute(*from));
 
-        heard.ends.sort_unstable();
-        let ends_alone = Directive::new(stage.ended, &heard.ends, &[]);
-        for (at, ts) in heard.late_joins {
-            // A late join from before an applied end is no sign: it changes nothing but the number of late events.
-            if !ends_alone.had_ended(ts, at) {
-                heard.signs.add(Signs { first: at, last: at, ..Signs::NONE });
+        let mut joins = Vec::new();
+        if stage.air.needs_joins(&heard) {
+            joins.extend(gathered.iter().flat_map(|lane| lane.joins(broadcast)));
+        }
+        let directive = stage.air.pass(&self.rules, &heard, &joins, self.before, self.watermark);
+        if let Some(at) = stage.air.next(&self.rules).filter(|at| stage.look_at.is_none_or(|look_at| *at < look_at)) {
+            if let Some(look_at) = stage.look_at.replace(at) {
+                self.looks.remove(&(look_at, broadcast));
             }
+            self.looks.insert((at, broadcast));
         }
-        let mut silences = Vec::new();
-        for signs in heard.signs.signs() {
-            silences.extend(stage.last_sign.map(|last| last + idle).filter(|silent_at| *silent_at <= signs.first));
-            stage.last_sign = Some(signs.last);
-        }
-        let is_last = self.watermark == END_OF_DATA;
-        // The end of the data passes no instant: what nobody was silent for until then is no silence.
-        let passed = if is_last { self.before.saturating_add(1) } else { self.watermark };
-        if let Some(silent_at) = stage.last_sign.map(|last| last + idle).filter(|at| *at < passed) {
-            silences.push(silent_at);
-            stage.last_sign = None;
-        }
-        let ended_by_data = stage.last_sign.take_if(|_| is_last);
-        if let Some(last) = stage.last_sign
-            && !std::mem::replace(&mut stage.is_watched, true)
-        {
-            self.silences.insert((last + idle, broadcast));
-        }
-        let mut directive = Directive::new(stage.ended, &heard.ends, &silences);
-        if let Some(last) = ended_by_data {
-            directive.end_data(last.max(self.before), last < self.before);
-        }
-        stage.ended = directive.ended();
         heard.retweets.sort_unstable_by_key(|(at, tweet, _)| (*at, *tweet));
-        let ends = heard.ends.iter().map(|(at, _)| *at).collect();
-        self.rounds.insert(broadcast, Round { silences, ends, retweets: heard.retweets, is_last });
+        let (cuts, ends) = (directive.cuts().collect(), directive.ends().collect());
+        let is_last = self.watermark == END_OF_DATA;
+        self.rounds.insert(broadcast, Round { cuts, ends, retweets: heard.retweets, is_last });
         directive
     }
 
@@ -262,6 +229,7 @@ impl Live {
                 broadcast: *broadcast,
                 airing_at: airing.airing_at(),
                 viewers: airing.viewers(),
+                distinct: airing.distinct(),
                 waiting: stage.waiting,
                 so_far: airing.so_far(self.watermark),
             })
@@ -295,11 +263,17 @@ impl Live {
         self.frontiers.insert(broadcast, frontier);
         if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
-            if stage.ended < frontier.at {
-                // What came before that end comes before the frontier.
-                stage.ended = Ms::MIN;
-            }
+            stage.air.settle(frontier.at);
         }
+    }
+
+    /// Says that a broadcast of which nothing is known yet is off air, that its end has parted an airing from what comes
+    /// next, and that it gave its last sign at `last_at`: it is settled up to there.
+    pub fn begin_off_air(&mut self, broadcast: u32, last_at: Ms) {
+        let stage = stage_of(&mut self.stages, broadcast);
+        stage.air = Air::off(last_at);
+        stage.look_at = stage.air.next(&self.rules);
+        self.looks.extend(stage.look_at.map(|at| (at, broadcast)));
     }
 
     /// The owner's state between two rounds. What the lanes hold is theirs.
@@ -313,9 +287,8 @@ impl Live {
         state.frontiers = frontiers.collect();
         for (broadcast, stage) in &self.stages {
             let broadcast = *broadcast;
-            let ended = (stage.ended > Ms::MIN).then_some(stage.ended);
-            if ended.is_some() || stage.last_sign.is_some() {
-                state.stages.push(StageState { broadcast, last_sign: stage.last_sign, ended });
+            if !stage.air.is_blank() {
+                state.stages.push(stage.air.state(broadcast));
             }
             state.airings.extend(stage.airings.iter().map(OnAir::state));
             state.exposed.extend(stage.exposed.state(broadcast));
@@ -350,9 +323,9 @@ impl Live {
         }
         for one in &state.stages {
             let stage = stage_of(&mut live.stages, one.broadcast);
-            (stage.last_sign, stage.ended) = (one.last_sign, one.ended.unwrap_or(Ms::MIN));
-            stage.is_watched = one.last_sign.is_some();
-            live.silences.extend(one.last_sign.map(|last| (last + rules.broadcast_idle, one.broadcast)));
+            stage.air = Air::restore(one);
+            stage.look_at = stage.air.next(&rules);
+            live.looks.extend(stage.look_at.map(|at| (at, one.broadcast)));
         }
         for one in &state.airings {
             stage_of(&mut live.stages, one.broadcast).airings.push(OnAir::restore(one));
@@ -389,16 +362,16 @@ fn stage_of(stages: &mut BTreeMap<u32, Arc<Stage>>, broadcast: u32) -> &mut Stag
 }
 
 impl Stage {
-    /// Applies a round, stretch by stretch between the silences.
+    /// Applies a round, airing by airing.
     fn take(&mut self, broadcast: u32, watermark: Ms, changes: &[u64], round: &Round, rows: &mut Vec<MinuteRow>) {
         let (mut changes, mut ends, mut retweets) = (changes, &round.ends[..], &round.retweets[..]);
         self.roll_over(watermark, rows);
-        for silent_at in &round.silences {
+        for cut_at in &round.cuts {
             // A lapse by silence or time-out at that ms is the old airing's, all else is the new one's.
-            let first_new = packed(*silent_at, What::Join, 0);
+            let first_new = packed(*cut_at, What::Join, 0);
             let (old_changes, new_changes) = changes.split_at(changes.partition_point(|change| *change < first_new));
-            let (old_ends, new_ends) = ends.split_at(ends.partition_point(|at| at < silent_at));
-            let (old, new) = retweets.split_at(retweets.partition_point(|(at, _, _)| at < silent_at));
+            let (old_ends, new_ends) = ends.split_at(ends.partition_point(|at| at < cut_at));
+            let (old, new) = retweets.split_at(retweets.partition_point(|(at, _, _)| at < cut_at));
             self.stretch(broadcast, old_changes, old_ends, old, rows);
             self.go_off();
             self.roll_over(watermark, rows);
@@ -486,9 +459,8 @@ impl Stage {
 
     /// Whether nothing is known of it, so that it can be forgotten.
     fn is_blank(&self) -> bool {
-        self.last_sign.is_none()
-            && !self.is_watched
-            && self.ended == Ms::MIN
+        self.air.is_blank()
+            && self.look_at.is_none()
             && self.late.is_empty()
             && self.airings.is_empty()
             && self.waiting == 0

@@ -1,11 +1,12 @@
-//! A frozen lane: its open sessions and known viewers as they were at one instant, while the lane goes on. Both share
+//! A frozen lane: its open sessions, its known viewers and who left just now, as they were at one instant, while the lane goes on. Both share
 //! their tables until the lane writes to one; the lane then copies that leaf. What the lane held is not in it: the log
 //! has it.
 
 use super::crowd::Crowd;
 use super::lane::{Lane, place_of};
-use super::seats::{Seats, Viewers};
-use super::state::{CrowdState, LateMinute, OpenSession, ViewerState};
+use super::left::LastLeaves;
+use super::seats::{Seat, Seats, Viewers, bounded};
+use super::state::{CrowdState, LateMinute, LeftSession, OpenSession, ViewerState};
 use crate::Rules;
 use crate::machine::Open;
 use audience::Ms;
@@ -38,27 +39,35 @@ impl FrozenLane {
         })
     }
 
-    /// The open sessions and the known viewers, each sorted by broadcast and key. What was handed out is let go of at
-    /// once, so that the lane need not copy it any more.
-    pub fn thaw(self) -> (impl Iterator<Item = OpenSession>, impl Iterator<Item = ViewerState>) {
-        let parted = |(broadcast, crowd): (u32, Arc<Crowd>)| {
-            let Crowd { seats, viewers } = Arc::unwrap_or_clone(crowd);
-            ((broadcast, seats), (broadcast, viewers))
-        };
-        let (seats, viewers): (Vec<_>, Vec<_>) = self.crowds.into_iter().map(parted).unzip();
-        let sessions = seats.into_iter().flat_map(|(broadcast, seats): (u32, Seats)| {
-            let session = move |(key, open): (_, Open)| OpenSession {
+    /// All entries, each table sorted by broadcast and key. What was handed out is let go of at once, so that the lane
+    /// need not copy it any more.
+    pub fn thaw(
+        self,
+    ) -> (impl Iterator<Item = OpenSession>, impl Iterator<Item = ViewerState>, impl Iterator<Item = LeftSession>) {
+        let (mut sessions, mut known, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (broadcast, crowd) in self.crowds {
+            let Crowd { seats, viewers, left } = Arc::unwrap_or_clone(crowd);
+            sessions.push((broadcast, seats));
+            known.push((broadcast, viewers));
+            gone.push((broadcast, left));
+        }
+        let sessions = sessions.into_iter().flat_map(|(broadcast, seats): (u32, Seats)| {
+            let session = move |(key, Seat { viewer, open: Open { joined_at, seen_at } })| OpenSession {
                 broadcast,
                 key,
-                joined_at: open.joined_at,
-                seen_at: open.seen_at,
+                viewer,
+                joined_at,
+                seen_at,
             };
             seats.into_entries().map(session)
         });
-        let viewers = viewers.into_iter().flat_map(|(broadcast, viewers): (u32, Viewers)| {
+        let viewers = known.into_iter().flat_map(|(broadcast, viewers): (u32, Viewers)| {
             viewers.into_entries().map(move |key| ViewerState { broadcast, key })
         });
-        (sessions, viewers)
+        let left = gone.into_iter().flat_map(|(broadcast, left): (u32, LastLeaves)| {
+            left.into_entries().map(move |(key, left_at)| LeftSession { broadcast, key, left_at })
+        });
+        (sessions, viewers, left)
     }
 }
 
@@ -94,24 +103,35 @@ impl Lane {
     pub fn put_crowd(&mut self, crowd: &CrowdState) {
         let count = |count: i64| usize::try_from(count).unwrap_or(0);
         let (seats, viewers) = (Seats::for_entries(count(crowd.sessions)), Viewers::for_entries(count(crowd.viewers)));
-        place_of(&mut self.places, crowd.broadcast).crowd = Some(Arc::new(Crowd { seats, viewers }));
+        place_of(&mut self.places, crowd.broadcast).crowd =
+            Some(Arc::new(Crowd { seats, viewers, left: LastLeaves::default() }));
     }
 
     /// Puts an open session back, once.
     pub fn put_session(&mut self, session: &OpenSession) {
-        let OpenSession { broadcast, key, joined_at, seen_at } = *session;
+        let OpenSession { broadcast, key, viewer, joined_at, seen_at } = *session;
         let open = Open { joined_at, seen_at };
         let crowd = Arc::make_mut(place_of(&mut self.places, broadcast).crowd.get_or_insert_default());
-        self.sessions -= crowd.seats.len();
-        crowd.seats.put(&key, open);
-        self.sessions += crowd.seats.len();
+        if crowd.seats.put(&key, &Seat { viewer, open }) {
+            self.sessions += 1;
+            crowd.viewers.add(&viewer, 1);
+        }
         self.wakes.add(broadcast, key, &open, &self.rules);
     }
 
     /// Puts a known viewer back.
     pub fn put_viewer(&mut self, viewer: &ViewerState) {
         let crowd = place_of(&mut self.places, viewer.broadcast).crowd.get_or_insert_default();
-        Arc::make_mut(crowd).viewers.insert(&viewer.key);
+        Arc::make_mut(crowd).viewers.add(&viewer.key, 0);
+    }
+
+    /// Puts a session back that left just now.
+    pub fn put_left(&mut self, session: &LeftSession) {
+        let LeftSession { broadcast, key, left_at } = *session;
+        let left_at = bounded(left_at);
+        let crowd = place_of(&mut self.places, broadcast).crowd.get_or_insert_default();
+        Arc::make_mut(crowd).left.put(&key, left_at);
+        self.forgets.add(broadcast, key, left_at + self.rules.straggler);
     }
 
     /// Puts late events back that the owner was not told of.
@@ -135,10 +155,13 @@ pub(super) fn told(lane: &Lane) -> String {
     let crowds = (0..).zip(&lane.places).map(|(broadcast, place): (u32, _)| {
         let crowd = place.crowd.as_deref().cloned().unwrap_or_default();
         let seats: Vec<_> = crowd.seats.iter().collect();
-        (broadcast, place.frontier, place.waiting, seats, crowd.viewers.into_entries().collect::<Vec<_>>())
+        let viewers = crowd.viewers.clone().into_entries().map(|key| (key, crowd.viewers.open(&key)));
+        let viewers: Vec<_> = viewers.collect();
+        let left: Vec<_> = crowd.left.into_entries().collect();
+        (broadcast, place.frontier, place.waiting, seats, viewers, left)
     });
-    let crowds = crowds.filter(|(_, frontier, waiting, seats, viewers)| {
-        *frontier > Ms::MIN || *waiting != 0 || !seats.is_empty() || !viewers.is_empty()
+    let crowds = crowds.filter(|(_, frontier, waiting, seats, viewers, left)| {
+        *frontier > Ms::MIN || *waiting != 0 || !seats.is_empty() || !viewers.is_empty() || !left.is_empty()
     });
     format!("{:?} {:#?} {held:#?} {}", lane.watermark(), crowds.collect::<Vec<_>>(), lane.open_sessions())
 }

@@ -1,10 +1,11 @@
 //! A lane: what one thread owns. It holds the events of its partitions until the watermark has passed them, and keeps
 //! their open sessions.
 
-use super::crowd::{Crowd, Pass, Wakes};
+use super::crowd::{Crowd, Found, Pass, Wakes};
 use super::gaps::EndedSession;
 use super::held::Held;
-use super::round::{Changes, Directives, Gathered, Heard};
+use super::left::Forgets;
+use super::round::{Changes, Directives, Gathered, Heard, LateSigns};
 use super::silenced::Silenced;
 use crate::settle::Saying;
 use crate::{Rules, Timeline};
@@ -20,8 +21,9 @@ pub struct Lane {
     /// The watermark last gathered; `Ms::MIN` before the first.
     pub(super) watermark: Ms,
     pub(super) held: Held,
-    /// Events that the watermark passed, at their instants of effect, between `gather` and `close`.
-    due: Vec<Event>,
+    /// Events that the watermark passed, at their instants of effect, between `gather` and `close`. The owner has a
+    /// look at them meanwhile.
+    due: Arc<Vec<Event>>,
     /// Late joins and heartbeats among them, with their instants of effect: whether they count, the owner knows.
     due_late: Vec<(Ms, Event)>,
     /// By number of the broadcast.
@@ -29,6 +31,7 @@ pub struct Lane {
     /// Broadcasts that a `Heard` is due for, in any order.
     pub(super) touched: Vec<u32>,
     pub(super) wakes: Wakes,
+    pub(super) forgets: Forgets,
     pub(super) sessions: usize,
     /// Not kept in a snapshot.
     silenced: Silenced,
@@ -54,14 +57,6 @@ pub(super) struct News {
     pub(super) unsettled: Timeline,
 }
 
-/// What one round finds in all crowds.
-#[derive(Debug)]
-struct Found {
-    changes: BTreeMap<u32, Vec<u64>>,
-    gaps_to: Ms,
-    ended: Vec<EndedSession>,
-}
-
 impl Lane {
     /// A lane without events.
     pub fn new(rules: Rules) -> Lane {
@@ -69,11 +64,12 @@ impl Lane {
             rules,
             watermark: Ms::MIN,
             held: Held::default(),
-            due: Vec::new(),
+            due: Arc::default(),
             due_late: Vec::new(),
             places: Vec::new(),
             touched: Vec::new(),
             wakes: Wakes::default(),
+            forgets: Forgets::default(),
             sessions: 0,
             silenced: Silenced::default(),
         }
@@ -137,6 +133,7 @@ impl Lane {
         debug_assert!(self.due.is_empty() && self.due_late.is_empty(), "each gather is followed by its close");
         self.watermark = self.watermark.max(watermark);
         let Lane { held, due, due_late, places, touched, .. } = self;
+        let due = Arc::make_mut(due);
         let mut heard = BTreeMap::<u32, Heard>::new();
         held.take(self.watermark, |at, event, details| {
             let place = touch(places, touched, event.broadcast);
@@ -155,8 +152,7 @@ impl Lane {
                     }
                 }
                 Kind::Join | Kind::Heartbeat if is_late => {
-                    let late = heard.entry(event.broadcast).or_default().late_joins.entry(at).or_insert(Ms::MIN);
-                    *late = event.ts().max(*late);
+                    heard.entry(event.broadcast).or_default().add_late_signs(at, LateSigns::of(&event));
                     due_late.push((at, event));
                 }
                 _ => due.push(event.at(at)),
@@ -175,12 +171,13 @@ impl Lane {
                 (heard.waiting, heard.late, heard.unsettled) = (news.waiting, news.late, news.unsettled);
             }
         }
-        Gathered { heard }
+        Gathered { heard, due: Arc::clone(&self.due) }
     }
 
     /// Applies what was gathered, with the ends and silences of all lanes, and gives the changes.
     pub fn close(&mut self, directives: &Directives) -> Changes {
-        let mut due = std::mem::take(&mut self.due);
+        // The owner has let go of them by now.
+        let mut due = Arc::unwrap_or_clone(std::mem::take(&mut self.due));
         let on_time = due.len();
         for (at, event) in self.due_late.drain(..) {
             let directive = directives.broadcasts.get(&event.broadcast);
@@ -191,43 +188,50 @@ impl Lane {
         if due.len() > on_time {
             due.sort_unstable();
         }
-        let mut found = Found { changes: BTreeMap::new(), gaps_to: directives.gaps_to, ended: Vec::new() };
+        let mut found = BTreeMap::new();
+        let mut ended = Vec::new();
+        let mut round = Round { lane: self, directives, found: &mut found, ended: &mut ended };
         for events in due.chunk_by(|a, b| a.broadcast == b.broadcast) {
             let broadcast = events[0].broadcast;
             let boundaries = directives.broadcasts.get(&broadcast).map_or(&[][..], |one| &one.boundaries);
-            self.pass(broadcast, &mut found, |crowd, pass| crowd.take(events, boundaries, pass));
+            round.pass(broadcast, |crowd, pass| crowd.take(events, boundaries, pass));
         }
         for (broadcast, directive) in &directives.broadcasts {
             let had_events = due.binary_search_by_key(broadcast, |event| event.broadcast).is_ok();
-            let has_crowd = self.places.get(*broadcast as usize).is_some_and(|place| place.crowd.is_some());
-            if !had_events && has_crowd && !directive.boundaries.is_empty() {
-                self.pass(*broadcast, &mut found, |crowd, pass| crowd.take(&[], &directive.boundaries, pass));
+            if !had_events && round.lane.crowd(*broadcast).is_some() && !directive.boundaries.is_empty() {
+                round.pass(*broadcast, |crowd, pass| crowd.take(&[], &directive.boundaries, pass));
             }
         }
-        for wake in self.wakes.take(self.watermark) {
-            self.pass(wake.broadcast, &mut found, |crowd, pass| crowd.wake(&wake, directives.watermark, pass));
+        for wake in round.lane.wakes.take(directives.watermark) {
+            round.pass(wake.broadcast, |crowd, pass| crowd.wake(&wake, pass));
         }
+        self.forget(directives.watermark);
         // The buffer is used again, unless one round was far greater than others are.
         due.clear();
         due.shrink_to(1 << 16);
-        self.due = due;
-        let Found { changes, ended, .. } = found;
-        let broadcasts = changes.into_iter().filter(|(_, changes)| !changes.is_empty()).collect();
+        self.due = Arc::new(due);
+        let none = Crowd::default();
+        let broadcasts = found.into_iter().map(|(broadcast, mut found): (u32, Found)| {
+            found.steps.sweep(&self.crowd(broadcast).unwrap_or(&none).viewers, &mut found.changes);
+            (broadcast, found.changes)
+        });
+        let broadcasts = broadcasts.filter(|(_, changes)| !changes.is_empty()).collect();
         Changes { broadcasts, ended, silenced: self.silenced.take() }
     }
 
-    fn pass(&mut self, broadcast: u32, found: &mut Found, act: impl FnOnce(&mut Crowd, &mut Pass<'_>)) {
-        let place = place_of(&mut self.places, broadcast);
-        let crowd = Arc::make_mut(place.crowd.get_or_insert_default());
-        let before = crowd.seats.len();
-        let Found { changes, ended, gaps_to } = found;
-        let (changes, gaps_to) = (changes.entry(broadcast).or_default(), *gaps_to);
-        let (wakes, silenced) = (&mut self.wakes, &mut self.silenced);
-        act(crowd, &mut Pass { broadcast, rules: &self.rules, wakes, silenced, changes, gaps_to, ended });
-        self.sessions = self.sessions + crowd.seats.len() - before;
-        if crowd.is_empty() {
-            place.crowd = None;
+    /// Forgets the leaves that no heartbeat from `watermark` on can come too soon after.
+    fn forget(&mut self, watermark: Ms) {
+        for forget in self.forgets.take(watermark) {
+            let crowd = &mut place_of(&mut self.places, forget.broadcast).crowd;
+            if let Some(known) = crowd {
+                Arc::make_mut(known).left.forget(&forget.key, watermark.saturating_sub(self.rules.straggler));
+                crowd.take_if(|crowd| crowd.is_empty());
+            }
         }
+    }
+
+    fn crowd(&self, broadcast: u32) -> Option<&Crowd> {
+        self.places.get(broadcast as usize)?.crowd.as_deref()
     }
 
     /// The watermark last gathered.
@@ -258,9 +262,31 @@ impl Lane {
     /// Bytes held, nearly.
     pub fn bytes(&self) -> usize {
         let crowds = self.places.iter().filter_map(|place| place.crowd.as_deref());
-        self.held.bytes()
-            + self.places.capacity() * size_of::<Place>()
-            + crowds.map(|crowd| crowd.seats.bytes() + crowd.viewers.bytes()).sum::<usize>()
+        self.held.bytes() + self.places.capacity() * size_of::<Place>() + crowds.map(Crowd::bytes).sum::<usize>()
+    }
+}
+
+/// A lane in the second half of a round.
+struct Round<'a> {
+    lane: &'a mut Lane,
+    directives: &'a Directives,
+    found: &'a mut BTreeMap<u32, Found>,
+    ended: &'a mut Vec<EndedSession>,
+}
+
+impl Round<'_> {
+    fn pass(&mut self, broadcast: u32, act: impl FnOnce(&mut Crowd, &mut Pass<'_>)) {
+        let Lane { places, rules, wakes, forgets, silenced, sessions, .. } = &mut *self.lane;
+        let place = place_of(places, broadcast);
+        let crowd = Arc::make_mut(place.crowd.get_or_insert_default());
+        let before = crowd.seats.len();
+        let Directives { watermark, gaps_to, broadcasts } = self.directives;
+        let off_air = broadcasts.get(&broadcast).map_or(&[][..], |one| &one.off_air);
+        let (found, ended) = (self.found.entry(broadcast).or_default(), &mut *self.ended);
+        let (watermark, gaps_to) = (*watermark, *gaps_to);
+        act(crowd, &mut Pass { broadcast, rules, watermark, off_air, wakes, forgets, silenced, found, gaps_to, ended });
+        *sessions = *sessions + crowd.seats.len() - before;
+        place.crowd.take_if(|crowd| crowd.is_empty());
     }
 }
 

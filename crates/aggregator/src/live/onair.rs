@@ -28,13 +28,13 @@ pub(crate) struct OnAir {
     /// First of the minutes kept back.
     kept_from: Option<Ms>,
     so_far: SoFar,
-    /// Whether a silence has ended it.
+    /// Whether a silence has ended it, or an end that parts it from what comes next.
     pub(crate) over: bool,
     /// The retweets counted, by fingerprint.
     pub(crate) tweets: BTreeSet<u128>,
 }
 
-/// What was applied between two silences, each list ascending.
+/// What was applied in one airing, each list ascending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Applied<'a> {
     pub(crate) changes: &'a [u64],
@@ -141,10 +141,18 @@ impl OnAir {
         self.minute.level.viewers
     }
 
+    /// D just before `watermark`.
+    pub(crate) fn distinct(&self) -> i64 {
+        self.minute.people_now()
+    }
+
     /// What it has had up to `watermark`, the open minute included.
     pub(crate) fn so_far(&self, watermark: Ms) -> SoFar {
-        let mut minute = self.minute;
-        minute.level.last_until(watermark.clamp(minute.level.since, minute.level.minute_at + MINUTE_MS));
+        let minute = self.minute;
+        let [mut viewers, mut distinct] = [minute.level, minute.people.unwrap_or(minute.level)];
+        for level in [&mut viewers, &mut distinct] {
+            level.last_until(watermark.clamp(level.since, level.minute_at + MINUTE_MS));
+        }
         let mut so_far = self.so_far;
         so_far.joins += minute.joins;
         so_far.leaves += minute.leaves;
@@ -152,13 +160,16 @@ impl OnAir {
         so_far.reach += minute.new_viewers;
         so_far.retweets += self.retweets;
         so_far.retweet_followers += self.retweet_followers;
-        so_far.viewer_ms += minute.level.area;
-        so_far.peak_at(minute.level.max);
+        so_far.viewer_ms += viewers.area;
+        so_far.distinct_ms += distinct.area;
+        so_far.peak_at(viewers.max);
+        so_far.distinct_peak_at(distinct.max);
         so_far
     }
 
     pub(crate) fn state(&self) -> AiringState {
-        let OpenMinute { level, joins, leaves, lapses, lapses_backdated, new_viewers, .. } = self.minute;
+        let OpenMinute { level, people, joins, leaves, lapses, lapses_backdated, new_viewers, .. } = self.minute;
+        let people = people.unwrap_or(level);
         let minute = MinuteState {
             minute_at: level.minute_at,
             applied: self.applied,
@@ -168,6 +179,11 @@ impl OnAir {
             viewer_ms: level.area,
             viewers_max: level.max,
             viewers_min: level.min,
+            distinct_start: people.start,
+            distinct: people.viewers,
+            distinct_ms: people.area,
+            distinct_max: people.max,
+            distinct_min: people.min,
             joins,
             leaves,
             lapses,
@@ -192,11 +208,19 @@ impl OnAir {
             max: minute.viewers_max,
             min: minute.viewers_min,
         };
+        let people = Level {
+            start: minute.distinct_start,
+            viewers: minute.distinct,
+            area: minute.distinct_ms,
+            max: minute.distinct_max,
+            min: minute.distinct_min,
+            ..level
+        };
         let MinuteState { joins, leaves, lapses, lapses_backdated, new_viewers, .. } = *minute;
         OnAir {
             minute: OpenMinute {
                 level,
-                people: None,
+                people: Some(people),
                 joins,
                 leaves,
                 lapses,

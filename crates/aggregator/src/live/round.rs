@@ -4,23 +4,34 @@
 use super::gaps::EndedSession;
 use crate::settle::Saying;
 use crate::timeline::Timeline;
-use audience::Ms;
+use audience::{Event, Kind, Ms};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a lane's watermark has passed, by broadcast.
 #[derive(Clone, Debug, Default)]
 pub struct Gathered {
     pub(crate) heard: BTreeMap<u32, Heard>,
+    /// The lane's own events that took effect on time, sorted; the lane needs them back.
+    pub(crate) due: Arc<Vec<Event>>,
+}
+
+impl Gathered {
+    /// When the joins of a broadcast took effect that came on time, in any order.
+    pub(crate) fn joins(&self, broadcast: u32) -> impl Iterator<Item = Ms> {
+        let first = self.due.partition_point(|event| event.broadcast < broadcast);
+        let of_it = self.due[first..].iter().take_while(move |event| event.broadcast == broadcast);
+        of_it.filter(|event| event.kind() == Kind::Join).map(Event::ts)
+    }
 }
 
 /// What one lane tells of one broadcast.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
-    /// Signs that took effect in this round, without `late_joins`.
+    /// Signs that took effect in this round, without `late_signs`.
     pub(crate) signs: Timeline,
-    /// By instant of effect, the greatest `ts` of the late joins and heartbeats. They are signs unless an end was
-    /// applied in between.
-    pub(crate) late_joins: BTreeMap<Ms, Ms>,
+    /// The late joins and heartbeats, by instant of effect. They are signs unless an end was applied in between.
+    pub(crate) late_signs: BTreeMap<Ms, LateSigns>,
     /// Ends: instant of effect, `ts`.
     pub(crate) ends: Vec<(Ms, Ms)>,
     /// Retweets: instant of effect, fingerprint of the tweet, what it says.
@@ -33,14 +44,36 @@ pub(crate) struct Heard {
     pub(crate) unsettled: Timeline,
 }
 
+/// Late joins and heartbeats of one instant of effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LateSigns {
+    /// Their greatest `ts`.
+    pub(crate) latest: Ms,
+    /// That of the joins alone; `Ms::MIN` where there is none.
+    pub(crate) latest_join: Ms,
+}
+
+impl LateSigns {
+    pub(crate) fn of(event: &Event) -> LateSigns {
+        let latest = event.ts();
+        LateSigns { latest, latest_join: if event.kind() == Kind::Join { latest } else { Ms::MIN } }
+    }
+
+    fn merge(&mut self, other: &LateSigns) {
+        self.latest = self.latest.max(other.latest);
+        self.latest_join = self.latest_join.max(other.latest_join);
+    }
+}
+
 impl Heard {
+    pub(crate) fn add_late_signs(&mut self, at: Ms, late: LateSigns) {
+        self.late_signs.entry(at).and_modify(|known| known.merge(&late)).or_insert(late);
+    }
+
     /// Adds what another lane tells of the same broadcast.
     pub(crate) fn merge(&mut self, other: Heard) {
         self.signs.merge(other.signs);
-        for (at, ts) in other.late_joins {
-            let known = self.late_joins.entry(at).or_insert(ts);
-            *known = ts.max(*known);
-        }
+        other.late_signs.into_iter().for_each(|(at, late)| self.add_late_signs(at, late));
         self.ends.extend(other.ends);
         self.retweets.extend(other.retweets);
         for (minute, late) in other.late {
@@ -62,7 +95,7 @@ pub struct Directives {
     pub(crate) broadcasts: BTreeMap<u32, Directive>,
 }
 
-/// Ends and silences of one broadcast.
+/// What closes all sessions of one broadcast, and when it is off air.
 #[derive(Clone, Debug)]
 pub(crate) struct Directive {
     /// The greatest `ts` of the ends applied in earlier rounds; `Ms::MIN` where there was none.
@@ -71,34 +104,33 @@ pub(crate) struct Directive {
     pub(crate) boundaries: Vec<Boundary>,
     /// By boundary: the greatest `ts` of the ends applied up to it.
     ended: Vec<Ms>,
+    /// From when to when it is off air, neither of the two included, ascending; some of it may lie outside this round.
+    pub(crate) off_air: Vec<(Ms, Ms)>,
 }
 
 impl Directive {
-    /// The directive that follows from what earlier rounds know, the ends of this one (instant of effect, `ts`), and
-    /// its silences.
-    pub(crate) fn new(before: Ms, ends: &[(Ms, Ms)], silences: &[Ms]) -> Directive {
-        let ends = ends.iter().map(|(at, ts)| Boundary { at: *at, what: Closing::End(*ts) });
-        let silences = silences.iter().map(|at| Boundary { at: *at, what: Closing::Silence });
-        let mut boundaries: Vec<Boundary> = silences.chain(ends).collect();
-        boundaries.sort_unstable();
-        let mut greatest = before;
-        let ended = boundaries.iter().map(|one| {
-            greatest = greatest.max(if let Closing::End(ts) = one.what { ts } else { Ms::MIN });
-            greatest
-        });
-        let ended = ended.collect();
-        Directive { before, boundaries, ended }
+    /// No boundaries yet.
+    pub(crate) fn new(before: Ms) -> Directive {
+        let (boundaries, ended, off_air) = Default::default();
+        Directive { before, boundaries, ended, off_air }
     }
 
-    /// Closes everything at `at`, behind all else: the data end there.
-    pub(crate) fn end_data(&mut self, at: Ms, is_later: bool) {
-        self.ended.push(self.ended());
-        self.boundaries.push(Boundary { at, what: Closing::Data { is_later } });
+    /// Adds a boundary behind those before.
+    pub(crate) fn push(&mut self, boundary: Boundary) {
+        let ts = if let Closing::End(ts) = boundary.what { ts } else { Ms::MIN };
+        self.ended.push(self.ended.last().map_or(self.before, |last| *last).max(ts));
+        self.boundaries.push(boundary);
     }
 
-    /// The greatest `ts` of all ends applied by the end of this round.
-    pub(crate) fn ended(&self) -> Ms {
-        self.ended.last().copied().unwrap_or(self.before)
+    /// The instants at which an airing is over and another may begin.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = Ms> {
+        let is_cut = |one: &&Boundary| matches!(one.what, Closing::Silence | Closing::Part);
+        self.boundaries.iter().filter(is_cut).map(|one| one.at)
+    }
+
+    /// The instants at which an end is applied.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Ms> {
+        self.boundaries.iter().filter(|one| matches!(one.what, Closing::End(_))).map(|one| one.at)
     }
 
     /// Whether an end that was applied before the instant `at` came after `ts`, or with it: the end is the last of its
@@ -109,7 +141,7 @@ impl Directive {
     }
 }
 
-/// An instant that closes all open sessions of a broadcast.
+/// An instant that closes all open sessions of a broadcast, or parts its airings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Boundary {
     pub(crate) at: Ms,
@@ -121,6 +153,8 @@ pub(crate) struct Boundary {
 pub(crate) enum Closing {
     /// A silence, before all else of its ms.
     Silence,
+    /// Another airing begins, before all else of its ms. No session is open then: the broadcast is off air.
+    Part,
     /// An end, behind the events of its ms, and its `ts`.
     End(Ms),
     /// The end of the data, the last of its ms.
@@ -133,7 +167,7 @@ pub(crate) enum Closing {
 impl Boundary {
     /// Whether an event that takes effect at `at` comes after it.
     pub(crate) fn is_before(&self, at: Ms) -> bool {
-        if self.what == Closing::Silence { self.at <= at } else { self.at < at }
+        if self.what <= Closing::Part { self.at <= at } else { self.at < at }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Seats: the open sessions, and the viewers known, of one broadcast in one lane, packed for audiences of tens of
-//! millions. A seat is 20 bytes, a viewer 9, in leaves that are filled to three fifths at least and lie in the order of
+//! millions. A seat is 29 bytes, a viewer 13, in leaves that are filled to three fifths at least and lie in the order of
 //! their keys, so that nothing depends on chance. A copy shares the leaves; only those that are written to afterwards
 //! are copied.
 
@@ -12,9 +12,17 @@ use std::sync::Arc;
 pub(crate) const KEY: usize = 9;
 pub(crate) type Key = [u8; KEY];
 
-const SEAT: usize = 20;
+/// A key, the key of the viewer, and two times.
+const SEAT: usize = 2 * KEY + 11;
+/// A key, and how many sessions of the viewer are open.
+const VIEWER: usize = KEY + 4;
 /// Times are in [0, 2^42): up to the year 2109.
 const TIME_BITS: u32 = 42;
+
+/// An instant as tables keep it.
+pub(super) fn bounded(at: Ms) -> Ms {
+    at.clamp(0, (1 << TIME_BITS) - 1)
+}
 
 /// The key of a session.
 pub(crate) fn key_of_session(viewer: u128, session: u128) -> Key {
@@ -152,7 +160,7 @@ const DEPTH: u32 = 20;
 
 /// Leaves, found by the first bits of a key.
 #[derive(Clone, Debug)]
-struct Tables<const N: usize> {
+pub(super) struct Tables<const N: usize> {
     leaves: Vec<Leaf<N>>,
     /// The leaf of each value of the first `depth` bits, so in the order of the keys; empty where there is one leaf.
     directory: Vec<u32>,
@@ -161,7 +169,7 @@ struct Tables<const N: usize> {
 }
 
 impl<const N: usize> Tables<N> {
-    fn new() -> Tables<N> {
+    pub(super) fn new() -> Tables<N> {
         let leaf = Leaf { slots: Arc::default(), homes: 0, len: 0, depth: 0 };
         Tables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
@@ -183,13 +191,13 @@ impl<const N: usize> Tables<N> {
         usize::try_from(head_of(key) >> (64 - self.depth)).unwrap_or(0)
     }
 
-    fn get(&self, key: &Key) -> Option<&[u8; N]> {
+    pub(super) fn get(&self, key: &Key) -> Option<&[u8; N]> {
         let leaf = &self.leaves[self.leaf_of(key)];
         leaf.find(key).ok().map(|place| &leaf.slots[place])
     }
 
     /// Sets the entry of a key from its first nine bytes on; tells whether the key is new.
-    fn put(&mut self, key: &Key, rest: &[u8]) -> bool {
+    pub(super) fn put(&mut self, key: &Key, rest: &[u8]) -> bool {
         let mut entry = [0; N];
         entry[..KEY].copy_from_slice(key);
         entry[KEY..].copy_from_slice(rest);
@@ -214,7 +222,7 @@ impl<const N: usize> Tables<N> {
         }
     }
 
-    fn remove(&mut self, key: &Key) {
+    pub(super) fn remove(&mut self, key: &Key) {
         let number = self.leaf_of(key);
         if let Ok(place) = self.leaves[number].find(key) {
             self.leaves[number].remove(place);
@@ -261,7 +269,7 @@ impl<const N: usize> Tables<N> {
     }
 
     /// Entries in the order of their keys, each leaf let go of once it was read.
-    fn into_entries(mut self) -> impl Iterator<Item = (Key, [u8; N])> {
+    pub(super) fn into_entries(mut self) -> impl Iterator<Item = (Key, [u8; N])> {
         let order = self.order();
         order.into_iter().flat_map(move |number| {
             let slots = std::mem::take(&mut self.leaves[number as usize].slots);
@@ -270,7 +278,22 @@ impl<const N: usize> Tables<N> {
         })
     }
 
-    fn bytes(&self) -> usize {
+    /// Sets what follows the keys to zero, and hands what it was to `each`, where it was not.
+    fn clear(&mut self, mut each: impl FnMut(&[u8])) {
+        let is_set = |entry: &[u8; N]| entry[KEY..].iter().any(|byte| *byte > 0);
+        for leaf in self.leaves.iter_mut().filter(|leaf| leaf.entries().any(is_set)) {
+            for entry in Arc::make_mut(&mut leaf.slots).iter_mut().filter(|entry| is_set(entry)) {
+                each(&entry[KEY..]);
+                entry[KEY..].fill(0);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         let leaves: usize = self.leaves.iter().map(|leaf| leaf.slots.len() * N + size_of::<Leaf<N>>()).sum();
         leaves + self.directory.len() * size_of::<u32>()
     }
@@ -291,6 +314,13 @@ fn key_in<const N: usize>(entry: &[u8; N]) -> Key {
 #[derive(Clone, Debug)]
 pub(crate) struct Seats(Tables<SEAT>);
 
+/// An open session, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) viewer: Key,
+    pub(crate) open: Open,
+}
+
 impl Default for Seats {
     fn default() -> Seats {
         Seats(Tables::new())
@@ -302,14 +332,18 @@ impl Seats {
         Seats(Tables::for_entries(count))
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Open> {
-        self.0.get(key).map(open_of)
+    pub(crate) fn get(&self, key: &Key) -> Option<Seat> {
+        self.0.get(key).map(Seat::of)
     }
 
-    pub(crate) fn put(&mut self, key: &Key, open: Open) {
-        let time = |at: Ms| u128::from(at.clamp(0, (1 << TIME_BITS) - 1).cast_unsigned());
-        let packed = time(open.joined_at) << TIME_BITS | time(open.seen_at);
-        self.0.put(key, &packed.to_be_bytes()[16 - (SEAT - KEY)..]);
+    /// Tells whether the session was not there.
+    pub(crate) fn put(&mut self, key: &Key, seat: &Seat) -> bool {
+        let time = |at: Ms| u128::from(bounded(at).cast_unsigned());
+        let times = time(seat.open.joined_at) << TIME_BITS | time(seat.open.seen_at);
+        let mut rest = [0; SEAT - KEY];
+        rest[..KEY].copy_from_slice(&seat.viewer);
+        rest[KEY..].copy_from_slice(&times.to_be_bytes()[16 - (SEAT - 2 * KEY)..]);
+        self.0.put(key, &rest)
     }
 
     pub(crate) fn remove(&mut self, key: &Key) {
@@ -321,13 +355,13 @@ impl Seats {
     }
 
     /// The open sessions in the order of their keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, Open)> {
-        self.0.entries().map(|(key, entry)| (key, open_of(entry)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, Seat)> {
+        self.0.entries().map(|(key, entry)| (key, Seat::of(entry)))
     }
 
     /// The open sessions in the order of their keys, what was read let go of.
-    pub(crate) fn into_entries(self) -> impl Iterator<Item = (Key, Open)> {
-        self.0.into_entries().map(|(key, entry)| (key, open_of(&entry)))
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (Key, Seat)> {
+        self.0.into_entries().map(|(key, entry)| (key, Seat::of(&entry)))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -335,17 +369,21 @@ impl Seats {
     }
 }
 
-fn open_of(entry: &[u8; SEAT]) -> Open {
-    let mut bytes = [0; 16];
-    bytes[16 - (SEAT - KEY)..].copy_from_slice(&entry[KEY..]);
-    let packed = u128::from_be_bytes(bytes);
-    let time = |packed: u128| Ms::try_from(packed & ((1 << TIME_BITS) - 1)).unwrap_or(0);
-    Open { joined_at: time(packed >> TIME_BITS), seen_at: time(packed) }
+impl Seat {
+    fn of(entry: &[u8; SEAT]) -> Seat {
+        let mut viewer = EMPTY;
+        viewer.copy_from_slice(&entry[KEY..2 * KEY]);
+        let mut times = [0; 16];
+        times[16 - (SEAT - 2 * KEY)..].copy_from_slice(&entry[2 * KEY..]);
+        let packed = u128::from_be_bytes(times);
+        let time = |packed: u128| Ms::try_from(packed & ((1 << TIME_BITS) - 1)).unwrap_or(0);
+        Seat { viewer, open: Open { joined_at: time(packed >> TIME_BITS), seen_at: time(packed) } }
+    }
 }
 
-/// The viewers known.
+/// The viewers known, each with how many of its sessions are open.
 #[derive(Clone, Debug)]
-pub(crate) struct Viewers(Tables<KEY>);
+pub(crate) struct Viewers(Tables<VIEWER>);
 
 impl Default for Viewers {
     fn default() -> Viewers {
@@ -358,9 +396,22 @@ impl Viewers {
         Viewers(Tables::for_entries(count))
     }
 
-    /// Adds a viewer; tells whether it is new.
-    pub(crate) fn insert(&mut self, key: &Key) -> bool {
-        self.0.put(key, &[])
+    /// How many sessions of a viewer are open; `None` where it is not known.
+    pub(crate) fn open(&self, key: &Key) -> Option<u32> {
+        self.0.get(key).map(|entry| count_in(&entry[KEY..]))
+    }
+
+    /// Adds to a viewer's open sessions; it is known from then on.
+    pub(crate) fn add(&mut self, key: &Key, by: i64) {
+        let open = i64::from(self.open(key).unwrap_or(0)) + by;
+        self.0.put(key, &u32::try_from(open.max(0)).unwrap_or(u32::MAX).to_be_bytes());
+    }
+
+    /// All sessions close; gives their overlap.
+    pub(crate) fn close_all(&mut self) -> i64 {
+        let mut overlap = 0;
+        self.0.clear(|count| overlap += i64::from(count_in(count).saturating_sub(1)));
+        overlap
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -375,6 +426,10 @@ impl Viewers {
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
     }
+}
+
+fn count_in(rest: &[u8]) -> u32 {
+    rest.first_chunk().map_or(0, |count| u32::from_be_bytes(*count))
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct OpenSession {
     pub broadcast: u32,
     /// 72 bits made of its viewer and its session.
     pub key: [u8; 9],
+    /// 72 bits made of its viewer's pseudonym.
+    pub viewer: [u8; 9],
     /// When it opened.
     pub joined_at: Ms,
     /// Its last sign of life.
@@ -46,6 +48,17 @@ pub struct ViewerState {
     pub broadcast: u32,
     /// 72 bits made of its pseudonym.
     pub key: [u8; 9],
+}
+
+/// A session whose leave came so lately that a heartbeat would straggle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftSession {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// 72 bits made of its viewer and its session.
+    pub key: [u8; 9],
+    /// When its last leave took effect.
+    pub left_at: Ms,
 }
 
 /// The owner's part between two rounds.
@@ -104,6 +117,10 @@ pub struct StageState {
     pub last_sign: Option<Ms>,
     /// The greatest `ts` of its applied ends.
     pub ended: Option<Ms>,
+    /// When the end took effect since which it is off air; `None` where it is on air.
+    pub off_air_since: Option<Ms>,
+    /// Whether that end has parted two airings.
+    pub has_parted: bool,
 }
 
 /// An airing that has an open minute.
@@ -113,7 +130,7 @@ pub struct AiringState {
     pub broadcast: u32,
     /// First applied thing.
     pub airing_at: Ms,
-    /// Whether a silence has ended it, so that only its last minute is still to be written.
+    /// Whether something has ended it, so that only its last minute is still to be written.
     pub over: bool,
     /// First of the minutes kept back before the open one; `None` where none is.
     pub kept_from: Option<Ms>,
@@ -142,6 +159,16 @@ pub struct MinuteState {
     pub viewers_max: Option<(i64, Ms)>,
     /// Least C that has lasted.
     pub viewers_min: i64,
+    /// D just before its first ms.
+    pub distinct_start: i64,
+    /// D at `since`.
+    pub distinct: i64,
+    /// Integral of D up to `since`.
+    pub distinct_ms: i64,
+    /// Greatest D that has lasted, and its first ms; `None` before any has.
+    pub distinct_max: Option<(i64, Ms)>,
+    /// Least D that has lasted.
+    pub distinct_min: i64,
     /// Sessions opened.
     pub joins: i64,
     /// Sessions closed by a leave.
@@ -179,6 +206,10 @@ pub struct SoFar {
     pub viewer_ms: i64,
     /// Greatest C, and its first ms; `None` for a peak of 0.
     pub peak: Option<(i64, Ms)>,
+    /// Integral of D.
+    pub distinct_ms: i64,
+    /// Greatest D, and its first ms; `None` for a peak of 0.
+    pub distinct_peak: Option<(i64, Ms)>,
 }
 
 impl SoFar {
@@ -192,16 +223,26 @@ impl SoFar {
         self.retweet_followers += row.retweet_followers;
         self.viewer_ms += row.viewer_ms;
         self.peak_at(Some((row.viewers_max, row.viewers_max_at)));
+        if let Some(distinct) = &row.distinct {
+            self.distinct_ms += distinct.ms;
+            self.distinct_peak_at(Some((distinct.max, distinct.max_at)));
+        }
     }
 
     /// Takes in the greatest C of a minute, and its first ms.
     pub(super) fn peak_at(&mut self, max: Option<(i64, Ms)>) {
-        if let Some((viewers, at)) = max
-            && viewers > self.peak.map_or(0, |(peak, _)| peak)
-        {
-            self.peak = Some((viewers, at));
-        }
+        self.peak = greater(self.peak, max);
     }
+
+    /// Takes in the greatest D of a minute, and its first ms.
+    pub(super) fn distinct_peak_at(&mut self, max: Option<(i64, Ms)>) {
+        self.distinct_peak = greater(self.distinct_peak, max);
+    }
+}
+
+/// The peak, after a minute that had `max`.
+fn greater(peak: Option<(i64, Ms)>, max: Option<(i64, Ms)>) -> Option<(i64, Ms)> {
+    max.filter(|(viewers, _)| *viewers > peak.map_or(0, |(peak, _)| peak)).or(peak)
 }
 
 /// A retweet that is counted.

@@ -10,7 +10,9 @@ use super::{FrozenLane, Lane, Live, LiveAlone, Resume, SettledBefore, frozen};
 use crate::curve::curve;
 use crate::settle::Settling;
 use crate::{Completeness, Gap, Gaps, Rules, Sorted, Timeline};
-use audience::{Detail, Details, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
+use audience::{
+    Detail, Details, DistinctMinute, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
+};
 use std::collections::BTreeMap;
 
 /// 2016-04-03T19:31:00Z, a whole minute.

@@ -132,7 +132,9 @@ macro_rules! records {
 records! {
     LateMinute { broadcast: u32, minute_at: Ms, late: i64 }
     CrowdState { broadcast: u32, sessions: i64, viewers: i64 }
-    StageState { broadcast: u32, last_sign: Option<Ms>, ended: Option<Ms> }
+    StageState {
+        broadcast: u32, last_sign: Option<Ms>, ended: Option<Ms>, off_air_since: Option<Ms>, has_parted: bool,
+    }
     TweetState { broadcast: u32, tweet: u128 }
     SignsState { broadcast: u32, first: Ms, last: Ms, joins: Option<(Ms, Ms)> }
     UnsettledEnd { broadcast: u32, at: Ms }
@@ -141,12 +143,13 @@ records! {
     }
     MinuteState {
         minute_at: Ms, applied: bool, viewers_start: i64, viewers: i64, since: Ms, viewer_ms: i64,
-        viewers_max: Option<(i64, Ms)>, viewers_min: i64, joins: i64, leaves: i64, lapses: i64, lapses_backdated: i64,
+        viewers_max: Option<(i64, Ms)>, viewers_min: i64, distinct_start: i64, distinct: i64, distinct_ms: i64,
+        distinct_max: Option<(i64, Ms)>, distinct_min: i64, joins: i64, leaves: i64, lapses: i64, lapses_backdated: i64,
         new_viewers: i64, retweets: i64, retweet_followers: i64, stays: Vec<Stay>,
     }
     SoFar {
         joins: i64, leaves: i64, lapses: i64, reach: i64, retweets: i64, retweet_followers: i64, viewer_ms: i64,
-        peak: Option<(i64, Ms)>,
+        peak: Option<(i64, Ms)>, distinct_ms: i64, distinct_peak: Option<(i64, Ms)>,
     }
     ExposedState { broadcast: u32, gap: u32, open: i64, until: Option<Ms> }
     StayState { airing: u32, ms: i64, sessions: i64 }

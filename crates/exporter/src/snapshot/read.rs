@@ -3,10 +3,10 @@
 
 use super::cells::{Record, StayState};
 use super::stream::NamedStream;
-use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SnapshotError, TABLE, VIEWERS};
+use super::{BROADCASTS, HEAD, Head, LANE, LEFT, SESSIONS, SnapshotError, TABLE, VIEWERS};
 use aggregator::{
-    AiringState, CrowdState, ExposedState, FrontierState, GapState, Lane, LateMinute, Live, LiveState, OpenSession,
-    Rules, SignsState, StageState, TweetState, UnsettledEnd, ViewerState,
+    AiringState, CrowdState, ExposedState, FrontierState, GapState, Lane, LateMinute, LeftSession, Live, LiveState,
+    OpenSession, Rules, SignsState, StageState, TweetState, UnsettledEnd, ViewerState,
 };
 use arrow_array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
@@ -15,7 +15,7 @@ use audience::Stay;
 use std::io::BufRead;
 
 /// Bytes of an open session and of a known viewer.
-const SESSION_BYTES: u64 = 4 + 9 + 8 + 8;
+const SESSION_BYTES: u64 = 4 + 9 + 9 + 8 + 8;
 const VIEWER_BYTES: u64 = 4 + 9;
 /// Bytes of a lane, at least.
 const LANE_BYTES: u64 = 1_000;
@@ -59,7 +59,7 @@ impl<R: BufRead> SnapshotReader<R> {
             let column: &StringArray = array(&batch, 0)?;
             ids.extend(column.iter().flatten().map(str::to_owned));
         }
-        // Each lane has four streams, none of them shorter than its schema.
+        // Each lane has five streams, none of them shorter than its schema.
         let is_sound = (1..=bytes / LANE_BYTES).contains(&(head.lanes as u64))
             && head.partitions.iter().all(|one| one.lane < head.lanes);
         if !is_sound {
@@ -164,6 +164,7 @@ impl Parts {
                 self.entries += batch.num_rows() as u64;
                 return viewers(batch, lane, numbers);
             }
+            (LEFT, Some(lane)) => return left(batch, lane, numbers),
             (LateMinute::TABLE, Some(lane)) => {
                 let mut late: Vec<LateMinute> = Vec::new();
                 records(batch, numbers, &mut late)?;
@@ -229,11 +230,27 @@ fn sessions<F: FnMut(&str) -> u32>(
     numbers: &mut Numbers<F>,
 ) -> Result<(), SnapshotError> {
     let (broadcasts, keys): (&UInt32Array, &FixedSizeBinaryArray) = (array(batch, 0)?, array(batch, 1)?);
-    let joined: &TimestampMillisecondArray = array(batch, 2)?;
-    let seen: &TimestampMillisecondArray = array(batch, 3)?;
+    let viewers: &FixedSizeBinaryArray = array(batch, 2)?;
+    let joined: &TimestampMillisecondArray = array(batch, 3)?;
+    let seen: &TimestampMillisecondArray = array(batch, 4)?;
     for row in 0..batch.num_rows() {
         let (broadcast, key) = (numbers.of(broadcasts.value(row))?, key_of(keys, row)?);
-        lane.put_session(&OpenSession { broadcast, key, joined_at: joined.value(row), seen_at: seen.value(row) });
+        let (viewer, joined_at, seen_at) = (key_of(viewers, row)?, joined.value(row), seen.value(row));
+        lane.put_session(&OpenSession { broadcast, key, viewer, joined_at, seen_at });
+    }
+    Ok(())
+}
+
+fn left<F: FnMut(&str) -> u32>(
+    batch: &RecordBatch,
+    lane: &mut Lane,
+    numbers: &mut Numbers<F>,
+) -> Result<(), SnapshotError> {
+    let (broadcasts, keys): (&UInt32Array, &FixedSizeBinaryArray) = (array(batch, 0)?, array(batch, 1)?);
+    let left: &TimestampMillisecondArray = array(batch, 2)?;
+    for row in 0..batch.num_rows() {
+        let (broadcast, key) = (numbers.of(broadcasts.value(row))?, key_of(keys, row)?);
+        lane.put_left(&LeftSession { broadcast, key, left_at: left.value(row) });
     }
     Ok(())
 }

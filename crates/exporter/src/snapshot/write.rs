@@ -1,8 +1,8 @@
 //! Writing a snapshot, stream after stream. Memory: a batch. What a lane froze is let go of as it is written.
 
 use super::cells::{Record, Row, StayState};
-use super::{BROADCASTS, HEAD, Head, LANE, SESSIONS, SnapshotError, TABLE, VIEWERS};
-use aggregator::{FrozenLane, LiveState, OpenSession, ViewerState};
+use super::{BROADCASTS, HEAD, Head, LANE, LEFT, SESSIONS, SnapshotError, TABLE, VIEWERS};
+use aggregator::{FrozenLane, LeftSession, LiveState, OpenSession, ViewerState};
 use arrow_array::{
     ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
 };
@@ -40,9 +40,10 @@ pub fn write_snapshot(
     for (number, mut lane) in lanes.into_iter().enumerate() {
         records(out, Some(number), std::mem::take(&mut lane.late))?;
         records(out, Some(number), lane.crowds())?;
-        let (sessions, viewers) = lane.thaw();
+        let (sessions, viewers, left) = lane.thaw();
         write_sessions(out, number, sessions)?;
         write_viewers(out, number, viewers)?;
+        write_left(out, number, left)?;
     }
     records(out, None, live.stages.iter().copied())?;
     records(out, None, live.airings.iter().cloned())?;
@@ -127,28 +128,59 @@ fn keys(keys: &mut Vec<u8>) -> Result<ArrayRef, SnapshotError> {
     Ok(Arc::new(FixedSizeBinaryArray::try_new(9, Buffer::from_vec(bytes), None).map_err(SnapshotError::of)?))
 }
 
+fn instant_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+fn instants(instants: &mut Vec<i64>) -> ArrayRef {
+    Arc::new(TimestampMillisecondArray::from(std::mem::take(instants)).with_timezone("UTC"))
+}
+
+fn numbers(numbers: &mut Vec<u32>) -> ArrayRef {
+    Arc::new(UInt32Array::from(std::mem::take(numbers)))
+}
+
 fn write_sessions(
     out: &mut impl Write,
     lane: usize,
     sessions: impl Iterator<Item = OpenSession>,
 ) -> Result<(), SnapshotError> {
-    let instant = || DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    let columns =
-        [("broadcast", DataType::UInt32), ("key", key_type()), ("joined_at", instant()), ("seen_at", instant())];
+    let columns = [
+        ("broadcast", DataType::UInt32),
+        ("key", key_type()),
+        ("viewer", key_type()),
+        ("joined_at", instant_type()),
+        ("seen_at", instant_type()),
+    ];
     let mut stream = Stream::new(out, SESSIONS, Some(lane), &columns, None)?;
     let mut sessions = sessions.peekable();
-    let (mut broadcasts, mut bytes, mut joined, mut seen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut broadcasts, mut joined, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bytes, mut viewers) = (Vec::new(), Vec::new());
     while let Some(session) = sessions.next() {
         broadcasts.push(session.broadcast);
         bytes.extend_from_slice(&session.key);
+        viewers.extend_from_slice(&session.viewer);
         joined.push(session.joined_at);
         seen.push(session.seen_at);
         if joined.len() == BATCH || sessions.peek().is_none() {
-            let instants = |column: &mut Vec<i64>| -> ArrayRef {
-                Arc::new(TimestampMillisecondArray::from(std::mem::take(column)).with_timezone("UTC"))
-            };
-            let broadcasts = Arc::new(UInt32Array::from(std::mem::take(&mut broadcasts)));
-            stream.write(vec![broadcasts, keys(&mut bytes)?, instants(&mut joined), instants(&mut seen)])?;
+            let (key, viewer) = (keys(&mut bytes)?, keys(&mut viewers)?);
+            stream.write(vec![numbers(&mut broadcasts), key, viewer, instants(&mut joined), instants(&mut seen)])?;
+        }
+    }
+    stream.finish()
+}
+
+fn write_left(out: &mut impl Write, lane: usize, left: impl Iterator<Item = LeftSession>) -> Result<(), SnapshotError> {
+    let columns = [("broadcast", DataType::UInt32), ("key", key_type()), ("left_at", instant_type())];
+    let mut stream = Stream::new(out, LEFT, Some(lane), &columns, None)?;
+    let mut left = left.peekable();
+    let (mut broadcasts, mut bytes, mut left_at) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(session) = left.next() {
+        broadcasts.push(session.broadcast);
+        bytes.extend_from_slice(&session.key);
+        left_at.push(session.left_at);
+        if left_at.len() == BATCH || left.peek().is_none() {
+            stream.write(vec![numbers(&mut broadcasts), keys(&mut bytes)?, instants(&mut left_at)])?;
         }
     }
     stream.finish()
@@ -167,8 +199,7 @@ fn write_viewers(
         broadcasts.push(viewer.broadcast);
         bytes.extend_from_slice(&viewer.key);
         if broadcasts.len() == BATCH || viewers.peek().is_none() {
-            let broadcasts = Arc::new(UInt32Array::from(std::mem::take(&mut broadcasts)));
-            stream.write(vec![broadcasts, keys(&mut bytes)?])?;
+            stream.write(vec![numbers(&mut broadcasts), keys(&mut bytes)?])?;
         }
     }
     stream.finish()

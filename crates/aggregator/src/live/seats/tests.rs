@@ -16,10 +16,9 @@ proptest! {
         for (head, next, last, at, is_put, run) in steps {
             for last in last..last + 6 * run {
                 let key = [head * 85, next, last & 63, 0, 0, 0, 0, 0, last + 1];
-                let open = Open { joined_at: at / 2, seen_at: at };
+                let seat = seat([last; KEY], at / 2, at);
                 if is_put {
-                    seats.put(&key, open);
-                    map.insert(key, open);
+                    prop_assert_eq!(seats.put(&key, &seat), map.insert(key, seat).is_none());
                 } else {
                     seats.remove(&key);
                     map.remove(&key);
@@ -39,15 +38,19 @@ proptest! {
     }
 }
 
+fn seat(viewer: Key, joined_at: Ms, seen_at: Ms) -> Seat {
+    Seat { viewer, open: Open { joined_at, seen_at } }
+}
+
 /// Keys in ascending order, as a snapshot has them, make the same leaves as any other order, and no deep directory.
 #[test]
 fn seats_can_come_in_order() {
-    let open = Open { joined_at: 1, seen_at: 2 };
+    let seat = seat(EMPTY, 1, 2);
     let mut keys: Vec<Key> = (1..100_000).map(key_of).collect();
     keys.push([0, 0, 0, 0, 0, 0, 0, 0, 9]);
     let of = |keys: &[Key]| {
         let mut seats = Seats::default();
-        keys.iter().for_each(|key| seats.put(key, open));
+        keys.iter().for_each(|key| assert!(seats.put(key, &seat)));
         seats
     };
     let any = of(&keys);
@@ -55,7 +58,7 @@ fn seats_can_come_in_order() {
     let ordered = of(&keys);
     let mut room = Seats::for_entries(keys.len());
     let leaves = room.0.leaves.len();
-    keys.iter().for_each(|key| room.put(key, open));
+    keys.iter().for_each(|key| assert!(room.put(key, &seat)));
     assert!(room.iter().eq(any.iter()) && room.bytes() < any.bytes() * 3 / 2);
     assert_eq!((room.0.leaves.len(), room.len()), (leaves, keys.len()), "nothing was split");
     assert!(ordered.iter().eq(any.iter()) && ordered.iter().map(|(key, _)| key).eq(keys));
@@ -66,18 +69,17 @@ fn seats_can_come_in_order() {
 /// After a copy, an event copies one leaf and no more.
 #[test]
 fn an_event_copies_one_leaf() {
-    let open = Open { joined_at: 1, seen_at: 2 };
     let mut seats = Seats::default();
-    (1..50_000).for_each(|n| seats.put(&key_of(n), open));
+    (1..50_000).for_each(|n| assert!(seats.put(&key_of(n), &seat(key_of(n), 1, 2))));
     let frozen = seats.clone();
     let shared = |a: &Seats, b: &Seats| {
         a.0.leaves.iter().zip(&b.0.leaves).filter(|(a, b)| Arc::ptr_eq(&a.slots, &b.slots)).count()
     };
     let all = seats.0.leaves.len();
     assert!(all > 50 && shared(&seats, &frozen) == all);
-    seats.put(&key_of(7), open);
+    seats.put(&key_of(7), &seat(key_of(7), 1, 2));
     assert_eq!(shared(&seats, &frozen), all, "what does not change is not copied");
-    seats.put(&key_of(7), Open { seen_at: 3, ..open });
+    seats.put(&key_of(7), &seat(key_of(7), 1, 3));
     seats.remove(&key_of(7));
     assert_eq!(shared(&seats, &frozen), all - 1);
     assert!(seats.0.leaves.iter().all(|leaf| leaf.len <= LEAF));
@@ -88,18 +90,19 @@ fn many_seats_take_few_bytes() {
     const SEATS: u128 = 300_000;
     let mut seats = Seats::default();
     let mut viewers = Viewers::default();
-    let open = |n: u128| Open { joined_at: Ms::try_from(n).unwrap_or(0), seen_at: (1 << 42) - 1 };
+    let seat = |n: u128| seat(key_of(n), Ms::try_from(n).unwrap_or(0), (1 << 42) - 1);
     for n in 0..SEATS {
-        seats.put(&key_of_session(n, n), open(n));
-        assert!(viewers.insert(&key_of(n)));
-        assert!(!viewers.insert(&key_of(n / 2)));
+        seats.put(&key_of_session(n, n), &seat(n));
+        assert_eq!(viewers.open(&key_of(n)), None);
+        viewers.add(&key_of(n), 1);
+        viewers.add(&key_of(n / 2), 0);
     }
     assert_eq!(seats.len(), 300_000);
     assert!(seats.iter().map(|(key, _)| key).is_sorted() && viewers.clone().into_entries().is_sorted());
     let bytes = (seats.bytes() + viewers.bytes()) / 300_000;
-    assert!(bytes <= 48, "{bytes} bytes");
+    assert!(bytes <= 70, "{bytes} bytes");
     for n in 0..SEATS {
-        assert_eq!(seats.get(&key_of_session(n, n)), Some(open(n)));
+        assert_eq!(seats.get(&key_of_session(n, n)), Some(seat(n)));
         assert_eq!(seats.get(&key_of_session(n, n + 1)), None);
         if n % 3 > 0 {
             seats.remove(&key_of_session(n, n));
@@ -107,4 +110,20 @@ fn many_seats_take_few_bytes() {
     }
     assert_eq!(seats.len(), 100_000);
     assert!((0..SEATS).all(|n| seats.get(&key_of_session(n, n)).is_some() == (n % 3 == 0)));
+}
+
+#[test]
+fn viewers_know_how_many_sessions_they_have_open() {
+    let mut viewers = Viewers::default();
+    for n in 1..5_000 {
+        (0..n % 4).for_each(|_| viewers.add(&key_of(n), 1));
+    }
+    viewers.add(&key_of(7), -1);
+    viewers.add(&key_of(8), 0);
+    let frozen = viewers.clone();
+    assert_eq!([6, 7, 8, 4].map(|n| viewers.open(&key_of(n))), [Some(2), Some(2), Some(0), None]);
+    // Of four viewers two have one and two sessions too many, but for the one whose third has closed.
+    assert_eq!((viewers.close_all(), viewers.close_all()), (1_250 + 2 * 1_250 - 1, 0));
+    assert_eq!((viewers.open(&key_of(7)), frozen.open(&key_of(7))), (Some(0), Some(2)));
+    assert_eq!(viewers.len(), frozen.len());
 }

@@ -4,7 +4,8 @@ use super::*;
 
 /// Joins, heartbeats, leaves, retweets and ends happen at these seconds of their minute: `J` joins, `h` gives a sign of
 /// life, `L` leaves, `R` passes the broadcast on, `E` ends it. An event comes at the end of its minute; written small,
-/// `j`, `l`, `e`, it comes two minutes later. The watermark follows minute by minute, without lateness.
+/// `j`, `l`, `r`, `e`, it comes two minutes later. The watermark follows minute by minute, without lateness. A line whose
+/// name ends in `'` is the second device of the viewer before.
 fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
     Some(match letter {
         'J' => (Kind::Join, 0, 0),
@@ -14,6 +15,7 @@ fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
         'E' => (Kind::End, 59_000, 0),
         'j' => (Kind::Join, 0, 2),
         'l' => (Kind::Leave, 30_000, 2),
+        'r' => (Kind::Retweet, 20_000, 2),
         'e' => (Kind::End, 59_000, 2),
         _ => return None,
     })
@@ -23,8 +25,12 @@ fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
 /// else is asked for.
 fn check(rules: Rules, drawing: &str, below: &str) {
     let mut coming = BTreeMap::<usize, Script>::new();
-    for (viewer, line) in (1..).zip(drawing.lines().map(str::trim).filter(|line| !line.is_empty())) {
-        let columns = line.split_once(char::is_whitespace).map_or("", |(_, columns)| columns);
+    let mut viewer = 0;
+    for (number, line) in (1..).zip(drawing.lines().map(str::trim).filter(|line| !line.is_empty())) {
+        let (name, columns) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        if !name.ends_with('\'') {
+            viewer = number;
+        }
         for (column, letter) in columns.trim_start().chars().enumerate() {
             let Some((kind, ms, late)) = event_of(letter) else { continue };
             let ts = T + Ms::try_from(column).expect("a short drawing") * 60_000 + ms;
@@ -32,7 +38,7 @@ fn check(rules: Rules, drawing: &str, below: &str) {
             match kind {
                 Kind::Retweet => script.retweet(0, viewer, 0, Some(7), ts),
                 Kind::End => script.add(kind, 0, 0, 0, ts),
-                _ => script.add(kind, 0, viewer, viewer, ts),
+                _ => script.add(kind, 0, viewer, number, ts),
             }
         }
     }
@@ -53,6 +59,7 @@ fn check(rules: Rules, drawing: &str, below: &str) {
         let of: fn(&MinuteRow) -> i64 = match name {
             "airing" => |row| (row.airing_at - T) / 60_000,
             "viewers" => |row| row.viewers_max,
+            "distinct" => |row| row.distinct.map_or(-1, |distinct| distinct.max),
             "late" => |row| row.late,
             "lapses" => |row| row.lapses,
             "backdated" => |row| row.lapses_backdated,
@@ -149,5 +156,90 @@ fn the_data_end_while_some_are_there() {
          viewers   .1120
          lapses    .0002
          backdated .0002",
+    );
+}
+
+#[test]
+fn off_air_heartbeats_open_nothing_and_ends_are_repeated() {
+    check(
+        Rules { end_idle: None, ..idle(60) },
+        "ann      J.h.h....
+         bob      J..h..J.L
+         show     ..E.E...E",
+        "airing   000000000
+         viewers  222000111
+         lapses   002000000
+         new      200000000",
+    );
+}
+
+#[test]
+fn an_end_parts_two_airings() {
+    // Off air from the end of minute 1 on, for three minutes: the retweet is of an airing without an audience, which
+    // the next show does not go on with.
+    check(
+        Rules { end_idle: Some(180_000), ..idle(60) },
+        "ann      J..........
+         show     .E.........
+         eve      ......R....
+         bob      ........J.L",
+        "airing   00....6.888
+         viewers  11....0.111
+         new      10....0.100
+         retweets 00....1.000",
+    );
+}
+
+#[test]
+fn a_late_retweet_does_not_bring_a_show_back() {
+    // It was of minute 3, which is known at the start of minute 5: the airing was over by then.
+    check(
+        Rules { end_idle: Some(180_000), ..idle(60) },
+        "ann      J.......
+         show     .E......
+         eve      ...r....
+         bob      ......JL",
+        "airing   00...566
+         viewers  11...011
+         late     00...100
+         retweets 00...100",
+    );
+}
+
+#[test]
+fn a_heartbeat_soon_after_the_leave_straggles() {
+    check(
+        idle(60),
+        "ann      J.Lh.h.L",
+        "viewers  11100111
+         new      10000000",
+    );
+}
+
+#[test]
+fn two_devices_are_one_viewer() {
+    check(
+        idle(60),
+        "ann      J.....L
+         ann'     .J..L..
+         bob      ..J..L.",
+        "viewers  1233321
+         distinct 1122221
+         new      1010000",
+    );
+}
+
+#[test]
+fn a_session_that_is_passed_on_leaves_no_gap() {
+    // The second device is there before the first is gone, and the end closes what is left.
+    check(
+        Rules { session_timeout: Some(120_000), ..idle(60) },
+        "ann      Jh.......
+         ann'     ..Jhhh...
+         bob      ...Jh.h..
+         show     .......E.",
+        "viewers  11232222
+         distinct 11122222
+         lapses   00010002",
     );
 }

@@ -21,8 +21,10 @@ fn the_number_for_now_is_the_level_and_what_waits() {
     left(&mut alone, 9, 3_000);
     assert_eq!((alone.lanes[0].waiting(3), alone.lanes[1].waiting(3)), (4, -1));
     assert_eq!(alone.advance(T + 2_000), []);
-    let so_far = SoFar { joins: 2, reach: 2, viewer_ms: 3_000, peak: Some((2, T + 1_000)), ..SoFar::default() };
-    let standing = Standing { broadcast: 3, airing_at: T, viewers: 2, waiting: 0, so_far };
+    let (viewer_ms, peak) = (3_000, Some((2, T + 1_000)));
+    let so_far =
+        SoFar { joins: 2, reach: 2, viewer_ms, peak, distinct_ms: viewer_ms, distinct_peak: peak, ..SoFar::default() };
+    let standing = Standing { broadcast: 3, airing_at: T, viewers: 2, distinct: 2, waiting: 0, so_far };
     assert_eq!(alone.live.standing(), [standing], "an event at the watermark waits");
     assert_eq!(alone.live.now(3), 2);
     assert_eq!(alone.lanes.iter().map(crate::Lane::held).collect::<Vec<_>>(), [1, 1]);
@@ -71,4 +73,36 @@ fn what_is_open_lapses_with_the_last_sign_that_the_data_have() {
     // The time-out of the second comes with that sign, and is one; the others lapse behind the join of that ms.
     assert_eq!(told, [(0, 2, 0, 2, 100_000), (60_000, 1, 3, 0, 80_000)]);
     assert_eq!(alone.live.standing(), []);
+}
+
+#[test]
+fn what_begins_off_air_goes_on_as_what_was_there_before() {
+    let rules = Rules { end_idle: Some(60_000), broadcast_idle: 600_000, ..Rules::default() };
+    let mut settled = Script::default();
+    settled.add(Kind::Join, 3, 1, 1, T);
+    settled.add(Kind::End, 3, 0, 0, T + 10_000);
+    settled.add(Kind::Heartbeat, 3, 1, 1, T + 20_000);
+    let mut later = Script::default();
+    later.retweet(3, 7, 1, None, T + 100_000);
+    later.add(Kind::Heartbeat, 3, 1, 1, T + 110_000);
+    later.add(Kind::Join, 3, 2, 2, T + 130_000);
+    later.add(Kind::Heartbeat, 3, 1, 1, T + 130_000);
+    let mut told = Vec::new();
+    for begins_off_air in [false, true] {
+        let mut alone = LiveAlone::new(rules, 1);
+        if begins_off_air {
+            alone.live.begin_off_air(3, T + 20_000);
+        } else {
+            settled.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &settled.details)));
+        }
+        let mut rows = alone.advance(T + 70_000);
+        alone.set_frontier(3, Frontier { at: T + 70_000, off_air: Some(T + 20_000) });
+        later.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &later.details)));
+        rows.extend(alone.finish());
+        rows.retain(|row| row.airing_at > T);
+        told.push(sorted(rows));
+    }
+    let airings: Vec<_> = told[0].iter().map(|row| (row.airing_at - T, row.joins, row.retweets)).collect();
+    assert_eq!(airings, [(100_000, 0, 1), (130_000, 2, 0)]);
+    assert_eq!(told[0], told[1]);
 }
