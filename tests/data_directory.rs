@@ -32,13 +32,16 @@ const PROMISES: [Promise; 7] = [
 ];
 
 /// The passport that each file carries; `jauge.lateness`, too, where there was one.
-const PASSPORT: [&str; 8] = [
+const PASSPORT: [&str; 11] = [
     "jauge.version",
     "jauge.contract",
     "jauge.unit",
     "jauge.session_timeout",
     "jauge.timeout_grace",
     "jauge.broadcast_idle",
+    "jauge.end_idle",
+    "jauge.straggler",
+    "jauge.return_within",
     "jauge.input",
     "jauge.commit",
 ];

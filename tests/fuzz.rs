@@ -26,12 +26,17 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Words at which readers stumble.
-const WORDS: [&[u8]; 16] = [
+const WORDS: [&[u8]; 21] = [
     b"null",
     b"\"\"",
     b"-1",
     b"0",
     b"1e400",
+    b".0",
+    b"\"1459711860000\"",
+    b"23:59:60",
+    b"+2359",
+    b"\xef\xbb\xbf",
     b"18446744073709551616",
     b"\\ud800",
     b"\xff\xfe",

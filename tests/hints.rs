@@ -54,7 +54,7 @@ fn wrong_kinds() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ),
         ("twice.ndjson", lines(|event| serde_json::to_string(event).unwrap()), "written as JSON twice", "jq"),
         ("cri.log", lines(|event| format!("2026-03-14T19:00:00Z stdout F {event}")), "lines of a log", "sed"),
-        ("bom.ndjson", format!("\u{feff}{}\n", EVENTS[0]).into(), "byte order mark", "sed"),
+        ("bom.ndjson", format!("\u{feff}\u{feff}{}\n", EVENTS[0]).into(), "byte order mark", "sed"),
         ("printed.txt", lines(|event| event.replace('"', "'")), "what a program prints of a dictionary", ""),
         ("zeros.ndjson", vec![0; 4_096], "nothing but zero bytes", ""),
     ]
@@ -99,6 +99,20 @@ fn a_file_of_the_wrong_kind_says_what_it_seems_to_be_and_what_to_do() {
     }
 }
 
+/// Files with a byte order mark each, joined to one: the first of them is where one may be.
+#[test]
+fn files_that_were_joined_are_told_from_their_marks() {
+    let text = format!("\u{feff}{}\n\u{feff}{}\n", EVENTS[0], EVENTS[1]);
+    let (folder, _, ran) = replayed("joined.ndjson", text.as_bytes(), &[]);
+    let ran = ran.exits(0);
+    let says =
+        ["1 of 2 events were rejected", "first in line 2", "a byte order mark, with which only a file may begin"];
+    says.iter().for_each(|part| assert!(ran.stderr.contains(part), "no {part:?}:\n{}", ran.stderr));
+    let line = ran.stderr.lines().find_map(|line| line.split_once("Try: ")).expect("a command").1;
+    let again = typed(folder.path(), &line.replace("--out DIR", "--out again --strict")).exits(0);
+    assert!(again.stdout.contains("2 events read: 2 accepted"), "{line}\n{}", again.stdout);
+}
+
 /// Runs a line in a folder, with `jauge` on the path.
 fn typed(folder: &Path, line: &str) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_jauge")).parent().unwrap().to_owned();
@@ -121,12 +135,12 @@ fn the_three_most_frequent_reasons_come_with_their_first_line() {
         String::new(),
         of_type("part"),
         join("1694522731"),
-        join("\"2026-03-14 19:00:00Z\""),
+        join("\"2026-03-14 19:00:00\""),
         "{\"type\":\"join\",}".to_owned(),
         of_type("joined"),
         of_type("leaving"),
         EVENTS[0].replace("broadcast_id", "broadcastId"),
-        join("\"2026-03-14 19:00:00Z\""),
+        join("\"2026-03-14 19:00:00\""),
         "{\"type\":\"join\",}".to_owned(),
         "{\"type\":\"join\",}".to_owned(),
     ]
@@ -143,7 +157,7 @@ fn the_three_most_frequent_reasons_come_with_their_first_line() {
         "3  not_json, first in line 8: {\"type\":\"join\",}",
         "It is no JSON from its byte 16 on, `}`.",
         "2  bad_timestamp (ts), first in line 7: ",
-        "`2026-03-14 19:00:00Z` needs a capital `T` between day and time; right is 2026-03-14T19:00:00.250Z, or an \
+        "`2026-03-14 19:00:00` has no zone: an offset or `Z` is to end it; right is 2026-03-14T19:00:00.250Z, or an \
          integer of milliseconds.",
         "and 2 reasons more",
         "All that were rejected: jauge rejected ",
@@ -216,7 +230,7 @@ fn a_strict_replay_says_what_is_wrong_too() {
 fn the_cases_of_real_life_are_explained() {
     let Some(shared) = have(shared()) else { return };
     let cases: [(&str, &[&str]); 13] = [
-        ("03-epoch-units.ndjson", &["2023-09-12 in seconds", "digits in a string"]),
+        ("03-epoch-units.ndjson", &["2023-09-12 in seconds", "1694522730500", "`Wed Aug 27"]),
         ("16c-utf16-powershell.ndjson", &["Nothing of", "UTF-16"]),
         ("17a-json-array-file.json", &["Nothing of", "jq -c '.[]'"]),
         ("17b-pretty-printed.json", &["Nothing of", "JSON over several lines", "jq -c ."]),
@@ -224,9 +238,9 @@ fn the_cases_of_real_life_are_explained() {
         ("17e-concatenated-one-line.ndjson", &["Nothing of", "several objects in one line"]),
         ("array-lines.json", &["a JSON array"]),
         ("docker.log", &["Nothing of", "Docker's log", "jq -c '.log | fromjson'"]),
-        ("20-pandas-floats.ndjson", &["send one, or null", "NaN is no value of JSON"]),
+        ("20-pandas-floats.ndjson", &["send an integer, or null", "NaN is no value of JSON"]),
         ("pandas.ndjson", &["send ids as strings"]),
-        ("duckdb.ndjson", &["needs a capital `T`"]),
+        ("duckdb.ndjson", &["needs hours and minutes in its offset"]),
         ("js.ndjson", &["is no integer: 1773514860000 is"]),
         ("42-raw-tweet.ndjson", &["Nothing of", "tweets as Twitter's API gives them"]),
     ];

@@ -18,6 +18,8 @@ mod random_events;
 mod oracle;
 // Lines that are no events, each with the reason that the contract gives.
 mod bad_events;
+// The forms in which a time, a number and the beginning of a file may be written.
+mod forms;
 // `jauge replay`: equal to the reference and the oracle, however the events come.
 mod replay;
 // `jauge replay` refuses: exit codes, one sentence, nothing half written.

@@ -24,7 +24,7 @@ pub(crate) struct Oracle {
 
 /// The oracle, if it and Python are at hand.
 pub(crate) fn oracle() -> Need<Oracle> {
-    Ok(Oracle { script: shared()?.join("oracle/oracle.py"), python: program("python3")? })
+    Ok(Oracle { script: shared()?.join("oracle/v2/oracle.py"), python: program("python3")? })
 }
 
 impl Oracle {
@@ -36,6 +36,9 @@ impl Oracle {
         command.arg(format!("--session-timeout-ms={}", rules.session_timeout_ms));
         command.arg(format!("--timeout-grace-ms={}", rules.timeout_grace_ms));
         command.arg(format!("--broadcast-idle-ms={}", rules.broadcast_idle_ms));
+        command.arg(format!("--end-idle-ms={}", rules.end_idle_ms));
+        command.arg(format!("--straggler-ms={}", rules.straggler_ms));
+        command.arg(format!("--return-within-ms={}", rules.return_within_ms));
         finish_within(command, &[], PATIENCE).exits(0);
         read(out.path())
     }
@@ -43,7 +46,8 @@ impl Oracle {
 
 fn read(out: &Path) -> Tables {
     let table = |name: &str| csv(&fs::read_to_string(out.join(name)).unwrap());
-    let with_means = |table: Table| table.map("viewers_mean", as_rust_writes_it);
+    let with_means =
+        |table: Table| table.map("viewers_mean", as_rust_writes_it).map("distinct_mean", as_rust_writes_it);
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
     let count = |name: &str| summary["ledger"][name].as_i64().unwrap();
     Tables {

@@ -37,8 +37,8 @@ pub(crate) struct NaiveEvent {
     pub(crate) retweet_of: Option<String>,
 }
 
-/// The three rules that shape sessions and airings.
-#[derive(Clone, Copy, Debug)]
+/// The rules that shape sessions, airings and what is a return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// 0: off.
     pub(crate) session_timeout_ms: i64,
@@ -46,6 +46,24 @@ pub(crate) struct Rules {
     pub(crate) timeout_grace_ms: i64,
     /// 1 min to 30 d.
     pub(crate) broadcast_idle_ms: i64,
+    /// 1 min to 30 d; 0: off.
+    pub(crate) end_idle_ms: i64,
+    /// 0 to 1 h.
+    pub(crate) straggler_ms: i64,
+    /// 0 to 1 h.
+    pub(crate) return_within_ms: i64,
+}
+
+impl Rules {
+    /// The contract's.
+    pub(crate) const DEFAULT: Rules = Rules {
+        session_timeout_ms: 0,
+        timeout_grace_ms: 0,
+        broadcast_idle_ms: 6 * 60 * MINUTE,
+        end_idle_ms: 15 * MINUTE,
+        straggler_ms: MINUTE,
+        return_within_ms: MINUTE,
+    };
 }
 
 struct Session {
@@ -57,9 +75,16 @@ struct Session {
     via: Option<String>,
 }
 
-impl Session {
-    fn is_there_at(&self, t: i64) -> bool {
-        self.joined_at <= t && t < self.left_at
+/// Milliseconds of which the first is in it and the last is not.
+#[derive(Clone, Copy)]
+struct Span {
+    from: i64,
+    until: i64,
+}
+
+impl Span {
+    fn holds(&self, t: i64) -> bool {
+        self.from <= t && t < self.until
     }
 }
 
@@ -73,18 +98,46 @@ pub(crate) fn settled(events: &[NaiveEvent], rules: Rules) -> Tables {
     }
     for (name, mut events) in broadcasts {
         events.sort_by_key(|event| event.ts);
-        for airing in events.chunk_by(|a, b| b.ts - a.ts < rules.broadcast_idle_ms) {
-            settle(name, airing, rules, &mut tables);
+        for unbroken in events.chunk_by(|a, b| b.ts - a.ts < rules.broadcast_idle_ms) {
+            let gone = off_air(unbroken);
+            let beginnings = beginnings(&gone, rules);
+            let airing = |event: &NaiveEvent| beginnings.iter().filter(|at| **at <= event.ts).count();
+            for airing in unbroken.chunk_by(|a, b| airing(a) == airing(b)) {
+                settle(name, airing, &gone, rules, &mut tables);
+            }
         }
     }
     tables.ledger.read = i64::try_from(events.len()).unwrap();
     tables
 }
 
-/// Adds the rows of one airing: all its events and no others, sorted by time.
-fn settle(broadcast: &str, events: &[&NaiveEvent], rules: Rules, tables: &mut Tables) {
+/// When the broadcast is off air: from each end that applies (the broadcast is on air at that ms itself, which is
+/// `from`) to the join after it, or for ever. `events` have no silence between them.
+fn off_air(events: &[&NaiveEvent]) -> Vec<Span> {
+    let first = |kind: Kind, after: i64| {
+        let of_kind = events.iter().filter(|event| event.kind == kind && event.ts > after);
+        of_kind.map(|event| event.ts).min()
+    };
+    let (mut gone, mut on_air_at) = (Vec::new(), i64::MIN);
+    // An end at the ms of the join comes after it.
+    while let Some(from) = first(Kind::End, on_air_at.saturating_sub(1)) {
+        let until = first(Kind::Join, from).unwrap_or(i64::MAX);
+        gone.push(Span { from, until });
+        on_air_at = until;
+    }
+    gone
+}
+
+/// Where airings begin because an end has parted them from the one before.
+fn beginnings(gone: &[Span], rules: Rules) -> BTreeSet<i64> {
+    let parts = |span: &&Span| rules.end_idle_ms > 0 && span.until.saturating_sub(span.from) >= rules.end_idle_ms;
+    gone.iter().filter(parts).flat_map(|span| [span.from + rules.end_idle_ms, span.until]).collect()
+}
+
+/// Adds the rows of one airing: all its events and no others, sorted by time. `gone` is when its broadcast is off air.
+fn settle(broadcast: &str, events: &[&NaiveEvent], gone: &[Span], rules: Rules, tables: &mut Tables) {
     let mut ledger = Ledger::default();
-    let ends = ends(events, &mut ledger);
+    let ends = ends(events, gone, &mut ledger);
     let retweets = retweets(events, &mut ledger);
     let mut sessions = Vec::new();
     let viewing = |event: &&&NaiveEvent| matches!(event.kind, Kind::Join | Kind::Heartbeat | Kind::Leave);
@@ -95,27 +148,53 @@ fn settle(broadcast: &str, events: &[&NaiveEvent], rules: Rules, tables: &mut Ta
     }
     let last = events.last().map_or(0, |event| event.ts);
     for ((viewer, session), events) in stays {
-        let mut one = OneStay { viewer, session, rules, open: None, rows: &mut sessions, ledger: &mut ledger };
-        one.run(&events, &ends, last);
+        let (rows, ledger) = (&mut sessions, &mut ledger);
+        let mut one = OneStay { viewer, session, events: &events, gone, rules, open: None, rows, ledger };
+        one.run(&ends, last);
     }
     tables.ledger.add(&ledger);
 
-    let applied: BTreeSet<i64> = (sessions.iter().flat_map(|s| [s.joined_at, s.left_at]))
-        .chain(ends)
+    let closed: BTreeSet<i64> = sessions.iter().map(|s| s.left_at).chain(ends).collect();
+    let applied: BTreeSet<i64> = (sessions.iter().map(|s| s.joined_at))
+        .chain(closed.iter().copied())
         .chain(retweets.iter().map(|retweet| retweet.ts))
         .collect();
     let (Some(&airing_at), Some(&last_at)) = (applied.first(), applied.last()) else { return };
-    let facts = Airing { broadcast, airing_at, last_at, sessions, retweets, ledger };
+    let airtime = sessions.iter().map(|s| s.joined_at).min().zip(closed.last().copied());
+    let airtime = airtime.map(|(from, until)| Span { from, until });
+    let (intervals, returned) = presences(&sessions, rules);
+    let facts =
+        Airing { broadcast, airing_at, last_at, airtime, sessions, presences: intervals, returned, retweets, ledger };
     facts.rows(tables);
 }
 
-/// The instants at which the broadcast ended.
-fn ends(events: &[&NaiveEvent], ledger: &mut Ledger) -> BTreeSet<i64> {
+/// The instants at which the broadcast ended: those from which it was off air.
+fn ends(events: &[&NaiveEvent], gone: &[Span], ledger: &mut Ledger) -> BTreeSet<i64> {
     let all: Vec<i64> = events.iter().filter(|event| event.kind == Kind::End).map(|event| event.ts).collect();
-    let distinct: BTreeSet<i64> = all.iter().copied().collect();
-    ledger.applied += count(distinct.len());
-    ledger.repeated += count(all.len() - distinct.len());
-    distinct
+    let applied = |t: &i64| gone.iter().any(|span| span.from == *t);
+    let applied: BTreeSet<i64> = all.iter().copied().filter(applied).collect();
+    ledger.applied += count(applied.len());
+    ledger.repeated += count(all.len() - applied.len());
+    applied
+}
+
+/// The presences of all viewers, and when one of them was a return. An interval of presence begins where a session is
+/// and none was the ms before, and it ends where none is any more.
+fn presences(sessions: &[Session], rules: Rules) -> (Vec<Span>, Vec<i64>) {
+    let mut of_viewer: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+    for s in sessions.iter().filter(|s| s.joined_at < s.left_at) {
+        of_viewer.entry(&s.viewer).or_default().push(Span { from: s.joined_at, until: s.left_at });
+    }
+    let (mut presences, mut returned) = (Vec::new(), Vec::new());
+    for stays in of_viewer.values() {
+        let gone = |t: i64| !stays.iter().any(|stay| stay.holds(t));
+        let begins: BTreeSet<i64> = stays.iter().map(|stay| stay.from).filter(|t| gone(*t - 1)).collect();
+        let ends: BTreeSet<i64> = stays.iter().map(|stay| stay.until).filter(|t| gone(*t)).collect();
+        let soon = |(gone_at, back_at): &(&i64, &i64)| **back_at - **gone_at <= rules.return_within_ms;
+        returned.extend(ends.iter().zip(begins.iter().skip(1)).filter(soon).map(|(_, back_at)| *back_at));
+        presences.extend(begins.into_iter().zip(ends).map(|(from, until)| Span { from, until }));
+    }
+    (presences, returned)
 }
 
 /// The retweets that count: of each tweet the earliest, of those the smallest (user, followers,
@@ -141,6 +220,10 @@ fn retweets<'a>(events: &[&'a NaiveEvent], ledger: &mut Ledger) -> Vec<&'a Naive
 struct OneStay<'a> {
     viewer: &'a str,
     session: &'a str,
+    /// Its own, sorted by time.
+    events: &'a [&'a NaiveEvent],
+    /// When its broadcast is off air.
+    gone: &'a [Span],
     rules: Rules,
     /// Joined at, last sign of life, via.
     open: Option<(i64, i64, Option<String>)>,
@@ -149,11 +232,11 @@ struct OneStay<'a> {
 }
 
 impl OneStay<'_> {
-    fn run(&mut self, events: &[&NaiveEvent], ends: &BTreeSet<i64>, last: i64) {
-        let instants: BTreeSet<i64> = events.iter().map(|event| event.ts).chain(ends.iter().copied()).collect();
+    fn run(&mut self, ends: &BTreeSet<i64>, last: i64) {
+        let instants: BTreeSet<i64> = self.events.iter().map(|event| event.ts).chain(ends.iter().copied()).collect();
         for t in instants {
             self.time_out(t);
-            let now: Vec<&NaiveEvent> = events.iter().filter(|event| event.ts == t).copied().collect();
+            let now: Vec<&NaiveEvent> = self.events.iter().filter(|event| event.ts == t).copied().collect();
             let order = match self.open {
                 Some(_) => [Kind::Heartbeat, Kind::Leave, Kind::Join],
                 None => [Kind::Join, Kind::Heartbeat, Kind::Leave],
@@ -175,17 +258,28 @@ impl OneStay<'_> {
 
     /// All events of one kind at `t`, which count as one.
     fn take(&mut self, kind: Kind, t: i64, same: &[&NaiveEvent]) {
-        let outcome = match (kind, self.open.is_some()) {
-            (Kind::Leave, false) => &mut self.ledger.orphaned,
-            (Kind::Join, true) => &mut self.ledger.repeated,
-            _ => &mut self.ledger.applied,
-        };
-        *outcome += 1;
+        let is_open = self.open.is_some();
+        if !is_open && (kind == Kind::Leave || kind == Kind::Heartbeat && self.straggles(t)) {
+            self.ledger.orphaned += 1;
+            return;
+        }
+        if is_open && kind == Kind::Join {
+            self.ledger.repeated += 1;
+        } else {
+            self.ledger.applied += 1;
+        }
         match (kind, &mut self.open) {
             (Kind::Leave, _) => self.close(t, "leave"),
             (_, Some((_, seen, _))) => *seen = t,
             (_, None) => self.open = Some((t, t, same.iter().filter_map(|event| event.via.clone()).min())),
         }
+    }
+
+    /// Whether a heartbeat at `t` that finds the session closed opens nothing.
+    fn straggles(&self, t: i64) -> bool {
+        let mut leaves = self.events.iter().filter(|event| event.kind == Kind::Leave);
+        self.gone.iter().any(|span| span.from < t && t < span.until)
+            || leaves.any(|leave| 0 <= t - leave.ts && t - leave.ts < self.rules.straggler_ms)
     }
 
     fn time_out(&mut self, t: i64) {
@@ -211,7 +305,12 @@ struct Airing<'a> {
     broadcast: &'a str,
     airing_at: i64,
     last_at: i64,
+    /// None if nobody came.
+    airtime: Option<Span>,
     sessions: Vec<Session>,
+    presences: Vec<Span>,
+    /// When viewers came back soon.
+    returned: Vec<i64>,
     retweets: Vec<&'a NaiveEvent>,
     ledger: Ledger,
 }
@@ -229,58 +328,46 @@ impl Airing<'_> {
             let what = [r.tweet.clone(), r.user.clone(), text(r.followers), r.ts.to_string()];
             tables.retweets.push(name().into_iter().chain(what).chain([r.retweet_of.clone().unwrap_or_default()]));
         }
-        let mut peak = (0, None);
+        let stays = self.sessions.iter().map(|s| Span { from: s.joined_at, until: s.left_at });
+        let (stays, mut peaks) = (stays.collect::<Vec<_>>(), [(0, None); 2]);
         let mut minute_at = self.airing_at.div_euclid(MINUTE) * MINUTE;
         while minute_at <= self.last_at {
-            let (most, at) = self.minute(minute_at, &mut tables.minutes);
-            if most > peak.0 {
-                peak = (most, Some(at));
+            let curves = [curve(&stays, minute_at), curve(&self.presences, minute_at)];
+            self.minute(minute_at, &curves, &mut tables.minutes);
+            for (peak, [_, _, most, most_at, ..]) in peaks.iter_mut().zip(curves) {
+                if most > peak.0 {
+                    *peak = (most, Some(most_at));
+                }
             }
             minute_at += MINUTE;
         }
-        self.summary(peak, &mut tables.airings);
+        self.summary(&stays, peaks, &mut tables.airings);
     }
 
-    /// C(t), as the contract writes it.
-    fn viewers(&self, t: i64) -> i64 {
-        count(self.sessions.iter().filter(|s| s.is_there_at(t)).count())
-    }
-
-    /// Adds the row of one minute; returns its maximum and that maximum's first instant.
-    fn minute(&self, start: i64, minutes: &mut Table) -> (i64, i64) {
+    /// Adds the row of the minute from `start` on, in which C and D are as `curves` tell.
+    fn minute(&self, start: i64, curves: &[[i64; 6]; 2], minutes: &mut Table) {
         let within = |t: i64| start <= t && t < start + MINUTE;
         let sessions = |keep: &dyn Fn(&Session) -> bool| count(self.sessions.iter().filter(|s| keep(s)).count());
-        let changes = self.sessions.iter().flat_map(|s| [s.joined_at, s.left_at]).filter(|t| within(*t));
-        let steps: BTreeMap<i64, i64> = changes.chain([start]).map(|t| (t, self.viewers(t))).collect();
-        let most = *steps.values().max().unwrap();
-        let most_at = *steps.iter().find(|(_, viewers)| **viewers == most).unwrap().0;
-        let watched = |s: &Session| (s.left_at.min(start + MINUTE) - s.joined_at.max(start)).max(0);
-        let viewer_ms: i64 = self.sessions.iter().map(watched).sum();
-        let first_joins = self.first_joins();
         let retweets: Vec<_> = self.retweets.iter().filter(|retweet| within(retweet.ts)).collect();
-        let numbers = [
+        let mut row = vec![self.broadcast.to_owned()];
+        row.extend(words(&[
             self.airing_at,
             start,
             sessions(&|s| within(s.joined_at)),
             sessions(&|s| within(s.left_at) && s.end_reason == "leave"),
             sessions(&|s| within(s.left_at) && s.end_reason != "leave"),
-            self.viewers(start - 1),
-            self.viewers(start + MINUTE - 1),
-            most,
-            most_at,
-            *steps.values().min().unwrap(),
-            viewer_ms,
-        ];
-        let mean = [mean(viewer_ms, MINUTE)];
-        let more = [
-            count(first_joins.values().filter(|t| within(**t)).count()),
+        ]));
+        for curve in curves {
+            row.extend(words(curve).chain([mean(curve[5], MINUTE)]));
+        }
+        row.extend(words(&[
+            count(self.returned.iter().filter(|t| within(**t)).count()),
+            count(self.first_joins().values().filter(|t| within(**t)).count()),
             count(retweets.len()),
             retweets.iter().filter_map(|retweet| retweet.followers).sum(),
-        ];
-        let last = [stays(self.sessions.iter().filter(|s| within(s.left_at))), "0".into(), "0".into(), "true".into()];
-        let broadcast = [self.broadcast.to_owned()].into_iter();
-        minutes.push(broadcast.chain(words(&numbers)).chain(mean).chain(words(&more)).chain(last));
-        (most, most_at)
+        ]));
+        row.push(lengths(self.sessions.iter().filter(|s| within(s.left_at))));
+        minutes.push(row.into_iter().chain(["0", "0", "true"].map(str::to_owned)));
     }
 
     fn first_joins(&self) -> BTreeMap<&str, i64> {
@@ -292,26 +379,42 @@ impl Airing<'_> {
         first
     }
 
-    fn summary(&self, (peak, peak_at): (i64, Option<i64>), airings: &mut Table) {
-        let first_joined_at = self.sessions.iter().map(|s| s.joined_at).min();
-        let airtime = first_joined_at.map(|t| self.last_at - t);
-        let viewer_ms: i64 = self.sessions.iter().map(|s| s.left_at - s.joined_at).sum();
+    fn summary(&self, stays: &[Span], peaks: [(i64, Option<i64>); 2], airings: &mut Table) {
+        let airtime = self.airtime.map(|time| time.until - time.from);
         let sessions = count(self.sessions.len());
         let leaves = count(self.sessions.iter().filter(|s| s.end_reason == "leave").count());
         let followers: i64 = self.retweets.iter().filter_map(|retweet| retweet.followers).sum();
-        let mut row = vec![self.broadcast.to_owned(), self.airing_at.to_string(), text(first_joined_at)];
-        row.extend([self.last_at.to_string(), text(airtime), sessions.to_string()]);
-        row.extend([self.first_joins().len().to_string(), peak.to_string(), text(peak_at), viewer_ms.to_string()]);
-        row.push(airtime.filter(|ms| *ms > 0).map_or(String::new(), |ms| mean(viewer_ms, ms)));
-        row.extend(words(&[sessions, leaves, sessions - leaves, count(self.retweets.len()), followers]));
-        row.push(stays(self.sessions.iter()));
+        let mut row = vec![self.broadcast.to_owned(), self.airing_at.to_string()];
+        row.extend([text(self.airtime.map(|time| time.from)), self.last_at.to_string(), text(airtime)]);
+        row.extend(words(&[sessions, count(self.first_joins().len())]));
+        for ((peak, peak_at), spans) in peaks.into_iter().zip([stays, &self.presences]) {
+            let ms: i64 = spans.iter().map(|span| span.until - span.from).sum();
+            row.extend([peak.to_string(), text(peak_at), ms.to_string()]);
+            row.push(airtime.filter(|airtime| *airtime > 0).map_or(String::new(), |airtime| mean(ms, airtime)));
+        }
+        row.extend(words(&[count(self.returned.len()), sessions, leaves, sessions - leaves]));
+        row.extend(words(&[count(self.retweets.len()), followers]));
+        row.push(lengths(self.sessions.iter()));
         row.extend(words(&[self.ledger.applied, self.ledger.repeated, self.ledger.orphaned]));
         airings.push(row);
     }
 }
 
+/// How many of these there are in a minute, as the contract writes it of C(t): just before it, at its last ms, the most
+/// and its first instant, the least, and the integral.
+fn curve(spans: &[Span], start: i64) -> [i64; 6] {
+    let level = |t: i64| count(spans.iter().filter(|span| span.holds(t)).count());
+    let changes = spans.iter().flat_map(|span| [span.from, span.until]).filter(|t| start <= *t && *t < start + MINUTE);
+    let steps: BTreeMap<i64, i64> = changes.chain([start]).map(|t| (t, level(t))).collect();
+    let most = *steps.values().max().unwrap();
+    let most_at = *steps.iter().find(|(_, level)| **level == most).unwrap().0;
+    let within = |span: &Span| (span.until.min(start + MINUTE) - span.from.max(start)).max(0);
+    let ms = spans.iter().map(within).sum();
+    [level(start - 1), level(start + MINUTE - 1), most, most_at, *steps.values().min().unwrap(), ms]
+}
+
 /// How long sessions lasted: each by the lowest value of its HdrHistogram bucket of 3 significant digits.
-fn stays<'a>(sessions: impl Iterator<Item = &'a Session>) -> String {
+fn lengths<'a>(sessions: impl Iterator<Item = &'a Session>) -> String {
     let mut buckets: BTreeMap<i64, i64> = BTreeMap::new();
     for s in sessions {
         let ms = s.left_at - s.joined_at;

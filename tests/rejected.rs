@@ -123,9 +123,9 @@ fn what_was_corrected_is_sent_again_and_counts() {
     let letters = records(&broker, "dead");
     assert_eq!(letters, [(key(), SECONDS.into()), (key(), "no event".into()), (None, String::new())]);
 
-    // What was corrected goes back, by its viewer; the rest is said.
+    // What was corrected goes back, by its viewer and without what an editor has put before it; the rest is said.
     let corrected = folder.path().join("corrected.ndjson");
-    fs::write(&corrected, format!("{CORRECTED}\n\nno event\n")).unwrap();
+    fs::write(&corrected, format!("\u{feff}{CORRECTED}\n\nno event\n")).unwrap();
     let from = format!("--from={}", corrected.display());
     let brokers = format!("--brokers={}", broker.bootstrap());
     let ran = rejected(&out, &["--send-to=events", &brokers, &from]).exits(0);

@@ -1,5 +1,6 @@
 //! `jauge replay`: what it writes equals the reference and the oracle in every cell, however the events come.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,10 @@ pub(crate) fn flags(rules: Rules) -> Vec<String> {
         flags.push(format!("--session-timeout={}ms", rules.session_timeout_ms));
         flags.push(format!("--timeout-grace={}ms", rules.timeout_grace_ms));
     }
+    let end_idle = if rules.end_idle_ms > 0 { format!("{}ms", rules.end_idle_ms) } else { "off".to_owned() };
+    flags.push(format!("--end-idle={end_idle}"));
+    flags.push(format!("--straggler={}ms", rules.straggler_ms));
+    flags.push(format!("--return-within={}ms", rules.return_within_ms));
     flags
 }
 
@@ -120,7 +125,7 @@ fn crowd(events: usize) -> Scene {
         event.ts = 1_700_000_000_000 + i64::try_from(chance.below(1_800_000)).unwrap();
         crowd.push(event);
     }
-    let rules = Rules { session_timeout_ms: 300_000, timeout_grace_ms: 1_000, broadcast_idle_ms: 21_600_000 };
+    let rules = Rules { session_timeout_ms: 300_000, timeout_grace_ms: 1_000, ..Rules::DEFAULT };
     Scene { seed: 11, rules, events: crowd }
 }
 
@@ -180,15 +185,35 @@ fn ids_are_nowhere_in_clear() {
 #[test]
 fn the_passport_tells_the_rules() {
     let (mut scene, folder) = (Scene::new(7), folder());
-    scene.rules = Rules { session_timeout_ms: 90_000, timeout_grace_ms: 250, broadcast_idle_ms: 2 * 3_600_000 };
+    scene.rules = Rules {
+        session_timeout_ms: 90_000,
+        timeout_grace_ms: 250,
+        broadcast_idle_ms: 2 * 3_600_000,
+        end_idle_ms: 90 * 60_000,
+        straggler_ms: 45_000,
+        return_within_ms: 1_500,
+    };
     let file = folder.path().join("events.ndjson");
     write_events(&file, &scene.lines());
     let out = folder.path().join("out");
     check(&scene, &[file], &out, &[]);
     let about = passport(&files_under(&out.join("airings"))[0]);
     assert_eq!(about["jauge.version"], env!("CARGO_PKG_VERSION"));
-    let said = ["jauge.session_timeout", "jauge.timeout_grace", "jauge.broadcast_idle"].map(|key| ms(&about[key]));
-    assert_eq!(said, [90_000, 250, 2 * 3_600_000], "{about:?}");
+    assert_eq!(about["jauge.contract"], "2");
+    assert_eq!(told_by(&about), scene.rules, "{about:?}");
+}
+
+/// The rules of a passport.
+fn told_by(passport: &BTreeMap<String, String>) -> Rules {
+    let rule = |name: &str| ms(&passport[&format!("jauge.{name}")]);
+    Rules {
+        session_timeout_ms: rule("session_timeout"),
+        timeout_grace_ms: rule("timeout_grace"),
+        broadcast_idle_ms: rule("broadcast_idle"),
+        end_idle_ms: rule("end_idle"),
+        straggler_ms: rule("straggler"),
+        return_within_ms: rule("return_within"),
+    }
 }
 
 /// A duration as the product writes it, in ms; 0 for `off`.
@@ -214,6 +239,7 @@ fn real_data_give_what_the_oracle_says() {
         session_timeout_ms,
         timeout_grace_ms: session_timeout_ms / 10,
         broadcast_idle_ms,
+        ..Rules::DEFAULT
     };
     let runs = [
         ("irc_qtox.ndjson.gz", rules(0, DAY / 4)),
@@ -251,10 +277,6 @@ fn a_directory_equals_the_oracle() {
     };
     let airings = files_under(&dir.join("airings"));
     let about = passport(airings.first().expect("a directory with an airing"));
-    let rules = Rules {
-        session_timeout_ms: ms(&about["jauge.session_timeout"]),
-        timeout_grace_ms: ms(&about["jauge.timeout_grace"]),
-        broadcast_idle_ms: ms(&about["jauge.broadcast_idle"]),
-    };
-    Tables::assert_equal(&oracle.tables(&events, rules), &data_directory::read(&dir), &dir.display().to_string());
+    let said = oracle.tables(&events, told_by(&about));
+    Tables::assert_equal(&said, &data_directory::read(&dir), &dir.display().to_string());
 }

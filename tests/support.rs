@@ -181,8 +181,8 @@ fn is_set(variable: &str) -> bool {
 /// The folder with the oracle and real data, which are no part of this repository.
 pub(crate) fn shared() -> Need<PathBuf> {
     match std::env::var_os("JAUGE_SHARED") {
-        Some(folder) if Path::new(&folder).join("oracle/oracle.py").is_file() => Ok(folder.into()),
-        Some(folder) => Err(format!("JAUGE_SHARED: no oracle/oracle.py in {}", folder.display())),
+        Some(folder) if Path::new(&folder).join("oracle/v2/oracle.py").is_file() => Ok(folder.into()),
+        Some(folder) => Err(format!("JAUGE_SHARED: no oracle/v2/oracle.py in {}", folder.display())),
         None => Err("JAUGE_SHARED: the folder with the oracle and real data".into()),
     }
 }

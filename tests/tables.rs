@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 const KEYS: [(&str, usize); 5] = [("airings", 2), ("minutes", 3), ("sessions", 6), ("retweets", 3), ("rejected", 2)];
 
 const AIRINGS: &str = "broadcast_id airing_at first_joined_at last_at airtime_ms sessions reach viewers_max \
-    viewers_max_at viewer_ms viewers_mean joins leaves lapses retweets retweet_followers stays applied repeated orphaned";
+    viewers_max_at viewer_ms viewers_mean distinct_max distinct_max_at distinct_ms distinct_mean returns joins leaves \
+    lapses retweets retweet_followers stays applied repeated orphaned";
 const MINUTES: &str = "broadcast_id airing_at minute_at joins leaves lapses viewers_start viewers_end viewers_max \
-    viewers_max_at viewers_min viewer_ms viewers_mean new_viewers retweets retweet_followers stays late \
+    viewers_max_at viewers_min viewer_ms viewers_mean distinct_start distinct_end distinct_max distinct_max_at \
+    distinct_min distinct_ms distinct_mean returns new_viewers retweets retweet_followers stays late \
     lapses_backdated complete";
 const SESSIONS: &str = "broadcast_id airing_at viewer session joined_at left_at end_reason via";
 const RETWEETS: &str = "broadcast_id airing_at tweet_id user_id followers retweeted_at retweet_of";

@@ -200,7 +200,14 @@ fn what_is_settled_again_is_what_the_oracle_says() {
             // No command line can say it.
             continue;
         }
-        let other = Rules { session_timeout_ms: 90_000, timeout_grace_ms: 5_000, broadcast_idle_ms: 3_600_000 };
+        let other = Rules {
+            session_timeout_ms: 90_000,
+            timeout_grace_ms: 5_000,
+            broadcast_idle_ms: 3_600_000,
+            end_idle_ms: 120_000,
+            straggler_ms: 1_000,
+            return_within_ms: 5_000,
+        };
         as_the_oracle_says(&oracle, &scene.lines(), &ids, scene.rules, other, scene.seed);
     }
     // Weeks of a real chat, of which two thirds come late.

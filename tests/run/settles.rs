@@ -181,7 +181,8 @@ fn the_live_curve_of_ordered_random_events_is_the_settled_one() {
     for seed in seeds(12) {
         let (broker, topic) = Topic::embedded(3);
         let mut scene = Scene::new(seed);
-        scene.rules = Rules { broadcast_idle_ms: 30 * 24 * 3_600_000, session_timeout_ms: 0, timeout_grace_ms: 0 };
+        let broadcast_idle_ms = 30 * 24 * 3_600_000;
+        scene.rules = Rules { broadcast_idle_ms, session_timeout_ms: 0, timeout_grace_ms: 0, ..scene.rules };
         // An end for each broadcast after all else, so that nothing lapses.
         let mut last: BTreeMap<String, NaiveEvent> = BTreeMap::new();
         for event in &scene.events {

@@ -115,7 +115,7 @@ fn scenes() -> Vec<(Vec<NaiveEvent>, Option<i64>)> {
 fn late_events_timeouts_and_silences_are_the_same_with_a_start_between_any_two() {
     let (_broker, topic) = Topic::embedded(1);
     let folder = folder();
-    let rules = Rules { session_timeout_ms: 240_000, timeout_grace_ms: 1_000, broadcast_idle_ms: 300_000 };
+    let rules = Rules { session_timeout_ms: 240_000, timeout_grace_ms: 1_000, broadcast_idle_ms: 300_000, ..RULES };
     let more = ["--lateness=0s", "--idle-after=1h", "--settle-interval=0s"];
     let flags = with_rules(rules, &more);
     let flags = strs(&flags);

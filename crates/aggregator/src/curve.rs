@@ -3,8 +3,8 @@
 //! sessions open beyond the first. Where nobody watches twice there is no overlap, and D costs nothing.
 
 use crate::Tally;
+use crate::airings::Airing;
 use crate::stays::{RECENT_MAX, Stays, bucket_of};
-use crate::timeline::Airing;
 use audience::time::minute_of;
 use audience::{AiringRow, DistinctAiring, DistinctMinute, Ended, MINUTE_MS, MinuteRow, Ms};
 use std::collections::BTreeMap;
@@ -189,9 +189,9 @@ pub(crate) fn curve(
         return None;
     }
     let at_of = |change: &u64| airing.airing_at + packed_at(*change);
-    let last_end = airing.ends.last().map_or(Ms::MIN, |(at, _)| *at);
+    let last_end = airing.ends.last().map_or(Ms::MIN, |end| end.at);
     let last_at = flow.last_at.max(last_end);
-    let mut row = empty_airing(broadcast, airing, last_at, flow.tally);
+    let mut row = empty_airing(broadcast, airing, last_at, tally_of(airing, flow));
     let mut rest = changes.next_stretch();
     row.first_joined_at = rest.first().map(at_of);
     row.airtime_ms = row.first_joined_at.map(|first| flow.changed_at.max(last_end) - first);
@@ -265,10 +265,14 @@ fn sort(changes: &mut Vec<u64>) {
     *changes = sorted;
 }
 
-fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, mut tally: Tally) -> AiringRow {
-    for (_, said) in &airing.ends {
-        tally += Tally { applied: 1, repeated: said - 1, ..Tally::default() };
-    }
+/// What became of all events of an airing: those of its flow, and its ends, which no flow has.
+pub(crate) fn tally_of(airing: &Airing, flow: &Flow) -> Tally {
+    let ends = airing.ends.iter().map(|end| Tally { applied: 1, repeated: end.said - 1, ..Tally::default() });
+    let off_air = Tally { repeated: airing.repeated_ends, ..Tally::default() };
+    ends.chain([flow.tally, off_air]).sum()
+}
+
+fn empty_airing(broadcast: u32, airing: &Airing, last_at: Ms, tally: Tally) -> AiringRow {
     AiringRow {
         broadcast,
         airing_at: airing.airing_at,

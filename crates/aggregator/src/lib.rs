@@ -5,28 +5,36 @@
 //! an event does to a session; `settle` feeds it in the order (broadcast, viewer, session, ts), `live` in the order of
 //! the watermark. What settles apart, by shards of viewers, `shard` adds up.
 
+mod airings;
 mod audit;
 mod complete;
+mod course;
 mod curve;
 mod ledger;
 mod live;
 mod machine;
+mod presence;
 mod rules;
+mod second_look;
 mod settle;
 mod shard;
+mod signs;
 mod stays;
 mod timeline;
 
+pub use airings::{Airing, Airings, AppliedEnd, Frontier};
 pub use audit::{Breach, audit_airing, audit_minute, audit_minutes};
 pub use complete::{Completeness, Gap, Gaps};
 pub use curve::{Flow, Stretches};
 pub use ledger::Tally;
 pub use live::{
-    AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrozenLane, GapState, Gathered,
-    Holder, Lane, LateMinute, LeftSession, Live, LiveAlone, LiveState, MinuteState, OpenSession, PartitionState,
-    Resume, SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, ViewerState, Watermarks, Why,
+    AiringState, Changes, CrowdState, Directives, Due, END_OF_DATA, ExposedState, FrontierState, FrozenLane, GapState,
+    Gathered, Holder, Lane, LateMinute, LeftSession, Live, LiveAlone, LiveState, MinuteState, OpenSession,
+    PartitionState, Resume, SettledBefore, SignsState, SoFar, StageState, Standing, TweetState, UnsettledEnd,
+    ViewerState, Watermarks, Why,
 };
 pub use rules::Rules;
+pub use second_look::SecondLook;
 pub use settle::{Rows, Sorted};
 pub use shard::{Part, Shard, settle_curve, shard_of};
-pub use timeline::{Airing, Airings, Timeline};
+pub use timeline::Timeline;

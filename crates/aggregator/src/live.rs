@@ -33,8 +33,8 @@ pub use lane::Lane;
 pub use resume::{Resume, SettledBefore};
 pub use round::{Changes, Directives, Gathered};
 pub use state::{
-    AiringState, CrowdState, ExposedState, GapState, LateMinute, LeftSession, LiveState, MinuteState, OpenSession,
-    SignsState, SoFar, StageState, TweetState, ViewerState,
+    AiringState, CrowdState, ExposedState, FrontierState, GapState, LateMinute, LeftSession, LiveState, MinuteState,
+    OpenSession, SignsState, SoFar, StageState, TweetState, UnsettledEnd, ViewerState,
 };
 pub use watermark::{Holder, PartitionState, Watermarks, Why};
 

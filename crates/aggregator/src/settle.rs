@@ -1,10 +1,11 @@
 //! Settling: from the events of a broadcast, sorted by viewer, session and time, to its sessions, its retweets and the
 //! flow of its curve. A shard of viewers settles by itself; the flows of all shards add up.
 
-use crate::Rules;
+use crate::airings::Airings;
 use crate::curve::Flow;
-use crate::machine::{Effect, Open, Tick, apply};
-use crate::timeline::Airings;
+use crate::machine::{Effect, Open, Tick, apply, straggles};
+use crate::presence::Presence;
+use crate::{Rules, Tally};
 use audience::{Details, Ended, Event, Kind, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow};
 
 /// Events in the order (broadcast, viewer, session, ts, kind).
@@ -40,6 +41,7 @@ pub(crate) struct Settling<'a> {
     /// What the curves have gained, by place of the airing.
     flows: Vec<Flow>,
     viewer: Option<u128>,
+    presence: Presence,
     /// The stay of the session at hand, where it has more events than could be settled at once.
     stay: Stay,
     /// By place of the airing: the start of the viewer's first session that is known so far, `Ms::MAX` where there is
@@ -54,6 +56,8 @@ pub(crate) struct Settling<'a> {
 struct Stay {
     open: Option<Open>,
     via: Option<Box<str>>,
+    /// The session's last leave, whatever it did.
+    left_at: Option<Ms>,
     /// A silence of the broadcast closed it last.
     is_silenced: bool,
 }
@@ -66,20 +70,21 @@ impl<'a> Settling<'a> {
     pub(crate) fn new(broadcast: u32, airings: &'a Airings, rules: &'a Rules) -> Settling<'a> {
         let flows: Vec<Flow> = airings.airings.iter().map(|airing| Flow::new(airing.airing_at)).collect();
         let firsts = vec![Ms::MAX; flows.len()];
-        let (viewer, stay, places) = Default::default();
-        Settling { broadcast, airings, rules, flows, viewer, stay, firsts, places }
+        let (viewer, presence, stay, places) = Default::default();
+        Settling { broadcast, airings, rules, flows, viewer, presence, stay, firsts, places }
     }
 
     /// Settles the events of the broadcast, which are the next of `events`. Whether there may be more of them: it stops
     /// after `most` instants of sessions, each of which adds two changes and two rows at most.
     pub(crate) fn go_on(&mut self, events: &mut impl Sorted, rows: &mut impl Rows, most: usize) -> bool {
-        let mut left = most;
+        let (mut left, last) = (most, self.airings.last_sign());
         while let Some(event) = events.peek().filter(|event| event.broadcast == self.broadcast) {
             if left == 0 {
                 return true;
             }
             match event.kind() {
-                _ if self.flows.is_empty() => events.advance(),
+                // Of an airing that is not over yet.
+                _ if event.ts() > last => events.advance(),
                 Kind::Retweet => {
                     left -= 1;
                     self.tweet(events, event.viewer, rows);
@@ -106,10 +111,11 @@ impl<'a> Settling<'a> {
 
     /// The events of one session: all, or as many as may be settled.
     fn session(&mut self, events: &mut impl Sorted, who: Who, rows: &mut impl Rows, left: &mut usize) {
-        let mut stay = std::mem::take(&mut self.stay);
+        let (mut stay, last) = (std::mem::take(&mut self.stay), self.airings.last_sign());
         loop {
             let next = events.peek().filter(|event| {
-                event.broadcast == self.broadcast && (event.viewer, event.session) == who && event.kind() <= Kind::Leave
+                let is_its = event.broadcast == self.broadcast && (event.viewer, event.session) == who;
+                is_its && event.kind() <= Kind::Leave && event.ts() <= last
             });
             let Some(event) = next else { break };
             if *left == 0 {
@@ -121,11 +127,16 @@ impl<'a> Settling<'a> {
             self.close_before(who, &mut stay, at, rows);
             let (tick, via) = take_tick(events, &event);
             let place = self.airings.place_of(at);
+            let straggles = self.straggles(&stay, place, at, tick);
             let tally = &mut self.flows[place].tally;
-            let orphaned = tally.orphaned;
-            let Effect { closed, opened } = apply(&mut stay.open, at, tick, false, tally);
-            tally.silenced += i64::from(stay.is_silenced && tally.orphaned > orphaned);
+            let orphans = |tally: &Tally| tally.orphaned - tally.straggled;
+            let before = orphans(tally);
+            let Effect { closed, opened } = apply(&mut stay.open, at, tick, straggles, tally);
+            tally.silenced += i64::from(stay.is_silenced && orphans(tally) > before);
             stay.is_silenced = false;
+            if tick.leaves > 0 {
+                stay.left_at = Some(at);
+            }
             // A reconnect closes the session before it opens the next; a session of no length opens before it closes.
             let closed_is_new = closed.is_some() && opened && stay.open.is_none();
             if closed_is_new {
@@ -141,14 +152,24 @@ impl<'a> Settling<'a> {
         self.close_before(who, &mut stay, Ms::MAX, rows);
     }
 
+    /// Whether the heartbeats of a tick, if there are any, straggle where they find the session closed.
+    fn straggles(&self, stay: &Stay, place: usize, at: Ms, tick: Tick) -> bool {
+        if tick.heartbeats == 0 || stay.open.is_some() {
+            return false;
+        }
+        let airing = &self.airings.airings[place];
+        let left_at = if tick.leaves > 0 { Some(at) } else { stay.left_at.filter(|at| *at >= airing.first_sign) };
+        straggles(self.rules, at, left_at) || airing.is_off_air_at(at)
+    }
+
     /// Closes the session where an end, a time-out or the airing's last event comes before `at`.
     fn close_before(&mut self, who: Who, stay: &mut Stay, at: Ms, rows: &mut impl Rows) {
         let Some(open) = stay.open else { return };
         let airing = &self.airings.airings[self.airings.place_of(open.joined_at)];
         // Its own events at the very instant of an end came before the end, so an end at `seen_at` counts; one before
         // it has been dealt with.
-        let next_end = airing.ends.partition_point(|(end, _)| *end < open.seen_at);
-        let end = airing.ends.get(next_end).map(|(end, _)| *end).filter(|end| *end < at);
+        let next_end = airing.ends.partition_point(|end| end.at < open.seen_at);
+        let end = airing.ends.get(next_end).map(|end| end.at).filter(|end| *end < at);
         let left = match end {
             Some(end) => match open.timed_out(self.rules, end) {
                 Some(left_at) => (left_at, Ended::Timeout),
@@ -170,6 +191,8 @@ impl<'a> Settling<'a> {
         let place = self.airings.place_of(joined_at);
         let flow = &mut self.flows[place];
         flow.leave(left_at, left_at - joined_at, ended);
+        self.presence.session(place, joined_at, left_at, &mut self.flows);
+        let flow = &mut self.flows[place];
         // Which of a viewer's sessions is the first, is known when all are: until then the first so far waits.
         let first = &mut self.firsts[place];
         if *first == Ms::MAX {
@@ -187,6 +210,7 @@ impl<'a> Settling<'a> {
     }
 
     fn close_viewer(&mut self) {
+        self.presence.close(self.rules.return_within, &mut self.flows);
         for place in self.places.drain(..) {
             self.flows[place].join(std::mem::replace(&mut self.firsts[place], Ms::MAX), true);
         }
@@ -195,9 +219,10 @@ impl<'a> Settling<'a> {
     /// All retweets with one tweet_id: in each airing the earliest counts.
     fn tweet(&mut self, events: &mut impl Sorted, tweet: u128, rows: &mut impl Rows) {
         let mut counted: Option<usize> = None;
-        let broadcast = self.broadcast;
-        let is_same =
-            |event: &Event| event.kind() == Kind::Retweet && event.viewer == tweet && event.broadcast == broadcast;
+        let (broadcast, last) = (self.broadcast, self.airings.last_sign());
+        let is_same = |event: &Event| {
+            event.kind() == Kind::Retweet && event.viewer == tweet && event.broadcast == broadcast && event.ts() <= last
+        };
         while let Some(event) = events.peek().filter(is_same) {
             let at = event.ts();
             let place = self.airings.place_of(at);

@@ -2,10 +2,10 @@
 //! curves of the broadcast is a part; parts add up over any split of the viewers and in any order, and from their sum
 //! each airing's curve is read.
 
+use crate::airings::{Airing, Airings};
 use crate::complete::{Completeness, Gaps};
-use crate::curve::{Flow, Stretches, curve};
+use crate::curve::{Flow, Stretches, curve, tally_of};
 use crate::settle::{Rows, Settling, Sorted};
-use crate::timeline::{Airing, Airings};
 use crate::{Rules, Tally};
 use audience::{AiringRow, MinuteRow, RetweetDetail, RetweetRow, SessionRow};
 
@@ -128,10 +128,7 @@ pub fn settle_curve(
     let row = curve(broadcast, airing, flow, changes, |row| {
         minute(MinuteRow { complete: is_complete(row.minute_at), ..row });
     });
-    // The ends are in the row alone.
-    let tally_of = |row: &AiringRow| Tally { applied: row.applied, repeated: row.repeated, ..flow.tally };
-    let tally = row.as_ref().map_or(flow.tally, tally_of);
-    (row, tally)
+    (row, tally_of(airing, flow))
 }
 
 #[cfg(test)]

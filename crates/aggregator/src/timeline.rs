@@ -1,14 +1,18 @@
-//! The timeline of a broadcast: when it gave a sign, and when it ended. Its long silences, which part its airings, are
-//! read from it before any session is settled. It adds up over any split of the events.
+//! The timeline of a broadcast: when it gave a sign, who came, and when it ended. Its airings are read from it before
+//! any session is settled. It adds up over any split of the events.
 
 use crate::Rules;
+use crate::airings::{Airings, Frontier};
+use crate::course::Course;
+use crate::second_look::SecondLook;
+use crate::signs::Signs;
 use audience::time::minute_of;
 use audience::{Event, Kind, MINUTE_MS, Ms};
 use std::collections::BTreeMap;
 
-/// What is known of a broadcast's events without their viewers. A silence that matters lasts a minute or longer, so of
-/// each minute the first and the last sign are enough.
-#[derive(Clone, Debug, Default)]
+/// What is known of a broadcast's events without their viewers. All that parts two airings takes a minute or longer, so
+/// of each minute the first and the last of a kind are nearly always enough; where not, [`Timeline::second_look`] tells.
+#[derive(Clone, Debug)]
 pub struct Timeline {
     /// Minutes by their start, without `recent`.
     minutes: BTreeMap<Ms, Signs>,
@@ -17,23 +21,17 @@ pub struct Timeline {
     /// Instants of `end`, with how many there were.
     ends: BTreeMap<Ms, i64>,
     events: u64,
+    from: Frontier,
+    /// Minutes may hold signs from before it, which do not count.
+    cut_at: Ms,
+    /// Airings whose frontier lies beyond it are not to be settled.
+    over_at: Ms,
 }
 
-/// The signs of one minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Signs {
-    pub(crate) first: Ms,
-    pub(crate) last: Ms,
-    /// The first event that is no leave. An airing's first join or heartbeat always opens a session, its first retweet
-    /// always counts and an end always applies, so the first of these names the airing.
-    pub(crate) first_applied: Ms,
-}
-
-impl Signs {
-    fn merge(&mut self, other: &Signs) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.first_applied = self.first_applied.min(other.first_applied);
+impl Default for Timeline {
+    fn default() -> Timeline {
+        let (minutes, recent, ends) = Default::default();
+        Timeline { minutes, recent, ends, events: 0, from: Frontier::NONE, cut_at: Ms::MIN, over_at: Ms::MAX }
     }
 }
 
@@ -41,16 +39,25 @@ impl Timeline {
     /// Takes note of an accepted event.
     #[inline]
     pub fn hear(&mut self, event: &Event) {
-        let (at, kind) = (event.ts(), event.kind());
-        let signs = Signs { first: at, last: at, first_applied: if kind == Kind::Leave { Ms::MAX } else { at } };
         self.events += 1;
+        self.hear_of(event.kind(), event.ts());
+    }
+
+    /// Takes note of an event that is not its own: one at the frontier of what is to be settled, beyond which it tells
+    /// how the broadcast went on.
+    #[inline]
+    pub fn hear_of(&mut self, kind: Kind, at: Ms) {
         if kind == Kind::End {
             *self.ends.entry(at).or_default() += 1;
         }
         match &mut self.recent {
             // The usual case, without a division.
-            Some((minute, recent)) if (*minute..*minute + MINUTE_MS).contains(&at) => recent.merge(&signs),
-            _ => self.note(minute_of(at), signs),
+            Some((minute, recent)) if (*minute..*minute + MINUTE_MS).contains(&at) => recent.hear(kind, at),
+            _ => {
+                let mut signs = Signs::NONE;
+                signs.hear(kind, at);
+                self.note(minute_of(at), signs);
+            }
         }
     }
 
@@ -83,21 +90,35 @@ impl Timeline {
         }
     }
 
+    /// Says where the broadcast is settled up to, before which it has no event that counts.
+    pub fn begin_at(&mut self, from: Frontier) {
+        self.from = from;
+    }
+
+    /// Says that only those airings are to be settled whose frontier is at or before `over_at`.
+    pub fn only_over(&mut self, over_at: Ms) {
+        self.over_at = over_at;
+    }
+
     /// Accepted events heard.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// The last sign; `None` where there was none.
-    pub fn last_sign(&self) -> Option<Ms> {
-        let recent = self.recent.map(|(_, signs)| signs.last);
-        recent.max(self.minutes.last_key_value().map(|(_, signs)| signs.last))
-    }
-
     /// The signs of each minute, ascending.
     pub(crate) fn signs(&self) -> impl Iterator<Item = Signs> {
         // The recent minute is the latest, so it comes last.
-        self.minutes.values().copied().chain(self.recent.map(|(_, signs)| signs))
+        let minutes = self.minutes.values().copied().chain(self.recent.map(|(_, signs)| signs));
+        let at = self.cut_at;
+        minutes.filter(move |signs| signs.last >= at).map(move |signs| {
+            // A minute that begins later lies behind it.
+            if at > Ms::MIN && minute_of(signs.last) < at { signs.cut(at) } else { signs }
+        })
+    }
+
+    /// Instants of `end`.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Ms> {
+        self.ends.keys().copied()
     }
 
     /// Adds signs that lie in one minute.
@@ -105,136 +126,61 @@ impl Timeline {
         self.note(minute_of(signs.first), signs);
     }
 
-    /// Forgets the minutes before the one that holds `frontier`. An airing's last sign lies a minute or more before its
-    /// frontier, so what is settled goes and what is not stays.
-    pub(crate) fn forget_before(&mut self, frontier: Ms) {
-        let first = minute_of(frontier);
+    /// Adds an end whose signs are known.
+    pub(crate) fn add_end(&mut self, at: Ms) {
+        self.ends.insert(at, 1);
+    }
+
+    /// Forgets what lies before `frontier`, and begins there.
+    pub(crate) fn forget_before(&mut self, frontier: Frontier) {
+        let first = minute_of(frontier.at);
         self.minutes = self.minutes.split_off(&first);
         self.recent = self.recent.filter(|(minute, _)| *minute >= first);
-        self.ends = self.ends.split_off(&frontier);
+        self.ends = self.ends.split_off(&frontier.at);
+        self.begin_in_minute(frontier);
+    }
+
+    /// Says where the broadcast is settled up to; the minute that holds it may tell of events before it, too.
+    pub(crate) fn begin_in_minute(&mut self, from: Frontier) {
+        (self.from, self.cut_at) = (from, from.at);
     }
 
     /// Whether it has no sign.
     pub(crate) fn is_blank(&self) -> bool {
-        self.recent.is_none() && self.minutes.is_empty()
+        self.signs().next().is_none()
     }
 
-    /// The airings that the silences of `rules.broadcast_idle` leave.
-    pub fn airings(&self, rules: &Rules) -> Airings {
-        let mut airings: Vec<Airing> = Vec::new();
+    /// The airings, and what their minutes leave in doubt.
+    fn course<'a>(&'a self, rules: &'a Rules, look: Option<&SecondLook>) -> Course<'a> {
+        let mut course = Course::new(rules, &self.ends, self.from);
         for signs in self.signs() {
-            match airings.last_mut() {
-                Some(airing) if signs.first - airing.last_sign < rules.broadcast_idle => {
-                    airing.last_sign = signs.last;
-                    airing.airing_at = airing.airing_at.min(signs.first_applied);
-                }
-                _ => airings.push(Airing {
-                    quiet_from: signs.first - rules.broadcast_idle,
-                    first_sign: signs.first,
-                    last_sign: signs.last,
-                    airing_at: signs.first_applied,
-                    ends: Vec::new(),
-                }),
+            match look.and_then(|look| look.instants(minute_of(signs.last))) {
+                Some(instants) => instants.for_each(|instant| course.take(instant)),
+                None => course.take(&signs),
             }
         }
-        let mut all = Airings { airings };
-        for (at, count) in &self.ends {
-            let place = all.place_of(*at);
-            all.airings[place].ends.push((*at, *count));
-        }
-        all
+        course.finish();
+        course
     }
-}
 
-/// One airing: the accepted events of a broadcast between two long silences.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Airing {
-    /// `broadcast_idle` before its first accepted event: from here to there the broadcast was silent.
-    pub quiet_from: Ms,
-    /// Its first accepted event.
-    pub first_sign: Ms,
-    /// Its last accepted event.
-    pub last_sign: Ms,
-    /// Its first applied thing, which is its name; `Ms::MAX` where nothing is applied, and then it leaves no row.
-    pub airing_at: Ms,
-    /// Its ends, ascending, with how often each was said.
-    pub ends: Vec<(Ms, i64)>,
-}
-
-impl Airing {
-    /// Whether anything is applied, so that it has a name and rows.
-    pub fn is_named(&self) -> bool {
-        self.airing_at < Ms::MAX
+    /// The airings. Where minutes leave something in doubt, their frontiers are right, but the last and the first sign
+    /// of neighbours may be told as the instant that parts them, and a name as that of the first heartbeat.
+    pub fn airings(&self, rules: &Rules) -> Airings {
+        self.course(rules, None).airings(self.over_at)
     }
-}
 
-/// The airings of one broadcast, ascending. Every accepted event lies in one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Airings {
-    /// The airings.
-    pub airings: Vec<Airing>,
-}
+    /// What the events must be asked, which are to be looked at once more; `None` where nothing is in doubt.
+    pub fn second_look(&self, rules: &Rules) -> Option<SecondLook> {
+        self.course(rules, None).second_look()
+    }
 
-impl Airings {
-    /// The place of the airing that holds the instant `at`, at or before the last sign of the broadcast.
-    pub fn place_of(&self, at: Ms) -> usize {
-        self.airings.partition_point(|airing| airing.last_sign < at)
+    /// The airings, as all the events told them that were looked at again.
+    pub fn airings_seen(&self, rules: &Rules, look: &SecondLook) -> Airings {
+        let mut airings = self.course(rules, Some(look)).airings(self.over_at);
+        airings.airings.iter_mut().for_each(|airing| look.name(airing));
+        airings
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use audience::NO_DETAIL;
-
-    const T: Ms = 1_459_711_860_000;
-
-    fn heard(events: &[(Kind, Ms)]) -> Timeline {
-        let mut timeline = Timeline::default();
-        for (kind, at) in events {
-            timeline.hear(&Event::new(*kind, 0, 1, 1, T + at, NO_DETAIL));
-        }
-        timeline
-    }
-
-    #[test]
-    fn a_silence_as_long_as_the_rule_parts_two_airings() {
-        let rules = Rules { broadcast_idle: MINUTE_MS, ..Rules::default() };
-        let events = [
-            (Kind::Leave, 0),
-            (Kind::Join, 10),
-            (Kind::End, 10),
-            (Kind::End, 10),
-            (Kind::Leave, 60_010),
-            (Kind::Join, 120_009),
-        ];
-        let expected = vec![
-            Airing {
-                quiet_from: T - MINUTE_MS,
-                first_sign: T,
-                last_sign: T + 10,
-                airing_at: T + 10,
-                ends: vec![(T + 10, 2)],
-            },
-            Airing {
-                quiet_from: T + 10,
-                first_sign: T + 60_010,
-                last_sign: T + 120_009,
-                airing_at: T + 120_009,
-                ends: vec![],
-            },
-        ];
-        let mut reversed = events;
-        reversed.reverse();
-        for order in [events, reversed] {
-            assert_eq!(heard(&order).airings(&rules).airings, expected);
-            for split in 0..order.len() {
-                let mut merged = heard(&order[..split]);
-                merged.merge(heard(&order[split..]));
-                assert_eq!(merged.airings(&rules).airings, expected);
-                assert_eq!(merged.events(), 6);
-                assert_eq!(merged.last_sign(), Some(T + 120_009));
-            }
-        }
-    }
-}
+mod tests;

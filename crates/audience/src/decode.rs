@@ -14,6 +14,8 @@ use std::sync::Arc;
 const EVENT_BYTES_MAX: usize = 1 << 20;
 const ID_BYTES_MAX: usize = 256;
 const FOLLOWERS_MAX: i64 = 1_000_000_000_000;
+/// Milliseconds in a string have at most so many digits.
+const MS_DIGITS_MAX: usize = 16;
 
 /// Whether a line or a record holds nothing but blanks: no event in a file, `empty` from Kafka.
 pub fn is_blank(bytes: &[u8]) -> bool {
@@ -160,7 +162,7 @@ impl<'a> Source<'a> {
         let token = self.fields.token(Field::Type);
         match token.tag {
             Tag::Absent => Err(Rejection::of(Reason::MissingField, Field::Type)),
-            Tag::Integer | Tag::Other => Err(Rejection::of(Reason::WrongType, Field::Type)),
+            Tag::Integer | Tag::Whole | Tag::Other => Err(Rejection::of(Reason::WrongType, Field::Type)),
             Tag::Plain | Tag::Unescaped => {
                 Kind::of_word(self.text(token)).ok_or(Rejection::of(Reason::UnknownType, Field::Type))
             }
@@ -175,7 +177,7 @@ impl<'a> Source<'a> {
         let token = self.fields.token(field);
         match token.tag {
             Tag::Absent => return Ok(None),
-            Tag::Other => return Err(Rejection::of(Reason::WrongType, field)),
+            Tag::Whole | Tag::Other => return Err(Rejection::of(Reason::WrongType, field)),
             Tag::Plain | Tag::Unescaped | Tag::Integer => {}
         }
         let id = self.text(token);
@@ -191,9 +193,9 @@ impl<'a> Source<'a> {
         let ts = match token.tag {
             Tag::Absent => return Err(Rejection::of(Reason::MissingField, Field::Ts)),
             Tag::Other => return Err(Rejection::of(Reason::WrongType, Field::Ts)),
-            Tag::Integer => integer(self.text(token)),
+            Tag::Integer | Tag::Whole => integer(self.text(token)),
             Tag::Plain | Tag::Unescaped => {
-                parse_rfc3339(self.text(token).as_bytes()).ok_or(Rejection::of(Reason::BadTimestamp, Field::Ts))?
+                timestamp(self.text(token)).ok_or(Rejection::of(Reason::BadTimestamp, Field::Ts))?
             }
         };
         if (TS_MIN..TS_END).contains(&ts) { Ok(ts) } else { Err(Rejection::of(Reason::TimestampOutOfRange, Field::Ts)) }
@@ -203,13 +205,26 @@ impl<'a> Source<'a> {
         let token = self.fields.token(Field::Followers);
         match token.tag {
             Tag::Absent => Ok(None),
-            Tag::Integer => match self.text(token).parse() {
+            Tag::Integer | Tag::Whole => match self.text(token).parse() {
                 Ok(followers @ 0..=FOLLOWERS_MAX) => Ok(Some(followers)),
                 _ => Err(Rejection::of(Reason::WrongType, Field::Followers)),
             },
             _ => Err(Rejection::of(Reason::WrongType, Field::Followers)),
         }
     }
+}
+
+/// The instant that a string says: milliseconds in up to 16 digits, or a date and a time, which is always longer.
+fn timestamp(text: &str) -> Option<Ms> {
+    match text.len() {
+        0..=MS_DIGITS_MAX => is_digits(text).then(|| integer(text)),
+        _ => parse_rfc3339(text.as_bytes()),
+    }
+}
+
+/// Whether a text is nothing but ASCII digits, and not empty.
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The value of an integer's digits; `Ms::MAX` where they are more than an i64 holds, which is out of range like any
@@ -234,21 +249,22 @@ fn eight_digits(digits: u64) -> u64 {
     (fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
-/// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, RFC 3339 with capital letters and without leap seconds;
-/// digits below the ms are cut. `None` for anything else.
+/// Milliseconds of `YYYY-MM-DDThh:mm:ss[.digits](Z|±hh:mm)`, which is RFC 3339; `t` or a space may stand for `T`, `z`
+/// for `Z`, `±hhmm` for `±hh:mm`. Second 60 of any minute is the first of the next, digits below the ms are cut. `None`
+/// for anything else.
 pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<Ms> {
     let number = |from: usize, to: usize| -> Option<i64> {
         text.get(from..to)?
             .iter()
             .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
     };
-    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if separators.iter().any(|(at, byte)| text.get(*at) != Some(byte)) {
+    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if separators.iter().any(|(at, byte)| text.get(*at) != Some(byte)) || !matches!(text[10], b'T' | b't' | b' ') {
         return None;
     }
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !(1..=12).contains(&month) || day < 1 || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=12).contains(&month) || day < 1 || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let next_month = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
@@ -267,10 +283,10 @@ pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<Ms> {
         ms = shown * [100, 10, 1][digits.min(3) - 1];
         at += 1 + digits;
     }
-    let offset = match text.get(at)? {
-        b'Z' if text.len() == at + 1 => 0,
-        sign @ (b'+' | b'-') if text.len() == at + 6 && text[at + 3] == b':' => {
-            let (hours, minutes) = (number(at + 1, at + 3)?, number(at + 4, at + 6)?);
+    let offset = match text.get(at..)? {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] | [sign @ (b'+' | b'-'), _, _, _, _] => {
+            let (hours, minutes) = (number(at + 1, at + 3)?, number(text.len() - 2, text.len())?);
             if hours > 23 || minutes > 59 {
                 return None;
             }

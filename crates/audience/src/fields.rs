@@ -29,6 +29,9 @@ pub(crate) enum Tag {
     Unescaped,
     /// An integer, as written.
     Integer,
+    /// A number that has nothing but zeros behind its point, and no exponent; its text ends before the point. No id is
+    /// written so.
+    Whole,
     /// Anything else: a fraction, an exponent, true, false, an array, an object.
     Other,
 }

@@ -1,6 +1,7 @@
 //! A flaw is what exactly is wrong with an event that was rejected, and how it would be right: the reason, looked at
 //! with the bytes in hand.
 
+use crate::decode::is_digits;
 use crate::outline::{Property, entries, text_of};
 use crate::strict::stopped_at;
 use crate::time::{self, DAY_MS, TS_END, TS_MIN, date_name, day_of};
@@ -111,7 +112,7 @@ fn wrong_type(field: Field, value: &str) -> Option<String> {
         Field::Ts => match number.and_then(in_other_units) {
             Some(unit) => format!("{said} {unit}."),
             None if number.is_some() => {
-                format!("{said} is no integer: send whole milliseconds, without a point or an exponent.")
+                format!("{said} is no integer: send whole milliseconds, without a fraction or an exponent.")
             }
             None => format!("{said} is neither an integer of milliseconds nor a time as a string."),
         },
@@ -140,36 +141,32 @@ fn in_other_units(number: f64) -> Option<String> {
 
 fn bad_time(text: &str) -> String {
     let said = shown(text);
-    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_digits {
-        let unit = text.parse().ok().and_then(in_other_units);
-        let ms = text.parse::<Ms>().is_ok_and(|ms| (TS_MIN..TS_END).contains(&ms));
-        return match unit {
-            Some(unit) if !ms => format!("`{said}` is digits in a string, and {unit}, without quotes."),
-            _ => format!("`{said}` is digits in a string: send it without quotes."),
-        };
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && let Some(unit) = text.parse().ok().and_then(in_other_units)
+    {
+        return format!("`{said}` {unit}.");
     }
     let bytes = text.as_bytes();
     let is_date = bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-';
-    let zone = text.get(19..).unwrap_or_default().trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let zone = text.get(19..).map(|rest| rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
+    let offset = zone.and_then(|zone| zone.strip_prefix(['+', '-']));
     let wrong = match bytes.get(10) {
         _ if !is_date => "is no RFC 3339 time",
         None => "is a day without a time",
-        Some(b' ' | b't') => "needs a capital `T` between day and time",
-        Some(b'T') if zone.is_empty() => "has no zone: an offset or `Z` is to end it",
-        Some(b'T') if zone == "z" => "needs a capital `Z`",
-        Some(b'T') if zone.starts_with(['+', '-']) && !zone.contains(':') => {
-            "needs a colon in its offset, as in `+02:00`"
+        Some(b'T' | b't' | b' ') if zone == Some("") => "has no zone: an offset or `Z` is to end it",
+        Some(b'T' | b't' | b' ') if offset.is_some_and(|offset| is_digits(offset) && offset.len() < 4) => {
+            "needs hours and minutes in its offset, as in `+02:00`"
         }
-        Some(b'T') if bytes.get(17..19) == Some(b"60") => "is a leap second: none is counted here",
         Some(_) => "is no RFC 3339 time",
     };
     format!("`{said}` {wrong}; right is 2026-03-14T19:00:00.250Z, or an integer of milliseconds.")
 }
 
 fn out_of_range(value: &str) -> Option<String> {
-    let said = shown(value.trim().trim_matches('"'));
-    let Ok(number) = value.trim().parse::<i128>() else {
+    let text = text_of(value).unwrap_or_else(|| value.trim().to_owned());
+    let said = shown(&text);
+    // Behind the point of a number out of range are zeros.
+    let Ok(number) = text.split('.').next()?.parse::<i128>() else {
         return Some(format!("{said} lies outside the years 2000 to 2099."));
     };
     let far = DAY_MS.unsigned_abs() as u128 * 365 * 8_000;
@@ -228,13 +225,30 @@ mod tests {
             ("\"1999-12-31T23:59:59Z\"", "1999-12-31T23:59:59Z lies outside the years 2000 to 2099."),
             ("1694522730.5", "1694522730.5 would be 2023-09-12 in seconds: send milliseconds, 1694522730500."),
             ("1.69452273e12", "is no integer: 1694522730000 is, and means 2023-09-12T12:45:30.000Z."),
-            ("\"1694522730000\"", "`1694522730000` is digits in a string: send it without quotes."),
-            ("\"1694522730\"", "would be 2023-09-12 in seconds: send milliseconds, 1694522730000, without quotes."),
-            ("\"2021-05-17T12:39:22.053+0000\"", "needs a colon in its offset"),
-            ("\"2026-03-14 19:00:00.123+00\"", "needs a capital `T`"),
+            ("1694522730000.5", "is no integer: 1694522730000 is, and means 2023-09-12T12:45:30.000Z."),
+            (
+                "1694522730.0",
+                "1694522730.0 is 1970-01-20 in milliseconds, which `ts` is in, and would be 2023-09-12 in",
+            ),
+            (
+                "\"1694522730\"",
+                "1694522730 is 1970-01-20 in milliseconds, which `ts` is in, and would be 2023-09-12 in",
+            ),
+            ("\"1694522730000000000\"", "would be 2023-09-12 in nanoseconds: send milliseconds, 1694522730000."),
+            ("\"1694522730.5\"", "`1694522730.5` would be 2023-09-12 in seconds: send milliseconds, 1694522730500."),
+            ("\"1694522730000.0\"", "`1694522730000.0` is no integer: 1694522730000 is"),
+            ("\"99999999999999999999999\"", "is no RFC 3339 time"),
+            ("\"1.2.3\"", "is no RFC 3339 time"),
+            ("\"\"", "is no RFC 3339 time"),
+            ("\"2026-03-14 19:00:00.123+00\"", "needs hours and minutes in its offset, as in `+02:00`"),
+            ("\"2021-05-17T12:39:22-0\"", "needs hours and minutes in its offset"),
             ("\"2021-05-17T12:39:22\"", "has no zone"),
-            ("\"2021-05-17T12:39:22z\"", "needs a capital `Z`"),
-            ("\"2021-05-17T12:39:60Z\"", "leap second"),
+            ("\"2021-05-17t12:39:60.5\"", "has no zone"),
+            ("\"2021-05-17 12:39:22 UTC\"", "is no RFC 3339 time"),
+            ("\"2021-05-17T12:39:22+2400\"", "is no RFC 3339 time"),
+            ("\"2021-05-17T12:39Z\"", "is no RFC 3339 time"),
+            ("\"2021-05-17T12:39:61Z\"", "is no RFC 3339 time"),
+            ("\"1999-12-31T23:59:59.5+0000\"", "1999-12-31T23:59:59.5+0000 lies outside the years 2000 to 2099."),
             ("\"2021-05-17\"", "a day without a time"),
             ("\"Wed Aug 27 13:08:45 +0000 2008\"", "is no RFC 3339 time"),
             ("\"é\"", "is no RFC 3339 time"),
@@ -254,10 +268,11 @@ mod tests {
             ("type", "\"\\u001b[2J\"", "`\\u{1b}[2J` is none"),
             ("type", "5", "5 is no string: `type` is one of join,"),
             ("type", "null", "Its `type` is null."),
-            ("followers", "22000.0", "22000.0 is no integer from 0"),
+            ("followers", "22000.5", "22000.5 is no integer from 0"),
+            ("followers", "-1.0", "-1.0 is no integer from 0"),
             ("followers", "\"22000\"", "is a string: send an integer, or null."),
             ("followers", "NaN", "`NaN}`: NaN is no value of JSON, null is."),
-            ("user_id", "2214308524.0", "which may have lost digits: send ids as strings."),
+            ("user_id", "716683059574865923.0", "which may have lost digits: send ids as strings."),
             ("user_id", "[]", "[] is neither a string nor an integer"),
         ] {
             assert!(said(field, value).contains(part), "{field} {value}: {}", said(field, value));

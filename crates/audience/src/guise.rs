@@ -12,7 +12,7 @@ pub enum Guise {
     Zeros,
     /// UTF-16.
     Utf16,
-    /// A byte order mark before what could be an event.
+    /// A byte order mark before what could be an event. That at the very beginning of a file is passed over.
     ByteOrderMark,
     /// A record that was compressed by itself, by this.
     Compressed(&'static str),
@@ -75,7 +75,7 @@ impl Guise {
     pub fn recipe(&self, path: &str) -> Option<String> {
         Some(match self {
             Guise::Utf16 => format!("iconv -f UTF-16 -t UTF-8 {path}"),
-            Guise::ByteOrderMark => format!("sed '1s/^\\xEF\\xBB\\xBF//' {path}"),
+            Guise::ByteOrderMark => format!("sed 's/^\\xEF\\xBB\\xBF//' {path}"),
             Guise::Array => format!("jq -c '.[]' {path}"),
             Guise::Pretty | Guise::Glued => format!("jq -c . {path}"),
             Guise::Quoted => format!("jq -c fromjson {path}"),
@@ -93,7 +93,7 @@ impl fmt::Display for Guise {
         f.write_str(match self {
             Guise::Zeros => "nothing but zero bytes, as a crash leaves them in a file",
             Guise::Utf16 => "UTF-16, as PowerShell's > writes it: UTF-8 is wanted",
-            Guise::ByteOrderMark => "an event behind a byte order mark: save the file without it",
+            Guise::ByteOrderMark => "an event behind a byte order mark, with which only a file may begin: leave it out",
             Guise::Compressed(by) => {
                 return write!(f, "compressed by {by} one by one: let Kafka compress (compression.type)");
             }

@@ -25,7 +25,7 @@ pub enum Reason {
     EmptyId,
     /// An id of over 256 bytes.
     IdTooLong,
-    /// `ts` is a string, but no RFC 3339 time.
+    /// `ts` is a string, but neither digits nor a date and a time.
     BadTimestamp,
     /// `ts` is outside [2000-01-01, 2100-01-01).
     TimestampOutOfRange,

@@ -245,11 +245,12 @@ impl Parser<'_> {
             Some(b'1'..=b'9') => self.digits()?,
             _ => return Err(NOT_JSON),
         }
-        let mut tag = Tag::Integer;
+        let (end, mut tag) = (self.at, Tag::Integer);
         if self.peek() == Some(b'.') {
-            tag = Tag::Other;
             self.at += 1;
             self.digits()?;
+            let is_whole = self.text[end + 1..self.at].iter().all(|digit| *digit == b'0');
+            tag = if is_whole { Tag::Whole } else { Tag::Other };
         }
         if let Some(b'e' | b'E') = self.peek() {
             tag = Tag::Other;
@@ -259,7 +260,7 @@ impl Parser<'_> {
             }
             self.digits()?;
         }
-        token(tag, start, self.at)
+        token(tag, start, end)
     }
 
     fn digits(&mut self) -> Result<(), Rejection> {

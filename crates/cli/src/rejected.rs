@@ -8,6 +8,7 @@ use crate::terminal;
 use audience::text;
 use audience::{Decoder, Details, Field, Guise, Key, Ms, Reason, Registry, Rejection, flaw, time::rfc3339};
 use exporter::{RejectedRow, Table};
+use ingester::files::BYTE_ORDER_MARK;
 use ingester::producer::{Producer, Target};
 use problem::Problem;
 use serde_json::{Value, json};
@@ -235,20 +236,22 @@ fn send(args: &RejectedArgs, settings: &Settings, topic: &str) -> Result<(), Pro
     Ok(())
 }
 
-/// Gives `take` each line of a file, or of stdin, that is not blank.
+/// Gives `take` each line of a file, or of stdin, that is not blank. Behind a byte order mark, which some editors write,
+/// the first line begins, as it does for a replay; a record would not be read with it.
 fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
     let refused = |error: std::io::Error| Problem::world(format!("{} cannot be read: {error}.", path.display()));
     let mut lines: Box<dyn BufRead> = match path.to_str() {
         Some("-") => Box::new(std::io::stdin().lock()),
         _ => Box::new(BufReader::new(File::open(path).map_err(refused)?)),
     };
-    let mut line = Vec::new();
+    let (mut line, mut is_first) = (Vec::new(), true);
     while lines.read_until(b'\n', &mut line).map_err(refused)? > 0 {
-        if line.last() == Some(&b'\n') {
-            line.pop();
+        let mut text = line.strip_suffix(b"\n").unwrap_or(&line);
+        if std::mem::take(&mut is_first) {
+            text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         }
-        if !audience::is_blank(&line) {
-            take(&line)?;
+        if !audience::is_blank(text) {
+            take(text)?;
         }
         line.clear();
     }

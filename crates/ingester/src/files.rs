@@ -3,8 +3,8 @@
 //! Several threads call [`Files::next_block`] at once. A plain file is read by all of them in ranges; a compressed
 //! file, a pipe or standard input by one at a time, different ones side by side. What a source is, its first bytes say:
 //! a file named `.gz` that is none is read as what it is, but one that is cut before its first bytes are whole is an
-//! error, and so is what they say is no file of lines. Memory is bounded: a block is about 4 MiB, and a line of more
-//! than 1 MiB is not held but described.
+//! error, and so is what they say is no file of lines. A byte order mark at its very beginning, uncompressed, is passed
+//! over. Memory is bounded: a block is about 4 MiB, and a line of more than 1 MiB is not held but described.
 
 mod block;
 mod error;
@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use block::{Block, BlockKind};
 pub use error::InputError;
 use foreign::Foreign;
+pub use lines::BYTE_ORDER_MARK;
 use lines::{Limits, Pieces};
 use plain::Plain;
 use stream::{Format, Stream, StreamOrigin, Turn};
@@ -227,7 +228,7 @@ fn open_source(
             if let Some(foreign) = Foreign::of(&head) {
                 return Err(InputError::foreign(&name, &foreign, None));
             }
-            Source::Plain(Plain::new(name, path.to_owned(), facts.len(), limits))
+            Source::Plain(Plain::new(name, path.to_owned(), facts.len(), lines::begin(&head), limits))
         }
         Format::Gzip | Format::Zstd => {
             Source::Stream(Stream::new(name, StreamOrigin::File(path.to_owned()), limits, progress))

@@ -295,7 +295,7 @@ impl LaneThread {
             Ask::Forget(id) => self.decoder.forget(&id),
             Ask::Frontiers(frontiers) => {
                 for (broadcast, frontier) in frontiers.iter() {
-                    self.parts.live.set_frontier(*broadcast, *frontier);
+                    self.parts.live.set_frontier(*broadcast, frontier.at);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::message::Partition;
 use super::snapshot::Snapshots;
-use aggregator::{Gap, Lane, Live};
+use aggregator::{Frontier, Gap, Lane, Live};
 use audience::{Details, Ms, Names, Registry, fingerprint};
 use exporter::{LoggedEvent, Table, TableFile};
 use problem::Problem;
@@ -55,14 +55,13 @@ impl<'a> Log<'a> {
     }
 
     /// Where each broadcast is settled up to, by its number.
-    pub(super) fn frontiers(self) -> Vec<Ms> {
-        let known = self.chain().frontiers();
-        for id in known.keys() {
+    pub(super) fn frontiers(self) -> Vec<Frontier> {
+        for id in self.chain().frontiers().keys() {
             self.registry.place(id);
         }
         // Broadcasts of the log that have no key any more, or settled never, get their numbers while it is read, after
         // these.
-        let of = |id: &Arc<str>| known.get(&**id).copied().unwrap_or(Ms::MIN);
+        let of = |id: &Arc<str>| self.chain().frontier(id);
         self.registry.ids().iter().map(of).collect()
     }
 

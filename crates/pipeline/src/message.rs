@@ -4,7 +4,7 @@
 use super::clock::Doubt;
 use super::letters::Letter;
 use super::misfit::Misfit;
-use aggregator::{Changes, Directives, FrozenLane, Gathered, Live};
+use aggregator::{Changes, Directives, Frontier, FrozenLane, Gathered, Live};
 use audience::{Details, MinuteRow, Ms};
 use exporter::{LoggedEvent, PartitionLane, RejectedRow};
 use ingester::kafka::{Notice, PartitionInfo};
@@ -56,7 +56,7 @@ pub(super) enum Ask {
     /// One more partition, from an offset, and up to another where there is an end.
     Add(Box<Partition>),
     /// Events of these broadcasts before these instants come too late for their airing.
-    Frontiers(Arc<Vec<(u32, Ms)>>),
+    Frontiers(Arc<Vec<(u32, Frontier)>>),
     /// The key of this broadcast is destroyed.
     Forget(Arc<str>),
 }
@@ -242,7 +242,7 @@ pub(super) struct Written {
     /// The next cut is to be frozen.
     pub(super) is_snapshot_due: bool,
     /// Frontiers that an operator's settling has set, by number of the broadcast.
-    pub(super) frontiers: Vec<(u32, Ms)>,
+    pub(super) frontiers: Vec<(u32, Frontier)>,
     /// Broadcasts whose keys are forgotten.
     pub(super) forgotten: Vec<Arc<str>>,
 }

@@ -9,7 +9,7 @@ use super::options::Options;
 use super::partitions::{Partitions, lost_beginnings, name};
 use super::said::{Said, Tell};
 use super::view::{Durable, View};
-use aggregator::{Live, Tally};
+use aggregator::{Frontier, Live, Tally};
 use audience::{MinuteRow, Ms};
 use ingester::kafka::{Kafka, Notice};
 use problem::{Awaited, Problem};
@@ -226,7 +226,7 @@ impl Owner<'_> {
         written.forgotten.iter().for_each(|id| self.lanes.ask(&Ask::Forget(Arc::clone(id))));
     }
 
-    fn set_frontiers(&mut self, frontiers: Vec<(u32, Ms)>) {
+    fn set_frontiers(&mut self, frontiers: Vec<(u32, Frontier)>) {
         frontiers.iter().for_each(|(broadcast, frontier)| self.live.set_frontier(*broadcast, *frontier));
         self.lanes.ask(&Ask::Frontiers(Arc::new(frontiers)));
     }

@@ -4,6 +4,7 @@
 use super::lock::lock;
 use super::options::Options;
 use super::said::{Said, Tell};
+use aggregator::Frontier;
 use audience::{Ms, Registry};
 use problem::{Awaited, Problem};
 use std::collections::BTreeMap;
@@ -34,6 +35,11 @@ impl Publisher {
     /// Where each broadcast's events are settled up to, by its id.
     pub(super) fn frontiers(&self) -> &BTreeMap<String, Ms> {
         self.committer.chain().frontiers()
+    }
+
+    /// The frontier of a broadcast, and how it goes on from there.
+    pub(super) fn frontier(&self, id: &str) -> Frontier {
+        self.committer.chain().frontier(id)
     }
 
     /// All records up to the newest commit.

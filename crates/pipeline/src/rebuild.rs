@@ -4,7 +4,7 @@
 use super::log::{Log, Resumed};
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use aggregator::{Lane, Live, Rules};
+use aggregator::{Frontier, Lane, Live, Rules};
 use audience::time::minute_of;
 use audience::{Kind, Ms};
 use exporter::ON_TIME;
@@ -25,9 +25,9 @@ pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) ->
     let ended = log.ended();
     let mut overhanging = BTreeSet::new();
     let reach = rules.broadcast_idle.max(rules.end_idle.unwrap_or(0));
-    if frontiers.iter().any(|frontier| *frontier > Ms::MIN) {
+    if frontiers.iter().any(|frontier| frontier.at > Ms::MIN) {
         log.read(|row, _, _| {
-            let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+            let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
             let is_settled = row.event.ts() < frontier && row.commit > ended;
             let is_near = row.late_at > frontier - reach || row.event.kind() == Kind::End;
             if is_settled && row.late_at != ON_TIME && is_near {
@@ -37,6 +37,9 @@ pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) ->
     }
     let overhang = lines_of(log, &overhanging)?;
     set_frontiers(&mut lanes, &mut live, &frontiers, |broadcast| !overhang.contains_key(&broadcast));
+    for (broadcast, frontier) in (0..).zip(&frontiers).filter(|(broadcast, _)| !overhang.contains_key(broadcast)) {
+        frontier.off_air.into_iter().for_each(|last_at| live.begin_off_air(broadcast, last_at));
+    }
     let (events, reach) = feed(log, &mut lanes, &frontiers, &overhang)?;
     if let Some(watermark) = log.watermark() {
         let gathered = lanes.iter_mut().map(|lane| lane.gather(watermark)).collect();
@@ -64,11 +67,11 @@ fn lines_of(log: Log<'_>, broadcasts: &BTreeSet<u32>) -> Result<BTreeMap<u32, Se
     Ok(broadcasts.iter().map(|broadcast| (*broadcast, line(broadcast))).collect())
 }
 
-fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Ms], which: impl Fn(u32) -> bool) {
+fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Frontier], which: impl Fn(u32) -> bool) {
     for (broadcast, frontier) in (0..).zip(frontiers) {
-        if *frontier > Ms::MIN && which(broadcast) {
+        if frontier.at > Ms::MIN && which(broadcast) {
             live.set_frontier(broadcast, *frontier);
-            lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, *frontier));
+            lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier.at));
         }
     }
 }
@@ -78,7 +81,7 @@ fn set_frontiers(lanes: &mut [Lane], live: &mut Live, frontiers: &[Ms], which: i
 fn feed(
     log: Log<'_>,
     lanes: &mut [Lane],
-    frontiers: &[Ms],
+    frontiers: &[Frontier],
     overhang: &BTreeMap<u32, SettledLine>,
 ) -> Result<(u64, Reach), Problem> {
     let partitions = log.partitions.values();
@@ -93,7 +96,7 @@ fn feed(
         if row.commit <= ended {
             return;
         }
-        let frontier = frontiers.get(row.event.broadcast as usize).copied().unwrap_or(Ms::MIN);
+        let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
         let is_live = match overhang.get(&row.event.broadcast) {
             Some(line) => line.was_open(row.commit, row.event.ts()),
             None => row.event.ts() >= frontier,

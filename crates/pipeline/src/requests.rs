@@ -56,9 +56,10 @@ fn answer(publisher: &mut Publisher, asked: &Asked, written: &mut Written) -> Re
     draft.answers = vec![Answer { request: asked.name.clone(), answer: said.clone(), code }];
     publisher.publish(&commit, &draft)?;
     if let (Ok(request), CommitKind::Settle) = (&asked.request, kind)
-        && let Some(frontier) = publisher.frontiers().get(&request.broadcast_id)
+        && publisher.frontiers().contains_key(&request.broadcast_id)
     {
-        written.frontiers.push((publisher.registry.place(&request.broadcast_id), *frontier));
+        let frontier = publisher.frontier(&request.broadcast_id);
+        written.frontiers.push((publisher.registry.place(&request.broadcast_id), frontier));
     }
     publisher.say(if code == 0 { Said::Info(said) } else { Said::Warning(said) });
     Ok(())

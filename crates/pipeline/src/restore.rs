@@ -5,7 +5,7 @@ use super::log::{Log, Resumed};
 use super::message::Partition;
 use super::said::{Said, Tell};
 use super::snapshot::{Reach, Snapshots};
-use aggregator::{Resume, Rules, SettledBefore};
+use aggregator::{Frontier, Resume, Rules, SettledBefore};
 use audience::Ms;
 use audience::text;
 use exporter::{Head, ON_TIME, Restored, SnapshotReader, Table};
@@ -121,8 +121,10 @@ fn settled(log: Log<'_>, head: &Head, later: &[Manifest]) -> Vec<SettledBefore> 
     let mut watermark = head.watermark;
     for manifest in later {
         for settlement in &manifest.settled {
-            let frontier =
-                |airing: &storage::SettledAiring| (log.registry.number(&airing.broadcast_id).0, airing.frontier);
+            let frontier = |airing: &storage::SettledAiring| {
+                let frontier = Frontier { at: airing.frontier, off_air: airing.off_air };
+                (log.registry.number(&airing.broadcast_id).0, frontier)
+            };
             settled.push(SettledBefore {
                 read_to: settlement.read_to(),
                 watermark,

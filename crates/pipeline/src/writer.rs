@@ -59,9 +59,8 @@ impl Writer {
         self.freeze(frozen.filter(|_| !is_end));
         if let Some(settle) = &work.settle {
             let began = Instant::now();
-            let watermark = work.watermark;
             let silenced = self.silenced;
-            let publish = |publisher: &mut Publisher| publish_due(publisher, settle, watermark, &mut last, silenced);
+            let publish = |publisher: &mut Publisher| publish_due(publisher, settle, &mut last, silenced);
             let settled = self.publisher.until_it_fits(publish)?;
             if let Some(settled) = settled {
                 self.silenced = 0;
@@ -162,7 +161,6 @@ impl Writer {
 fn publish_due(
     publisher: &mut Publisher,
     what: &Settle,
-    watermark: Option<Ms>,
     live: &mut [MinuteRow],
     silenced: u64,
 ) -> Result<Option<Vec<Settled>>, Problem> {
@@ -175,7 +173,7 @@ fn publish_due(
         passport: &|commit| provenance::of_topics(&options.rules, options.lateness_ms, &options.topic, commit),
         draft: &|| publisher.draft(CommitKind::Run),
     };
-    let Some((commit, mut draft, settled)) = settle_due(&settler, what, watermark, live)? else { return Ok(None) };
+    let Some((commit, mut draft, settled)) = settle_due(&settler, what, live)? else { return Ok(None) };
     draft.silenced += silenced;
     publisher.publish(&commit, &draft)?;
     Ok(Some(settled))

@@ -6,7 +6,7 @@ use super::engine::settle;
 use super::gather::Gather;
 use super::receiver::Receiver;
 use crate::lock::lock;
-use aggregator::{Rules, Tally};
+use aggregator::{Frontier, Rules, Tally};
 use audience::{AiringRow, Detail, Details, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow};
 use exporter::Table;
 use problem::Problem;
@@ -110,20 +110,25 @@ fn with_unsettled<'a>(
     if !stored.keeps(Table::Events) {
         return Ok((found, Tally::default()));
     }
-    let frontiers: BTreeMap<u32, Ms> =
+    let frontiers: BTreeMap<u32, Frontier> =
         stored.frontiers().into_iter().map(|(id, frontier)| (stored.number_of(id), frontier)).collect();
     let feed = |gather: &Gather| -> Result<_, ReadError> {
         let mut feeder = gather.feeder();
         stored.events(|rows, details| {
             for row in rows {
-                let is_settled = frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < *frontier);
+                let is_settled =
+                    frontiers.get(&row.event.broadcast).is_some_and(|frontier| row.event.ts() < frontier.at);
                 if !is_settled {
                     feeder.push(&row.event, details)?;
                 }
             }
             Ok(())
         })?;
-        Ok(feeder.finish()?)
+        let mut timelines = feeder.finish()?;
+        for (number, timeline) in (0..).zip(&mut timelines) {
+            frontiers.get(&number).into_iter().for_each(|frontier| timeline.begin_at(*frontier));
+        }
+        Ok(timelines)
     };
     let gaps = storage::gaps_of(&stored.lost());
     let takes_retweets = found.selection.retweets;

@@ -9,7 +9,7 @@ use super::rewrite::{SETTLED, without};
 use super::settled::{Settled, settlement};
 use super::sink::{Output, Sink, write_file};
 use crate::lock::lock;
-use aggregator::{Airing, Rules, Timeline};
+use aggregator::{Airing, Frontier, Rules, Timeline};
 use audience::text;
 use audience::time::rfc3339;
 use audience::{AiringRow, Details, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, fingerprint};
@@ -36,12 +36,18 @@ pub fn correct(committer: &Committer, id: &str, rules: Rules, budget: &Budget) -
     if let Some(said) = scope.is_settled() {
         return Ok(Outcome::Nothing(said));
     }
-    let feed = |gather: &Gather| {
+    let feed = |gather: &Gather| -> Result<_, ReadError> {
         let mut feeder = gather.feeder();
         log.read(id, |row, details| {
-            if (scope.floor..=scope.last).contains(&row.event.ts()) { feeder.push(&row.event, details) } else { Ok(()) }
+            let is_its = (scope.floor.at..=scope.over_at).contains(&row.event.ts());
+            if is_its { feeder.push(&row.event, details) } else { Ok(()) }
         })?;
-        feeder.finish()
+        let mut timelines = feeder.finish()?;
+        for timeline in &mut timelines {
+            timeline.begin_at(scope.floor);
+            timeline.only_over(scope.over_at);
+        }
+        Ok(timelines)
     };
     let commit = committer.begin();
     let names = [Arc::from(id)];
@@ -53,14 +59,14 @@ pub fn correct(committer: &Committer, id: &str, rules: Rules, budget: &Budget) -
     let gaps = storage::gaps_of(committer.chain().lost());
     let airings = settle(feed, &rules, &gaps, budget, receiver)?;
     output.finish()?;
-    let taken = without(committer, &commit, id, scope.floor)?;
+    let taken = without(committer, &commit, id, scope.floor.at)?;
 
     let mut draft = Draft::after(newest, CommitKind::Settle, directory::now());
     scope.close_ledger(&mut draft, &airings)?;
     // Other rules may be the answer to it.
     draft.silenced = if scope.rules_changed { 0 } else { draft.silenced };
     let after = minutes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut moved = scope.moved(&commit, draft.created_at, log.minutes(id, scope.floor)?, after);
+    let mut moved = scope.moved(&commit, draft.created_at, log.minutes(id, scope.floor.at)?, after);
     let count = moved.len();
     for (day, rows) in corrections_by_date(&mut moved, &names) {
         write_file(&commit, Folder::Day(day), TableRows::Corrections(rows), &names, &passport)?;
@@ -69,7 +75,7 @@ pub fn correct(committer: &Committer, id: &str, rules: Rules, budget: &Budget) -
     (draft.removed, draft.dropped) = (taken.removed, taken.dropped);
     let said = settlement(&airings, &names, &rules, newest.number);
     // There are no events before 2000.
-    draft.settled = vec![storage::Settlement { replaces_from: Some(scope.floor.max(0)), ..said }];
+    draft.settled = vec![storage::Settlement { replaces_from: Some(scope.floor.at.max(0)), ..said }];
     let said = scope.said(airings.len(), count);
     Ok(Outcome::Commit(Box::new((commit, draft, said))))
 }
@@ -137,9 +143,9 @@ struct Scope<'a> {
     /// What is settled now.
     line: SettledLine,
     /// Events before it are no longer all in the log, or there are none.
-    floor: Ms,
-    /// Last event that settles.
-    last: Ms,
+    floor: Frontier,
+    /// Where the last airing that settles is over; `Ms::MIN` where none is.
+    over_at: Ms,
     /// Where it is settled up to.
     frontier: Ms,
     /// Events that had come behind the frontier, and the first and last `ts` of them.
@@ -149,8 +155,8 @@ struct Scope<'a> {
     past: u64,
     /// Events that settle for the first time.
     fresh: u64,
-    /// Names of airings that settle for the first time: no correction.
-    fresh_airings: BTreeSet<Ms>,
+    /// Airings from here on settle for the first time: no correction.
+    fresh_from: Ms,
     /// Events of what is not over yet.
     waiting: u64,
     rules_changed: bool,
@@ -160,20 +166,20 @@ impl<'a> Scope<'a> {
     fn find(log: &Log<'_>, id: &'a str, rules: Rules) -> Result<Scope<'a>, ReadError> {
         let settled = Settlements::of(log.store, log.chain, [id.to_owned()].into())?;
         let line = settled.line(id).cloned().unwrap_or_default();
-        let (floor, frontier) = (settled.whole_from(id), line.frontier());
-        let replaced = |one: &&storage::SettledSpan| one.airings.iter().any(|airing| airing.frontier > floor);
+        let (floor, frontier) = (line.from(settled.whole_from(id)), line.frontier());
+        let replaced = |one: &&storage::SettledSpan| one.airings.iter().any(|airing| airing.frontier.at > floor.at);
         let rules_changed = line.settlements.iter().filter(replaced).any(|one| one.rules != rules);
         let mut scope = Scope {
             id,
             line,
             floor,
-            last: Ms::MIN,
+            over_at: Ms::MIN,
             frontier,
             late: 0,
             late_span: None,
             past: 0,
             fresh: 0,
-            fresh_airings: BTreeSet::new(),
+            fresh_from: Ms::MAX,
             waiting: 0,
             rules_changed,
         };
@@ -186,11 +192,11 @@ impl<'a> Scope<'a> {
         if timeline.events() == 0 {
             return Err(scope.without_events(log.store).into());
         }
+        timeline.begin_at(floor);
         let airings = timeline.airings(&rules).airings;
         // What lies before the frontier was over by then.
         let is_over = |airing: &&Airing| {
-            let at = airing.last_sign + rules.broadcast_idle;
-            airing.last_sign < frontier || log.newest.watermark.is_some_and(|watermark| at <= watermark)
+            airing.last_sign < frontier || log.newest.watermark.is_some_and(|watermark| airing.frontier.at <= watermark)
         };
         let over = airings.iter().take_while(is_over).count();
         if let Some(next) = airings.get(over).filter(|next| next.first_sign < frontier) {
@@ -198,22 +204,24 @@ impl<'a> Scope<'a> {
                 "Broadcast {id:?} is on air: with the events that came late, what it settled is one airing with what is not over yet, from {} \
                  on. Nothing is changed. Settle it again once event time has passed {}, if nothing comes until then.",
                 rfc3339(next.first_sign),
-                rfc3339(next.last_sign + rules.broadcast_idle)
+                rfc3339(next.frontier.at)
             ))
             .into());
         }
-        scope.last = airings[..over].last().map_or(Ms::MIN, |airing| airing.last_sign);
-        scope.fresh = unsettled.iter().filter(|ts| **ts <= scope.last).count() as u64;
+        let last = airings[..over].last();
+        scope.over_at = last.map_or(Ms::MIN, |airing| airing.frontier.at);
+        let last_sign = last.map_or(Ms::MIN, |airing| airing.last_sign);
+        scope.fresh = unsettled.iter().filter(|ts| **ts <= last_sign).count() as u64;
         scope.waiting = unsettled.len() as u64 - scope.fresh;
-        let fresh = airings[..over].iter().filter(|airing| airing.first_sign >= frontier);
-        scope.fresh_airings = fresh.map(|airing| airing.airing_at).collect();
+        let fresh = airings[..over].iter().find(|airing| airing.first_sign >= frontier);
+        scope.fresh_from = fresh.map_or(Ms::MAX, |airing| airing.first_sign);
         Ok(scope)
     }
 
     fn hear(&mut self, row: &LoggedEvent, timeline: &mut Timeline, unsettled: &mut Vec<Ms>) {
         let ts = row.event.ts();
         let is_late = self.line.at(ts).is_some_and(|one| row.commit > one.read_to);
-        if ts < self.floor {
+        if ts < self.floor.at {
             self.past += u64::from(is_late);
             return;
         }
@@ -243,7 +251,7 @@ impl<'a> Scope<'a> {
 
     /// A sentence where nothing is to be done.
     fn is_settled(&self) -> Option<String> {
-        if self.late + self.fresh > 0 || self.rules_changed && self.last > Ms::MIN {
+        if self.late + self.fresh > 0 || self.rules_changed && self.over_at > Ms::MIN {
             return None;
         }
         let settled = if self.line.settlements.is_empty() {
@@ -304,7 +312,7 @@ impl<'a> Scope<'a> {
         let now = [now(|one| one.tally.applied), now(|one| one.tally.repeated), now(|one| one.tally.orphaned)];
         let replaced = self.line.settlements.iter().flat_map(|one| &one.airings);
         let mut was = [0; 3];
-        for airing in replaced.filter(|airing| airing.frontier > self.floor) {
+        for airing in replaced.filter(|airing| airing.frontier.at > self.floor.at) {
             was.iter_mut().zip(airing.tally).for_each(|(sum, count)| *sum += count);
         }
         let sum = |counts: [u64; 3]| counts.iter().sum::<u64>();
@@ -323,19 +331,21 @@ impl<'a> Scope<'a> {
         Ok(())
     }
 
-    /// The minutes that are not as they were. No two airings of a broadcast share a minute.
+    /// The minutes that are not as they were. Where two airings share a minute, each is held against the one in its turn.
     fn moved(&self, commit: &Commit, now: Ms, before: Vec<MinuteRow>, after: Vec<MinuteRow>) -> Vec<CorrectionRow> {
-        let mut minutes = BTreeMap::<Ms, [Option<MinuteRow>; 2]>::new();
-        for row in before {
-            let minute_at = row.minute_at;
-            minutes.entry(minute_at).or_default()[0] = Some(row);
-        }
-        for row in after.into_iter().filter(|row| !self.fresh_airings.contains(&row.airing_at)) {
-            let minute_at = row.minute_at;
-            minutes.entry(minute_at).or_default()[1] = Some(row);
+        let mut minutes = BTreeMap::<(Ms, usize), [Option<MinuteRow>; 2]>::new();
+        for (side, mut rows) in [before, after].into_iter().enumerate() {
+            rows.sort_unstable_by_key(|row| (row.minute_at, row.airing_at));
+            for same in rows.chunk_by(|a, b| a.minute_at == b.minute_at) {
+                for (turn, row) in
+                    same.iter().enumerate().filter(|(_, row)| row.airing_at < self.fresh_from || side == 0)
+                {
+                    minutes.entry((row.minute_at, turn)).or_default()[side] = Some(row.clone());
+                }
+            }
         }
         let moved = minutes.into_iter().filter(|(_, [before, after])| before != after);
-        let row = |(minute_at, [before, after]): (Ms, [Option<MinuteRow>; 2])| CorrectionRow {
+        let row = |((minute_at, _), [before, after]): ((Ms, usize), [Option<MinuteRow>; 2])| CorrectionRow {
             broadcast: 0,
             minute_at,
             commit: i64::try_from(commit.number()).unwrap_or(i64::MAX),

@@ -49,7 +49,6 @@ pub struct Settler<'a> {
 pub fn settle_due(
     settler: &Settler<'_>,
     what: &Settle,
-    watermark: Option<Ms>,
     live: &mut [MinuteRow],
 ) -> Result<Option<(Commit, Draft, Vec<Settled>)>, Problem> {
     let Settler { committer, registry, rules, budget, .. } = settler;
@@ -60,13 +59,13 @@ pub fn settle_due(
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
     let feed = |gather: &Gather| -> Result<_, Problem> {
         let mut timelines = settler.gather(what, &names, gather)?;
-        if !what.is_end {
-            // An event may have come that makes the airing longer: then it is not over after all.
-            let is_over = |last: Option<Ms>| {
-                last.zip(watermark).is_none_or(|(last, watermark)| last + rules.broadcast_idle <= watermark)
-            };
-            let longer = timelines.iter_mut().filter(|timeline| !is_over(timeline.last_sign()));
-            longer.for_each(|timeline| *timeline = Timeline::default());
+        for (number, timeline) in (0..).zip(&mut timelines) {
+            timeline.begin_at(committer.chain().frontier(&names[number as usize]));
+            if !what.is_end {
+                // An event may have come that makes an airing longer: then it is not over after all.
+                let due = what.due.iter().find(|one| one.broadcast == number);
+                timeline.only_over(due.map_or(Ms::MIN, |one| one.frontier.at));
+            }
         }
         Ok(timelines)
     };
@@ -100,14 +99,14 @@ impl Settler<'_> {
     /// Feeds the unsettled events of what is due. `names` are the broadcasts by number.
     fn gather(&self, what: &Settle, names: &[Arc<str>], gather: &Gather) -> Result<Vec<Timeline>, Problem> {
         let frontiers = self.committer.chain().frontiers();
-        // By broadcast: the unsettled events in [from, to) are fed.
+        // By broadcast: the unsettled events in [from, to] are fed. One at the frontier itself tells why it lies there.
         let mut due = BTreeMap::new();
         for (number, id) in (0..).zip(names) {
             let from = frontiers.get(&**id).copied().unwrap_or(Ms::MIN);
             if what.is_end {
                 due.insert(number, (from, Ms::MAX));
             } else if let Some(one) = what.due.iter().find(|one| one.broadcast == number) {
-                due.insert(number, (from, one.frontier));
+                due.insert(number, (from, one.frontier.at));
             }
         }
         let mut feeder = gather.feeder();
@@ -119,7 +118,7 @@ impl Settler<'_> {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
                 for row in &rows {
                     let is_due =
-                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..*to).contains(&row.event.ts()));
+                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..=*to).contains(&row.event.ts()));
                     if is_due {
                         feeder.push(&row.event, &details)?;
                     }

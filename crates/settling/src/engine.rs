@@ -8,8 +8,9 @@ use super::receiver::Receiver;
 use super::settled::Settled;
 use super::source::ShardSource;
 use crate::lock::lock;
-use aggregator::{Airings, Gaps, Rules, Shard, Timeline, settle_curve};
+use aggregator::{Airings, Gaps, Rules, SecondLook, Shard, Sorted, Timeline, settle_curve};
 use problem::Problem;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,6 +57,7 @@ pub fn settle_all<R: Receiver>(
     receiver: impl Fn() -> R,
 ) -> Result<Vec<Settled>, Problem> {
     let mut receivers: Vec<R> = (0..threads.max(1)).map(|_| receiver()).collect();
+    let looks = look_again(shards, timelines, rules, threads)?;
     let group_events = (shards.flows_bytes / EVENT_BYTES).min(GROUP_EVENTS) as u64;
     let mut settled = Vec::new();
     let mut first = 0;
@@ -66,13 +68,58 @@ pub fn settle_all<R: Receiver>(
             events += timeline.events();
             is_first || events <= group_events
         });
-        let airings: Vec<Airings> = group.map(|timeline| timeline.airings(rules)).collect();
-        let group = Group { first: u32::try_from(first).unwrap_or(u32::MAX), airings: &airings, rules, gaps };
+        let airings = |(place, timeline): (usize, &Timeline)| match looks.get(&number_of(first + place)) {
+            Some(look) => timeline.airings_seen(rules, look),
+            None => timeline.airings(rules),
+        };
+        let airings: Vec<Airings> = group.enumerate().map(airings).collect();
+        let group = Group { first: number_of(first), airings: &airings, rules, gaps };
         settled.extend(group.settle(shards, &mut receivers)?);
         first += airings.len();
     }
     receivers.into_iter().try_for_each(Receiver::finish)?;
     Ok(settled)
+}
+
+/// The number of the broadcast at `place`.
+fn number_of(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// Looks once more at the events of those broadcasts, by number, whose timelines do not tell how their airings lie.
+fn look_again(
+    shards: &Shards,
+    timelines: &[Timeline],
+    rules: &Rules,
+    threads: usize,
+) -> Result<BTreeMap<u32, SecondLook>, Problem> {
+    let asked = (0..).zip(timelines).filter_map(|(number, timeline)| Some((number, timeline.second_look(rules)?)));
+    let asked: BTreeMap<u32, SecondLook> = asked.collect();
+    if asked.is_empty() {
+        return Ok(asked);
+    }
+    let last = asked.last_key_value().map_or(0, |(number, _)| *number);
+    let mut told = vec![asked; threads.max(1)];
+    side_by_side(&mut told, shards.sources.len(), |shard, looks| {
+        let mut source = lock(&shards.sources[shard]);
+        while let Some(event) = source.peek().filter(|event| event.broadcast <= last) {
+            match looks.get_mut(&event.broadcast) {
+                Some(look) => look.hear(&mut *source),
+                None => source.advance(),
+            }
+        }
+        source.failure().map_or(Ok(()), Err)?;
+        source.rewind()
+    })?;
+    let mut told = told.into_iter();
+    let mut all = told.next().unwrap_or_default();
+    for (number, look) in told.flatten() {
+        match all.get_mut(&number) {
+            Some(known) => known.merge(look),
+            None => drop(all.insert(number, look)),
+        }
+    }
+    Ok(all)
 }
 
 /// Consecutive broadcasts.
@@ -86,7 +133,7 @@ struct Group<'a> {
 impl Group<'_> {
     /// The number of the broadcast at `place`.
     fn number(&self, place: usize) -> u32 {
-        self.first + u32::try_from(place).unwrap_or(u32::MAX)
+        self.first + number_of(place)
     }
 
     fn settle<R: Receiver>(&self, shards: &Shards, receivers: &mut [R]) -> Result<Vec<Settled>, Problem> {
@@ -145,7 +192,7 @@ impl Group<'_> {
             changes.failure()?;
             let airing_at = row.as_ref().map(|row| row.airing_at);
             row.into_iter().for_each(|row| receiver.airing(row));
-            settles(Settled { broadcast, airing_at, last_sign: airing.last_sign, tally });
+            settles(Settled { broadcast, airing_at, last_sign: airing.last_sign, frontier: airing.frontier, tally });
             receiver.settle_down()?;
         }
         Ok(())

@@ -10,7 +10,7 @@ use audience::{Details, Event, NO_DETAIL};
 use problem::Problem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The changes of the curves may take as much as one part in so many of what the events may take; to be sorted, as much
 /// again.
@@ -113,7 +113,7 @@ impl Gather {
             spill.write(&self.shards, &self.held, self.feeders.load(Ordering::Relaxed))?;
         }
         let (times, folder, spare_max) = (spill.times, spill.folder, spill.spare_max);
-        let runs = spill.writers.into_iter().map(RunWriter::finish).collect::<Result<Vec<Run>, _>>()?;
+        let runs = spill.writers.into_iter().map(RunWriter::finish).collect::<Result<Arc<[Run]>, _>>()?;
         // Each time a shard went to one of the runs.
         let buffer = (self.budget / (4 * SHARDS * times.max(1))).clamp(4 << 10, 256 << 10);
         let mut sources = Vec::with_capacity(SHARDS);

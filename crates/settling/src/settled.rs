@@ -1,6 +1,6 @@
 //! What settled: one airing for those who asked, and all of them as the manifest says it.
 
-use aggregator::{Rules, Tally};
+use aggregator::{Frontier, Rules, Tally};
 use audience::Ms;
 use std::sync::Arc;
 use storage::directory::WRITER;
@@ -15,6 +15,8 @@ pub struct Settled {
     pub airing_at: Option<Ms>,
     /// Its last accepted event.
     pub last_sign: Ms,
+    /// What has a smaller `ts` and comes later comes too late.
+    pub frontier: Frontier,
     /// What became of its events.
     pub tally: Tally,
 }
@@ -25,7 +27,8 @@ pub fn settlement(settled: &[Settled], names: &[Arc<str>], rules: &Rules, read_t
     let airings = settled.iter().map(|one| SettledAiring {
         broadcast_id: names[one.broadcast as usize].to_string(),
         airing_at: one.airing_at,
-        frontier: one.last_sign + rules.broadcast_idle,
+        frontier: one.frontier.at,
+        off_air: one.frontier.off_air,
         applied: one.tally.applied.unsigned_abs(),
         repeated: one.tally.repeated.unsigned_abs(),
         orphaned: one.tally.orphaned.unsigned_abs(),

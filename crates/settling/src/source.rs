@@ -5,6 +5,7 @@ use crate::{Merge, Piece, Run, SpillError};
 use aggregator::Sorted;
 use audience::{Details, Event};
 use problem::Problem;
+use std::sync::Arc;
 
 /// The events of one shard, sorted. A read that fails ends them early: [`ShardSource::failure`] says so, and must be
 /// asked.
@@ -28,7 +29,27 @@ pub(crate) enum ShardSource {
         is_started: bool,
         details: Details,
         failure: Option<SpillError>,
+        from: Pieces,
     },
+}
+
+/// Where the events of a shard lie in the runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces {
+    runs: Arc<[Run]>,
+    shard: usize,
+    buffer: usize,
+}
+
+impl Pieces {
+    /// The events from the first on.
+    fn merge(&self) -> Result<Merge<'static>, SpillError> {
+        // The sections of a run are those of all shards again and again.
+        let sections = |run: &Run| (self.shard..run.sections().len()).step_by(SHARDS);
+        let pieces = self.runs.iter().flat_map(|run| sections(run).map(move |section| (run, section)));
+        let full = pieces.filter(|(run, section)| run.sections()[*section].records > 0);
+        Merge::new(full.map(|(run, section)| Piece::Run(run.section(section, self.buffer))).collect())
+    }
 }
 
 /// The strings of merged events are dropped beyond so many bytes: each is needed only until the next.
@@ -39,14 +60,23 @@ impl ShardSource {
         ShardSource::Memory { events, at: 0, is_sorted: false, spare_max, details }
     }
 
-    /// Of each of `runs`, whose sections are those of all shards again and again, the sections of `shard`.
-    pub(super) fn runs(runs: &[Run], shard: usize, buffer: usize) -> Result<ShardSource, Problem> {
-        let sections = |run: &Run| (shard..run.sections().len()).step_by(SHARDS);
-        let pieces = runs.iter().flat_map(|run| sections(run).map(move |section| (run, section)));
-        let full = pieces.filter(|(run, section)| run.sections()[*section].records > 0);
-        let pieces = full.map(|(run, section)| Piece::Run(run.section(section, buffer))).collect();
-        let merge = Merge::new(pieces)?;
-        Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None })
+    /// Of each of `runs` the sections of `shard`, each read through `buffer` bytes.
+    pub(super) fn runs(runs: &Arc<[Run]>, shard: usize, buffer: usize) -> Result<ShardSource, Problem> {
+        let from = Pieces { runs: Arc::clone(runs), shard, buffer };
+        let merge = from.merge()?;
+        Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None, from })
+    }
+
+    /// Begins again with the first event.
+    pub(super) fn rewind(&mut self) -> Result<(), Problem> {
+        match self {
+            ShardSource::Memory { at, .. } => *at = 0,
+            ShardSource::Runs { merge, is_started, from, .. } => {
+                *merge = from.merge()?;
+                *is_started = false;
+            }
+        }
+        Ok(())
     }
 
     /// Why the events ended early, if they did.

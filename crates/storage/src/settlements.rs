@@ -2,7 +2,7 @@
 //! together say. An operator's settling takes the place of those before it.
 
 use crate::{Chain, Manifest, Store, read_manifests};
-use aggregator::Rules;
+use aggregator::{Frontier, Rules};
 use audience::Ms;
 use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub struct SettledSpan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ToldAiring {
     /// The first instant after it.
-    pub frontier: Ms,
+    pub frontier: Frontier,
     /// When the airing began; `None` where it leaves no row.
     pub airing_at: Option<Ms>,
     /// Events applied, repeated, orphaned.
@@ -81,7 +81,11 @@ impl Settlements {
             let ours = settlement.airings.iter();
             for one in ours.filter(|one| self.only.as_ref().is_none_or(|only| only.contains(&one.broadcast_id))) {
                 let tally = [one.applied, one.repeated, one.orphaned];
-                let told = ToldAiring { frontier: one.frontier, airing_at: one.airing_at, tally };
+                let told = ToldAiring {
+                    frontier: Frontier { at: one.frontier, off_air: one.off_air },
+                    airing_at: one.airing_at,
+                    tally,
+                };
                 by_broadcast.entry(&one.broadcast_id).or_default().push(told);
             }
             for (id, mut airings) in by_broadcast {
@@ -90,7 +94,7 @@ impl Settlements {
                 let before = line.frontier();
                 let from = settlement.replaces_from.unwrap_or(before);
                 line.cut(from);
-                let frontier = airings.last().map_or(before, |last| last.frontier.max(before));
+                let frontier = airings.last().map_or(before, |last| last.frontier.at.max(before));
                 line.history.push(SettledOnce { commit: manifest.number, read_to, frontier });
                 line.settlements.push(SettledSpan { commit: manifest.number, from, frontier, read_to, rules, airings });
             }
@@ -117,9 +121,9 @@ impl Settlements {
             let mut from = settlement.from;
             for airing in &settlement.airings {
                 if from < dropped {
-                    whole = whole.max(airing.frontier);
+                    whole = whole.max(airing.frontier.at);
                 }
-                from = airing.frontier;
+                from = airing.frontier.at;
             }
         }
         whole
@@ -130,6 +134,12 @@ impl SettledLine {
     /// Where the broadcast is settled up to.
     pub fn frontier(&self) -> Ms {
         self.history.last().map_or(Ms::MIN, |one| one.frontier)
+    }
+
+    /// How the broadcast goes on from an instant `at` up to which it is settled.
+    pub fn from(&self, at: Ms) -> Frontier {
+        let before = self.settlements.iter().flat_map(|one| &one.airings).filter(|airing| airing.frontier.at <= at);
+        Frontier { at, off_air: before.last().and_then(|airing| airing.frontier.off_air) }
     }
 
     /// Whether an event of the log's commit `commit` lay before no frontier that was set when it came.
@@ -152,7 +162,7 @@ impl SettledLine {
     /// Forgets what is settled from `from` on, where an airing begins.
     fn cut(&mut self, from: Ms) {
         for one in &mut self.settlements {
-            one.airings.retain(|airing| airing.frontier <= from);
+            one.airings.retain(|airing| airing.frontier.at <= from);
             one.frontier = one.frontier.min(from);
         }
         self.settlements.retain(|one| !one.airings.is_empty());

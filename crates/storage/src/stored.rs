@@ -5,6 +5,7 @@ use crate::directory::{self, WRITER};
 use crate::{
     Chain, ChainError, FileEntry, Ledger, Lost, Manifest, Store, StoreError, StoredFile, read_manifests, refuse_data,
 };
+use aggregator::Frontier;
 use audience::{Ms, Names, fingerprint};
 use exporter::{LoggedEvent, Table, TableError, TableFile};
 use problem::Problem;
@@ -177,11 +178,13 @@ impl Stored {
     }
 
     /// The frontier of each broadcast that ever settled.
-    pub fn frontiers(&self) -> BTreeMap<&str, Ms> {
+    pub fn frontiers(&self) -> BTreeMap<&str, Frontier> {
         let mut frontiers = BTreeMap::new();
-        for (id, frontier) in self.chains.iter().flat_map(Chain::frontiers) {
-            let known = frontiers.entry(id.as_str()).or_insert(*frontier);
-            *known = (*known).max(*frontier);
+        for chain in &self.chains {
+            for id in chain.frontiers().keys() {
+                let known = frontiers.entry(id.as_str()).or_insert(Frontier::NONE);
+                *known = chain.frontier(id).max(*known);
+            }
         }
         frontiers
     }

@@ -2,9 +2,9 @@
 //! stays in memory.
 
 use super::airing::Airing;
-use aggregator::{Gaps, Rules};
-use audience::Ms;
-use exporter::Table;
+use aggregator::{Frontier, Gaps, Rules};
+use audience::{Kind, Ms};
+use exporter::{LoggedEvent, Table};
 use problem::Problem;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use storage::{CommitKind, Lost, Manifest, Stored, note_lost, provenance};
@@ -49,6 +49,8 @@ pub(super) struct Again {
     pub(super) broadcast: u32,
     /// Events before it are no longer all there; the airings that they were in are left out.
     pub(super) whole_from: Ms,
+    /// How the broadcast went on where its events begin.
+    pub(super) from: Frontier,
     pub(super) frontier: Ms,
     pub(super) read_to: i64,
     pub(super) rules: Rules,
@@ -56,6 +58,14 @@ pub(super) struct Again {
     pub(super) gaps: Gaps,
     /// In the order of time.
     pub(super) airings: Vec<ToldAiring>,
+}
+
+impl Again {
+    /// Whether an event is a join at the very end of what settled, and was known then.
+    pub(super) fn ends_with(&self, row: &LoggedEvent) -> bool {
+        let last = self.airings.last().map(|last| last.frontier.at);
+        row.event.kind() == Kind::Join && Some(row.event.ts()) == last && row.commit <= self.read_to
+    }
 }
 
 /// When the commits told of a gap.
@@ -151,11 +161,12 @@ impl History {
             let (broadcast, whole_from) = (stored.number_of(id), self.settled.whole_from(id));
             for one in &line.settlements {
                 let mut airings = one.airings.clone();
-                airings.retain(|airing| airing.frontier > whole_from);
+                airings.retain(|airing| airing.frontier.at > whole_from);
+                let from = line.from(one.from.max(whole_from));
                 let storage::SettledSpan { commit, frontier, read_to, rules, .. } = *one;
                 // It knew the gaps of the commits before it.
                 let gaps = self.gaps.range(..commit).next_back().map(|(_, gaps)| gaps.clone()).unwrap_or_default();
-                all.push((commit, Again { broadcast, whole_from, frontier, read_to, rules, gaps, airings }));
+                all.push((commit, Again { broadcast, whole_from, from, frontier, read_to, rules, gaps, airings }));
             }
         }
         // Those by the same rules mostly come together.
@@ -193,7 +204,7 @@ impl History {
         for (id, line) in self.settled.lines() {
             let (broadcast, whole_from) = (stored.number_of(id), self.settled.whole_from(id));
             let airings = line.settlements.iter().flat_map(|one| &one.airings);
-            let gone = airings.filter(|airing| airing.frontier <= whole_from);
+            let gone = airings.filter(|airing| airing.frontier.at <= whole_from);
             past.extend(gone.filter_map(|airing| airing.airing_at).map(|airing_at| (broadcast, airing_at)));
         }
         past

@@ -10,7 +10,7 @@ use super::offsets::{OffsetsSeen, RowPlace};
 use super::tables::{Digests, Known};
 use aggregator::Timeline;
 use audience::time::{MINUTE_MS, minute_of, rfc3339};
-use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
+use audience::{AiringRow, Kind, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow};
 use exporter::{LoggedEvent, ON_TIME, Table};
 use problem::Problem;
 use settling::{Budget, Gather, Receiver, settle_all};
@@ -47,7 +47,7 @@ pub(super) fn check(
     let gather = Gather::within(budget);
     let mut feeder = gather.feeder();
     let (mut offsets, mut neighbours) = (OffsetsSeen::of(history), Neighbours::of(stored, history));
-    let mut logged = Logged::default();
+    let (mut logged, mut joins) = (Logged::default(), Vec::new());
     stored.events(|rows, details| {
         let sources = stored.sources();
         for row in &rows {
@@ -62,6 +62,11 @@ pub(super) fn check(
             let next = places.partition_point(|place| settlements[*place].frontier <= event.ts());
             let settlement = places.get(next).map(|place| (*place, &settlements[*place]));
             logged.hear_late(row, lines.get(&event.broadcast).and_then(|line| line.first_beyond(event.ts())));
+            let before = next.checked_sub(1).map(|before| (places[before], &settlements[places[before]]));
+            // A join at a frontier may be why the frontier lies there.
+            if let Some((place, _)) = before.filter(|(_, one)| one.ends_with(row)) {
+                joins.push((place, event.ts()));
+            }
             match settlement {
                 None => *logged.unsettled.entry(event.broadcast).or_default() += 1,
                 Some((_, one)) if row.commit > one.read_to => logged.after_settle += 1,
@@ -82,7 +87,14 @@ pub(super) fn check(
     if history.events_dropped == 0 {
         neighbours.check()?;
     }
-    let timelines = feeder.finish()?;
+    let mut timelines = feeder.finish()?;
+    for (timeline, one) in timelines.iter_mut().zip(settlements) {
+        timeline.begin_at(one.from);
+        timeline.only_over(one.airings.last().map_or(Ms::MAX, |last| last.frontier.at));
+    }
+    for (place, at) in joins {
+        timelines.get_mut(place).into_iter().for_each(|timeline| timeline.hear_of(Kind::Join, at));
+    }
     let again = settle_again(settlements, gather, &timelines, budget.threads)?;
     let past = history.past(stored);
     let kept = known.iter().filter(|(airing, _)| !past.contains(airing));
@@ -168,7 +180,7 @@ fn settle_again(
         let receiver = || Digester { all: &digests, settlements, waiting: HashMap::new() };
         for one in settle_all(&gathered, &part, &group[0].rules, &group[0].gaps, threads, receiver)? {
             told[one.broadcast as usize].push(ToldAiring {
-                frontier: one.last_sign + group[0].rules.broadcast_idle,
+                frontier: one.frontier,
                 airing_at: one.airing_at,
                 tally: [one.tally.applied, one.tally.repeated, one.tally.orphaned].map(i64::unsigned_abs),
             });

@@ -2,7 +2,7 @@
 //! tests.
 
 use super::{Changes, END_OF_DATA, Gathered, Lane, Live};
-use crate::Rules;
+use crate::{Frontier, Rules};
 use audience::{MinuteRow, Ms};
 
 /// Lanes and their owner. Events are pushed to the lanes.
@@ -34,8 +34,8 @@ impl LiveAlone {
     }
 
     /// Says to lanes and owner that what lies before `frontier` is settled.
-    pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
-        self.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier));
+    pub fn set_frontier(&mut self, broadcast: u32, frontier: Frontier) {
+        self.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier.at));
         self.live.set_frontier(broadcast, frontier);
     }
 }

@@ -5,12 +5,13 @@ use super::air::Air;
 use super::gaps::{EndedSession, Exposed, LiveGaps};
 use super::onair::{Applied, LateMinutes, OnAir};
 use super::round::{Changes, Directive, Directives, Gathered, Heard};
-use super::state::{LateMinute, LiveState, SignsState, SoFar, TweetState};
-use crate::Rules;
+use super::state::{FrontierState, LateMinute, LiveState, SignsState, SoFar, TweetState, UnsettledEnd};
 use crate::complete::Gap;
 use crate::curve::{What, packed};
 use crate::settle::Saying;
-use crate::timeline::{Signs, Timeline};
+use crate::signs::Signs;
+use crate::timeline::Timeline;
+use crate::{Frontier, Rules};
 use audience::time::minute_of;
 use audience::{MinuteRow, Ms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ pub struct Live {
     /// The watermark of the round before, between `advance` and `close`.
     before: Ms,
     gaps: LiveGaps,
+    /// Up to where the broadcasts are settled that are so at all.
+    frontiers: BTreeMap<u32, Frontier>,
 }
 
 /// What is known of one broadcast.
@@ -68,8 +71,8 @@ struct Round {
 pub struct Due {
     /// Number of the broadcast.
     pub broadcast: u32,
-    /// What lies before it may be settled: the last event + `broadcast_idle`.
-    pub frontier: Ms,
+    /// What lies before it may be settled.
+    pub frontier: Frontier,
 }
 
 /// An airing on air, at the watermark and now: provisional.
@@ -93,8 +96,8 @@ impl Live {
     /// No broadcasts yet.
     pub fn new(rules: Rules) -> Live {
         let (watermark, rolled) = (Ms::MIN, Ms::MIN);
-        let (stages, looks, rounds) = Default::default();
-        Live { rules, watermark, rolled, stages, looks, rounds, before: Ms::MIN, gaps: LiveGaps::default() }
+        let (stages, looks, rounds, gaps, frontiers) = Default::default();
+        Live { rules, watermark, rolled, stages, looks, rounds, before: Ms::MIN, gaps, frontiers }
     }
 
     /// Says what is known of the gaps of the input, between two rounds: all that were told before, in their order, and
@@ -144,6 +147,7 @@ impl Live {
         }
         stage.waiting += heard.waiting;
         stage.unsettled.merge(std::mem::take(&mut heard.unsettled));
+        self.frontiers.get(&broadcast).into_iter().for_each(|from| stage.unsettled.begin_in_minute(*from));
 
         let mut joins = Vec::new();
         if stage.air.needs_joins(&heard) {
@@ -236,10 +240,10 @@ impl Live {
     /// The broadcasts that have something to settle at the watermark, each with the frontier up to which it may be,
     /// ascending.
     pub fn due(&self) -> Vec<Due> {
-        let idle = self.rules.broadcast_idle;
         let due = self.stages.iter().filter_map(|(broadcast, stage)| {
             let airings = stage.unsettled.airings(&self.rules).airings;
-            let over = airings.iter().rev().map(|airing| airing.last_sign + idle).find(|at| *at <= self.watermark)?;
+            let mut frontiers = airings.iter().rev().map(|airing| airing.frontier);
+            let over = frontiers.find(|frontier| frontier.at <= self.watermark)?;
             Some(Due { broadcast: *broadcast, frontier: over })
         });
         due.collect()
@@ -247,10 +251,19 @@ impl Live {
 
     /// Says that what lies before `frontier` is settled. The lanes are told, too:
     /// [`Lane::set_frontier`](super::Lane::set_frontier).
-    pub fn set_frontier(&mut self, broadcast: u32, frontier: Ms) {
+    pub fn set_frontier(&mut self, broadcast: u32, frontier: Frontier) {
+        let known = self.frontiers.get(&broadcast).copied().unwrap_or(Frontier::NONE);
+        if frontier.at < known.at {
+            return;
+        }
+        // The timeline may tell only the minute of the last event, so that is all that counts.
+        let at = frontier.at;
+        let rough = |last: Ms| if minute_of(last) == minute_of(at) { at - 1 } else { last };
+        let frontier = Frontier { at, off_air: frontier.off_air.map(rough) };
+        self.frontiers.insert(broadcast, frontier);
         if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
-            stage.air.settle(frontier);
+            stage.air.settle(at);
         }
     }
 
@@ -266,6 +279,12 @@ impl Live {
     /// The owner's state between two rounds. What the lanes hold is theirs.
     pub fn snapshot(&self) -> LiveState {
         let mut state = LiveState { watermark: self.watermark(), gaps: self.gaps.state(), ..LiveState::default() };
+        let frontiers = self.frontiers.iter().map(|(broadcast, frontier)| FrontierState {
+            broadcast: *broadcast,
+            at: frontier.at,
+            off_air: frontier.off_air,
+        });
+        state.frontiers = frontiers.collect();
         for (broadcast, stage) in &self.stages {
             let broadcast = *broadcast;
             if !stage.air.is_blank() {
@@ -286,8 +305,10 @@ impl Live {
                 broadcast,
                 first: signs.first,
                 last: signs.last,
-                first_applied: (signs.first_applied < Ms::MAX).then_some(signs.first_applied),
+                joins: (signs.first_join < Ms::MAX).then_some((signs.first_join, signs.last_join)),
             }));
+            let ends = stage.unsettled.ends();
+            state.unsettled_ends.extend(ends.map(|at| UnsettledEnd { broadcast, at }));
         }
         state
     }
@@ -318,9 +339,19 @@ impl Live {
             stage_of(&mut live.stages, one.broadcast).late.insert(one.minute_at, one.late);
         }
         for one in &state.unsettled {
-            let first_applied = one.first_applied.unwrap_or(Ms::MAX);
-            let signs = Signs { first: one.first, last: one.last, first_applied };
+            let (first_join, last_join) = one.joins.unwrap_or((Ms::MAX, Ms::MIN));
+            let signs = Signs { first: one.first, last: one.last, first_join, last_join, ..Signs::NONE };
             stage_of(&mut live.stages, one.broadcast).unsettled.add(signs);
+        }
+        for one in &state.unsettled_ends {
+            stage_of(&mut live.stages, one.broadcast).unsettled.add_end(one.at);
+        }
+        for one in &state.frontiers {
+            let frontier = Frontier { at: one.at, off_air: one.off_air };
+            live.frontiers.insert(one.broadcast, frontier);
+            if let Some(stage) = live.stages.get_mut(&one.broadcast).map(Arc::make_mut) {
+                stage.unsettled.begin_in_minute(frontier);
+            }
         }
         live
     }

@@ -3,6 +3,7 @@
 //! happened.
 
 use super::{Lane, Live, LiveAlone};
+use crate::Frontier;
 use audience::{Details, Event, Ms};
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub struct SettledBefore {
     /// The watermark of that commit.
     pub watermark: Option<Ms>,
     /// By number of the broadcast.
-    pub frontiers: Vec<(u32, Ms)>,
+    pub frontiers: Vec<(u32, Frontier)>,
 }
 
 /// A state on its way forward.
@@ -33,7 +34,7 @@ impl Resume {
         let mut history = BTreeMap::<u32, Vec<(i64, Ms)>>::new();
         for one in &settled {
             for (broadcast, frontier) in &one.frontiers {
-                history.entry(*broadcast).or_default().push((one.read_to, *frontier));
+                history.entry(*broadcast).or_default().push((one.read_to, frontier.at));
             }
         }
         Resume { alone: LiveAlone { lanes, live }, commit, settled, history }

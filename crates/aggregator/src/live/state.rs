@@ -76,6 +76,10 @@ pub struct LiveState {
     pub late: Vec<LateMinute>,
     /// Signs at their `ts` of what is not settled, sorted by broadcast and minute.
     pub unsettled: Vec<SignsState>,
+    /// Ends of what is not settled, sorted by broadcast and instant.
+    pub unsettled_ends: Vec<UnsettledEnd>,
+    /// Where the broadcasts are settled up to, ascending by broadcast.
+    pub frontiers: Vec<FrontierState>,
     /// The gaps of the input, by number.
     pub gaps: Vec<GapState>,
     /// What they left open, sorted by broadcast and gap.
@@ -259,6 +263,26 @@ pub struct SignsState {
     pub first: Ms,
     /// The last sign.
     pub last: Ms,
-    /// The first that is no leave, if there is one.
-    pub first_applied: Option<Ms>,
+    /// The first and the last join, if there is one.
+    pub joins: Option<(Ms, Ms)>,
+}
+
+/// An end of what is not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsettledEnd {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// When.
+    pub at: Ms,
+}
+
+/// Up to where a broadcast is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontierState {
+    /// Number of the broadcast.
+    pub broadcast: u32,
+    /// Its frontier.
+    pub at: Ms,
+    /// Its last event before that, where it is off air there.
+    pub off_air: Option<Ms>,
 }

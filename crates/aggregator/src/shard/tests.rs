@@ -127,7 +127,7 @@ impl Stretches for Cut<'_> {
 fn meet_in_one_ms(runs: &[Vec<u64>]) -> bool {
     let mut all: Vec<(Ms, u64, usize)> = Vec::new();
     for (run, changes) in runs.iter().enumerate() {
-        all.extend(changes.iter().map(|change| (packed_at(*change), *change >> 16 & 7, run)));
+        all.extend(changes.iter().map(|change| (packed_at(*change), *change >> 16 & 15, run)));
     }
     all.sort_unstable();
     all.chunk_by(|a, b| a.0 == b.0).any(|ms| {

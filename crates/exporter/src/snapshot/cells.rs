@@ -2,7 +2,8 @@
 //! reader of Arrow can tell what they are.
 
 use aggregator::{
-    AiringState, CrowdState, ExposedState, GapState, LateMinute, MinuteState, SignsState, SoFar, StageState, TweetState,
+    AiringState, CrowdState, ExposedState, FrontierState, GapState, LateMinute, MinuteState, SignsState, SoFar,
+    StageState, TweetState, UnsettledEnd,
 };
 use audience::{Ms, Stay};
 
@@ -135,7 +136,8 @@ records! {
         broadcast: u32, last_sign: Option<Ms>, ended: Option<Ms>, off_air_since: Option<Ms>, has_parted: bool,
     }
     TweetState { broadcast: u32, tweet: u128 }
-    SignsState { broadcast: u32, first: Ms, last: Ms, first_applied: Option<Ms> }
+    SignsState { broadcast: u32, first: Ms, last: Ms, joins: Option<(Ms, Ms)> }
+    UnsettledEnd { broadcast: u32, at: Ms }
     AiringState {
         broadcast: u32, airing_at: Ms, over: bool, kept_from: Option<Ms>, minute: MinuteState, so_far: SoFar,
     }
@@ -151,7 +153,7 @@ records! {
     }
     ExposedState { broadcast: u32, gap: u32, open: i64, until: Option<Ms> }
     StayState { airing: u32, ms: i64, sessions: i64 }
-    Frontier { broadcast: u32, frontier: Ms }
+    FrontierState { broadcast: u32, at: Ms, off_air: Option<Ms> }
 }
 
 /// Sessions that ended in the open minute of an airing, by how long they had lasted.
@@ -161,13 +163,6 @@ pub(super) struct StayState {
     pub(super) airing: u32,
     pub(super) ms: i64,
     pub(super) sessions: i64,
-}
-
-/// A frontier of a broadcast.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frontier {
-    pub(super) broadcast: u32,
-    pub(super) frontier: Ms,
 }
 
 macro_rules! tables {
@@ -188,9 +183,10 @@ tables! {
     StageState "stages" |one| Some(&mut one.broadcast);
     TweetState "tweets" |one| Some(&mut one.broadcast);
     SignsState "signs" |one| Some(&mut one.broadcast);
+    UnsettledEnd "ends" |one| Some(&mut one.broadcast);
     AiringState "airings" |one| Some(&mut one.broadcast);
     GapState "gaps" |_| None;
     ExposedState "exposed" |one| Some(&mut one.broadcast);
     StayState "stays" |_| None;
-    Frontier "frontiers" |one| Some(&mut one.broadcast);
+    FrontierState "frontiers" |one| Some(&mut one.broadcast);
 }

@@ -1,12 +1,12 @@
 //! Reading a snapshot back into lanes and their owner. Whatever its bytes are, reading ends in a state or in an error;
 //! that they are the bytes that were written, the checksum in the manifest says.
 
-use super::cells::{Frontier, Record, StayState};
+use super::cells::{Record, StayState};
 use super::stream::NamedStream;
 use super::{BROADCASTS, HEAD, Head, LANE, LEFT, SESSIONS, SnapshotError, TABLE, VIEWERS};
 use aggregator::{
-    AiringState, CrowdState, ExposedState, GapState, Lane, LateMinute, LeftSession, Live, LiveState, OpenSession,
-    Rules, SignsState, StageState, TweetState, ViewerState,
+    AiringState, CrowdState, ExposedState, FrontierState, GapState, Lane, LateMinute, LeftSession, Live, LiveState,
+    OpenSession, Rules, SignsState, StageState, TweetState, UnsettledEnd, ViewerState,
 };
 use arrow_array::{
     Array, ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
@@ -83,8 +83,7 @@ impl<R: BufRead> SnapshotReader<R> {
         let mut numbers = Numbers { ids: self.ids, known, number };
         let lanes = (0..self.head.lanes).map(|_| Lane::restore(rules, self.head.watermark)).collect();
         let live = LiveState { watermark: self.head.watermark, ..LiveState::default() };
-        let (frontiers, stays) = Default::default();
-        let mut parts = Parts { lanes, entries: 0, room: self.bytes, live, frontiers, stays };
+        let mut parts = Parts { lanes, entries: 0, room: self.bytes, live, stays: Vec::new() };
         while !self.input.fill_buf()?.is_empty() {
             let mut stream = NamedStream::open(&mut self.input)?;
             while let Some(batch) = stream.next_batch()? {
@@ -102,8 +101,8 @@ impl<R: BufRead> SnapshotReader<R> {
             let airing = airing.ok_or_else(|| SnapshotError::corrupt("stays that no airing can have had"))?;
             airing.minute.stays.push(Stay { ms, sessions });
         }
-        for Frontier { broadcast, frontier } in parts.frontiers {
-            parts.lanes.iter_mut().for_each(|lane| lane.set_frontier(broadcast, frontier));
+        for FrontierState { broadcast, at, .. } in &parts.live.frontiers {
+            parts.lanes.iter_mut().for_each(|lane| lane.set_frontier(*broadcast, *at));
         }
         Ok(Restored { lanes: parts.lanes, live: Live::restore(rules, &parts.live), entries: parts.entries })
     }
@@ -138,7 +137,6 @@ struct Parts {
     /// Bytes that the sessions and viewers may take for which no room has been made yet.
     room: u64,
     live: LiveState,
-    frontiers: Vec<Frontier>,
     stays: Vec<StayState>,
 }
 
@@ -184,7 +182,7 @@ impl Parts {
                     lane.put_crowd(crowd);
                 }
             }
-            (Frontier::TABLE, None) => records(batch, numbers, &mut self.frontiers)?,
+            (FrontierState::TABLE, None) => records(batch, numbers, &mut live.frontiers)?,
             (StageState::TABLE, None) => records(batch, numbers, &mut live.stages)?,
             (AiringState::TABLE, None) => records(batch, numbers, &mut live.airings)?,
             (StayState::TABLE, None) => records(batch, numbers, &mut self.stays)?,
@@ -193,6 +191,7 @@ impl Parts {
             (GapState::TABLE, None) => records(batch, numbers, &mut live.gaps)?,
             (ExposedState::TABLE, None) => records(batch, numbers, &mut live.exposed)?,
             (SignsState::TABLE, None) => records(batch, numbers, &mut live.unsettled)?,
+            (UnsettledEnd::TABLE, None) => records(batch, numbers, &mut live.unsettled_ends)?,
             _ => return Err(SnapshotError::corrupt(format!("it has an unknown table {table:?}"))),
         }
         Ok(())

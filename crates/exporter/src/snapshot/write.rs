@@ -1,6 +1,6 @@
 //! Writing a snapshot, stream after stream. Memory: a batch. What a lane froze is let go of as it is written.
 
-use super::cells::{Frontier, Record, Row, StayState};
+use super::cells::{Record, Row, StayState};
 use super::{BROADCASTS, HEAD, Head, LANE, LEFT, SESSIONS, SnapshotError, TABLE, VIEWERS};
 use aggregator::{FrozenLane, LeftSession, LiveState, OpenSession, ViewerState};
 use arrow_array::{
@@ -36,10 +36,7 @@ pub fn write_snapshot(
         stream.write(vec![Arc::new(StringArray::from_iter_values(names))])?;
     }
     stream.finish()?;
-    // All lanes have the same frontiers.
-    let frontiers =
-        lanes.iter().flat_map(|lane| &lane.frontiers).take(lanes.first().map_or(0, |lane| lane.frontiers.len()));
-    records(out, None, frontiers.map(|(broadcast, frontier)| Frontier { broadcast: *broadcast, frontier: *frontier }))?;
+    records(out, None, live.frontiers.iter().copied())?;
     for (number, mut lane) in lanes.into_iter().enumerate() {
         records(out, Some(number), std::mem::take(&mut lane.late))?;
         records(out, Some(number), lane.crowds())?;
@@ -57,6 +54,7 @@ pub fn write_snapshot(
     records(out, None, live.tweets.iter().copied())?;
     records(out, None, live.late.iter().copied())?;
     records(out, None, live.unsettled.iter().copied())?;
+    records(out, None, live.unsettled_ends.iter().copied())?;
     records(out, None, live.gaps.iter().copied())?;
     records(out, None, live.exposed.iter().copied())?;
     Ok(out.flush()?)

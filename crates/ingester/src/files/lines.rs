@@ -6,6 +6,9 @@ use memchr::{memchr, memrchr};
 
 use super::block::BlockKind;
 
+/// With which the bytes of a file may begin that are UTF-8, and which is no part of its first line.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How much is held at once. Tests make them tiny, so that every boundary is met.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -45,6 +48,11 @@ impl Pieces {
         let mut rest = list.into_iter();
         rest.next().map(|first| Pieces { base, first, rest })
     }
+}
+
+/// Where the first line of a source begins whose first bytes, uncompressed, are `head`: behind its byte order mark.
+pub(super) fn begin(head: &[u8]) -> usize {
+    if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
 }
 
 /// Cuts `bytes[range]`, which begins at the start of a line and holds whole lines (the last may lack its LF), where a

@@ -26,6 +26,8 @@ pub(super) struct Plain {
     path: PathBuf,
     /// Bytes when it was opened; what is appended later is not read.
     size: u64,
+    /// Where its first line begins.
+    begin: u64,
     limits: Limits,
     /// The range that nobody has taken yet.
     next: AtomicU64,
@@ -46,11 +48,11 @@ enum Tail {
 }
 
 impl Plain {
-    pub(super) fn new(name: String, path: PathBuf, size: u64, limits: Limits) -> Plain {
+    pub(super) fn new(name: String, path: PathBuf, size: u64, begin: usize, limits: Limits) -> Plain {
         let ranges = size.div_ceil(limits.block_bytes as u64);
         let sums = (0..ranges).map(|_| AtomicU64::new(0)).collect();
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        Plain { name, path, size, limits, next, done, sums, file: Mutex::new(None) }
+        Plain { name, path, size, begin: begin as u64, limits, next, done, sums, file: Mutex::new(None) }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -103,7 +105,7 @@ impl Plain {
         let block = self.limits.block_bytes as u64;
         let start = range * block;
         let end = self.size.min(start + block);
-        // The byte before the range tells whether a line starts at its first byte.
+        // The byte before the range tells whether a line starts at its first byte, save for the first of all.
         let lead = usize::from(range > 0);
         let base = start - lead as u64;
         let len = as_len(end - base);
@@ -112,7 +114,10 @@ impl Plain {
         self.sums[as_len(range)].store(checksum(CrcAlgorithm::Crc64Nvme, &buffer[lead..len]), Ordering::Release);
         progress.fetch_add(end - start, Ordering::Relaxed);
 
-        let first = if lead == 0 { 0 } else { memchr(b'\n', &buffer[..len]).map_or(len, |lf| lf + 1) };
+        let first = match self.begin {
+            begin if (start..end).contains(&begin) => as_len(begin - base),
+            _ => memchr(b'\n', &buffer[..len]).map_or(len, |lf| lf + 1),
+        };
         if first == len {
             return Ok(None);
         }

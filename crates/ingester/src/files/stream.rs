@@ -12,7 +12,7 @@ use memchr::{memchr, memrchr};
 
 use super::error::InputError;
 use super::foreign::{Foreign, HEAD_BYTES};
-use super::lines::{Limits, Pieces, cut, grow, is_blank, oversized};
+use super::lines::{Limits, Pieces, begin, cut, grow, is_blank, oversized};
 use super::raw::{RawReader, RawTally};
 use super::unpack::{Frames, Members};
 
@@ -90,6 +90,16 @@ struct State {
     carry: Vec<u8>,
     /// Where `carry` begins in the uncompressed source.
     offset: u64,
+}
+
+impl State {
+    /// Lines begin in `head`, the first bytes of the source, behind which `rest` comes.
+    fn read_from(&mut self, mut head: Vec<u8>, rest: impl Read + Send + 'static) {
+        let begin = begin(&head);
+        head.drain(..begin);
+        self.offset = begin as u64;
+        self.stage = Stage::Reading(Box::new(Cursor::new(head).chain(rest)));
+    }
 }
 
 enum Stage {
@@ -236,19 +246,21 @@ impl Stream {
         let mut raw = RawReader::buffered(inner, &self.tally, &self.progress);
         let head = head_of(&mut raw).map_err(|(_, error)| self.error(Format::Plain, 0, &error))?;
         state.format = Format::of(&head);
-        let whole = Cursor::new(head.clone()).chain(raw);
         let mut unpacked: Box<dyn Read + Send> = match state.format {
             Format::Plain => {
                 self.refuse(Foreign::of(&head), Format::Plain)?;
-                state.stage = Stage::Reading(Box::new(whole));
+                state.read_from(head, raw);
                 return Ok(());
             }
-            Format::Gzip => Box::new(Members::new(whole)),
-            Format::Zstd => Box::new(Frames::new(&head, whole).map_err(|error| self.error(Format::Zstd, 0, &error))?),
+            Format::Gzip => Box::new(Members::new(Cursor::new(head).chain(raw))),
+            Format::Zstd => {
+                let frames = Frames::new(&head, Cursor::new(head.clone()).chain(raw));
+                Box::new(frames.map_err(|error| self.error(Format::Zstd, 0, &error))?)
+            }
         };
         let head = head_of(&mut unpacked).map_err(|(read, error)| self.error(state.format, read as u64, &error))?;
         self.refuse(Foreign::within(&head), state.format)?;
-        state.stage = Stage::Reading(Box::new(Cursor::new(head).chain(unpacked)));
+        state.read_from(head, unpacked);
         Ok(())
     }
 

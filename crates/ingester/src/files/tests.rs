@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::lines::Limits;
 use super::stream::{Stream, StreamOrigin, Turn};
-use super::{Block, BlockKind, Files, InputError};
+use super::{BYTE_ORDER_MARK as MARK, Block, BlockKind, Files, InputError};
 
 const TINY: Limits = Limits { block_bytes: 1, line_bytes_max: 6, head_bytes: 3 };
 
@@ -24,8 +24,8 @@ type Line = (u32, u64, Vec<u8>, Option<u64>);
 /// The lines of `text`, one byte after the other.
 fn naive(source: u32, text: &[u8], limits: &Limits) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut start = 0;
-    for end in 1..=text.len() {
+    let mut start = if text.starts_with(MARK) { MARK.len() } else { 0 };
+    for end in start + 1..=text.len() {
         let ended = text[end - 1] == b'\n';
         if !ended && end < text.len() {
             continue;
@@ -101,13 +101,16 @@ fn draw(state: &mut u64, below: usize) -> usize {
     usize::try_from(*state % below as u64).expect("below a usize")
 }
 
-/// A text of LFs, CRs and letters, in which lines of every length around the limit meet.
+/// A text of LFs, CRs and letters, in which lines of every length around the limit meet; some begin with a byte order
+/// mark, with two, or with a part of one.
 fn text(state: &mut u64) -> Vec<u8> {
+    let begins: [&[u8]; 6] = [b"", b"", MARK, MARK, b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb"];
+    let begin = begins[draw(state, begins.len())];
     let length = draw(state, 40);
     let lf_in = 1 + draw(state, 14);
-    (0..length)
-        .map(|_| if draw(state, lf_in) == 0 { b'\n' } else { *b"abcdef\rz".get(draw(state, 8)).unwrap_or(&b'x') })
-        .collect()
+    let rest = (0..length)
+        .map(|_| if draw(state, lf_in) == 0 { b'\n' } else { *b"abcdef\rz".get(draw(state, 8)).unwrap_or(&b'x') });
+    begin.iter().copied().chain(rest).collect()
 }
 
 #[test]
@@ -132,6 +135,34 @@ fn every_form_and_block_size_gives_the_lines() {
             assert_eq!((report.bytes, report.crc64), (stored.len() as u64, sum), "round {round}, {path:?}");
         }
         assert_eq!(Some(files.bytes_read()), files.bytes_total(), "round {round}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_where_a_source_begins() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // A line of the greatest length and one of a byte more, both counted from behind the mark; nothing but a mark; and
+    // marks that begin no source.
+    let texts: [&[u8]; 5] = [b"abcdef\nab", b"abcdefg\nab", b"", b"\xef\xbb\xbfabc\n\xef\xbb\xbf", b"\n\xef\xbb\xbf"];
+    for text in texts {
+        let stored = [MARK, text].concat();
+        let (front, back) = stored.split_at(1);
+        let paths = [
+            write(&dir, "plain", &stored),
+            write(&dir, "two-members.gz", &gzip(&[front, back])),
+            write(&dir, "two-frames.zst", &zstd(&[front, back])),
+        ];
+        let expected: Vec<Line> = (0..3).flat_map(|source| naive(source, &stored, &TINY)).collect();
+        assert!(expected.iter().all(|line| line.1 >= 3), "{expected:?}");
+        for block_bytes in 1..12 {
+            let limits = Limits { block_bytes, ..TINY };
+            let files = Files::open_with(&paths, limits).expect("they are there");
+            assert_eq!(read(&files, 2).expect("they are whole"), expected, "{text:?}, {limits:?}");
+            let sums = files.sources().iter().map(|report| report.crc64).collect::<Vec<_>>();
+            let straight = |path: &PathBuf| checksum(CrcAlgorithm::Crc64Nvme, &fs::read(path).expect("it is there"));
+            assert_eq!(sums, paths.iter().map(straight).collect::<Vec<_>>(), "a mark is a part of its source");
+        }
+        assert_eq!(read_pipe(stored, false).expect("it is whole"), text);
     }
 }
 
@@ -264,10 +295,11 @@ impl std::io::Read for Pipe {
 fn read_pipe(bytes: Vec<u8>, fails: bool) -> Result<Vec<u8>, InputError> {
     let limits = Limits { block_bytes: 8, line_bytes_max: 100, head_bytes: 3 };
     let progress = Arc::new(AtomicU64::new(0));
+    let begin = if bytes.starts_with(MARK) { MARK.len() as u64 } else { 0 };
     let stream = Stream::new("-".into(), StreamOrigin::Open(Box::new(Pipe(bytes, fails))), limits, &progress);
     let (mut all, mut buffer) = (Vec::new(), Vec::new());
     while let Turn::Pieces(pieces) = stream.next(&mut buffer, true)? {
-        assert_eq!(pieces.base, all.len() as u64);
+        assert_eq!(pieces.base, begin + all.len() as u64);
         all.extend_from_slice(&buffer[pieces.first.range]);
     }
     Ok(all)

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::store::{Store, StoreError};
 use crate::stray::may_be_ours;
+use aggregator::Frontier;
 use audience::Ms;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,6 +30,8 @@ pub struct Chain {
 pub(crate) struct ChainState {
     pub(crate) live: BTreeMap<String, FileEntry>,
     pub(crate) frontiers: BTreeMap<String, Ms>,
+    /// The last event of those that are off air there.
+    pub(crate) off_air: BTreeMap<String, Ms>,
     pub(crate) lost: Vec<Lost>,
 }
 
@@ -50,6 +53,11 @@ impl ChainState {
         for settled in manifest.settled.iter().flat_map(|settlement| &settlement.airings) {
             let frontier = self.frontiers.entry(settled.broadcast_id.clone()).or_insert(settled.frontier);
             *frontier = settled.frontier.max(*frontier);
+            // Those of a broadcast come in the order of time.
+            match settled.off_air {
+                Some(last) => self.off_air.insert(settled.broadcast_id.clone(), last),
+                None => self.off_air.remove(&settled.broadcast_id),
+            };
         }
         note_lost(&mut self.lost, manifest);
         Ok(())
@@ -70,12 +78,13 @@ impl ChainState {
 
     pub(crate) fn restate(&self) -> Restated {
         let files = self.live.values().cloned().collect();
-        Restated { files, frontiers: self.frontiers.clone(), lost: self.lost.clone() }
+        Restated { files, frontiers: self.frontiers.clone(), off_air: self.off_air.clone(), lost: self.lost.clone() }
     }
 
     fn of_restated(restated: &Restated) -> ChainState {
         let live = restated.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
-        ChainState { live, frontiers: restated.frontiers.clone(), lost: restated.lost.clone() }
+        let (frontiers, off_air) = (restated.frontiers.clone(), restated.off_air.clone());
+        ChainState { live, frontiers, off_air, lost: restated.lost.clone() }
     }
 }
 
@@ -159,6 +168,12 @@ impl Chain {
     /// `after_settle`.
     pub fn frontiers(&self) -> &BTreeMap<String, Ms> {
         &self.state.frontiers
+    }
+
+    /// The frontier of a broadcast, and how it goes on from there.
+    pub fn frontier(&self, id: &str) -> Frontier {
+        let at = self.state.frontiers.get(id).copied();
+        at.map_or(Frontier::NONE, |at| Frontier { at, off_air: self.state.off_air.get(id).copied() })
     }
 
     /// What was lost of the input, in the order of the commits: a gap keeps its place.

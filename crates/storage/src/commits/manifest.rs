@@ -303,8 +303,12 @@ pub struct SettledAiring {
     pub broadcast_id: String,
     /// Its name; absent where nothing was applied, so that it leaves no row.
     pub airing_at: Option<Ms>,
-    /// Last event + `broadcast_idle`: events of the broadcast before it that come later are `after_settle`.
+    /// Events of the broadcast before it that come later are `after_settle`.
     pub frontier: Ms,
+    /// Its last event, where the broadcast is off air at the frontier: what comes next begins off air, unless it is
+    /// silent for `broadcast_idle` from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_air: Option<Ms>,
     /// Events that had an effect.
     pub applied: u64,
     /// Events that said again what was known.
@@ -418,6 +422,9 @@ pub struct Restated {
     pub files: Vec<FileEntry>,
     /// The frontier of each broadcast that ever settled.
     pub frontiers: BTreeMap<String, Ms>,
+    /// The last event of each broadcast that is off air at its frontier.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub off_air: BTreeMap<String, Ms>,
     /// All gaps, in the order of their commits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,

@@ -1,7 +1,7 @@
 //! What the owner tells beside closed minutes: the number for now, what stands, what is due to settle.
 
 use super::*;
-use crate::{Due, SoFar, Standing};
+use crate::{Due, Frontier, SoFar, Standing};
 
 fn joined(alone: &mut LiveAlone, viewer: u128, at: Ms) -> Option<Ms> {
     alone.lanes[0].push(Event::new(Kind::Join, 3, viewer, viewer, T + at, NO_DETAIL), &Details::new())
@@ -44,7 +44,7 @@ fn an_airing_is_due_at_its_frontier_which_is_not_behind_it() {
     alone.advance(T + 99_999);
     assert_eq!(alone.live.due(), []);
     alone.advance(T + 100_000);
-    let frontier = T + 100_000;
+    let frontier = Frontier { at: T + 100_000, off_air: None };
     assert_eq!(alone.live.due(), [Due { broadcast: 3, frontier }]);
     alone.set_frontier(3, frontier);
     assert_eq!(alone.live.due(), []);
@@ -93,11 +93,15 @@ fn what_begins_off_air_goes_on_as_what_was_there_before() {
         if begins_off_air {
             alone.live.begin_off_air(3, T + 20_000);
         } else {
-            settled.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &settled.details)));
+            for event in &settled.events {
+                alone.lanes[0].push(*event, &settled.details);
+            }
         }
         let mut rows = alone.advance(T + 70_000);
-        alone.set_frontier(3, T + 70_000);
-        later.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &later.details)));
+        alone.set_frontier(3, Frontier { at: T + 70_000, off_air: Some(T + 20_000) });
+        for event in &later.events {
+            alone.lanes[0].push(*event, &later.details);
+        }
         rows.extend(alone.finish());
         rows.retain(|row| row.airing_at > T);
         told.push(sorted(rows));
