@@ -263,7 +263,7 @@ impl Live {
         self.frontiers.insert(broadcast, frontier);
         if let Some(stage) = self.stages.get_mut(&broadcast).map(Arc::make_mut) {
             stage.unsettled.forget_before(frontier);
-            stage.air.settle(frontier.at);
+            stage.air.settle(at);
         }
     }
 

@@ -9,11 +9,11 @@ mod plain;
 use super::{FrozenLane, Lane, Live, LiveAlone, Resume, SettledBefore, frozen};
 use crate::curve::curve;
 use crate::settle::Settling;
-use crate::{Completeness, Gap, Gaps, Rules, Sorted, Timeline};
+use crate::{Airings, Completeness, Gap, Gaps, Rules, Sorted, Timeline};
 use audience::{
     Detail, Details, DistinctMinute, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// 2016-04-03T19:31:00Z, a whole minute.
 const T: Ms = 1_459_711_860_000;
@@ -37,6 +37,25 @@ impl Script {
         self.events.push(Event::new(Kind::Retweet, broadcast, tweet, 0, ts, place));
     }
 
+    /// The events of one broadcast, to be read in their order.
+    fn of(&self, broadcast: u32) -> Script {
+        let of_it = self.events.iter().filter(|event| event.broadcast == broadcast);
+        let mut events: Vec<Event> = of_it.copied().collect();
+        events.sort_unstable();
+        events.reverse();
+        Script { events, details: self.details.clone() }
+    }
+
+    /// The settled airings of one broadcast.
+    fn airings(&self, broadcast: u32, rules: &Rules) -> Airings {
+        let mut timeline = Timeline::default();
+        let mut sorted = self.of(broadcast);
+        sorted.events.iter().for_each(|event| timeline.hear(event));
+        let Some(mut look) = timeline.second_look(rules) else { return timeline.airings(rules) };
+        look.hear(&mut sorted);
+        timeline.airings_seen(rules, &look)
+    }
+
     /// The settled minutes, by broadcast and airing.
     fn settled(&self, rules: &Rules) -> Vec<MinuteRow> {
         self.settled_with(rules, &[])
@@ -45,16 +64,10 @@ impl Script {
     /// The settled minutes of an input with gaps, by broadcast and airing.
     fn settled_with(&self, rules: &Rules, gaps: &[Gap]) -> Vec<MinuteRow> {
         let gaps: Gaps = gaps.iter().copied().collect();
-        let mut timelines = BTreeMap::<u32, Timeline>::new();
-        for event in &self.events {
-            timelines.entry(event.broadcast).or_default().hear(event);
-        }
-        let mut sorted = self.clone();
-        sorted.events.sort_unstable();
-        sorted.events.reverse();
+        let broadcasts: BTreeSet<u32> = self.events.iter().map(|event| event.broadcast).collect();
         let mut minutes = Vec::new();
-        for (broadcast, timeline) in timelines {
-            let airings = timeline.airings(rules);
+        for broadcast in broadcasts {
+            let (airings, mut sorted) = (self.airings(broadcast, rules), self.of(broadcast));
             let mut sessions = Sessions::default();
             let mut settling = Settling::new(broadcast, &airings, rules);
             settling.go_on(&mut sorted, &mut sessions, usize::MAX);

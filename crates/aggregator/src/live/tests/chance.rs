@@ -80,10 +80,7 @@ fn script_of(draws: &[Draw]) -> Script {
 /// Adds an end at the last event of each airing, so that no session is open after it.
 fn ended(mut draws: Vec<Draw>, rules: &Rules) -> Vec<Draw> {
     for broadcast in 0..2 {
-        let mut timeline = Timeline::default();
-        let events = script_of(&draws).events;
-        events.iter().filter(|event| event.broadcast == broadcast).for_each(|event| timeline.hear(event));
-        for airing in timeline.airings(rules).airings {
+        for airing in script_of(&draws).airings(broadcast, rules).airings {
             let ts = airing.last_sign;
             let end = Draw { kind: Kind::End, broadcast, viewer: 0, session: 0, ts, delay: 0, round: 0, salt: 0 };
             draws.push(end);

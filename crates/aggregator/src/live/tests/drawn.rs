@@ -233,7 +233,7 @@ fn two_devices_are_one_viewer() {
 fn a_session_that_is_passed_on_leaves_no_gap() {
     // The second device is there before the first is gone, and the end closes what is left.
     check(
-        Rules { session_timeout: Some(120_000), ..idle(60) },
+        Rules { session_timeout: Some(150_000), ..idle(60) },
         "ann      Jh.......
          ann'     ..Jhhh...
          bob      ...Jh.h..

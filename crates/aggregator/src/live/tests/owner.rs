@@ -93,11 +93,15 @@ fn what_begins_off_air_goes_on_as_what_was_there_before() {
         if begins_off_air {
             alone.live.begin_off_air(3, T + 20_000);
         } else {
-            settled.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &settled.details)));
+            for event in &settled.events {
+                alone.lanes[0].push(*event, &settled.details);
+            }
         }
         let mut rows = alone.advance(T + 70_000);
         alone.set_frontier(3, Frontier { at: T + 70_000, off_air: Some(T + 20_000) });
-        later.events.iter().for_each(|event| drop(alone.lanes[0].push(*event, &later.details)));
+        for event in &later.events {
+            alone.lanes[0].push(*event, &later.details);
+        }
         rows.extend(alone.finish());
         rows.retain(|row| row.airing_at > T);
         told.push(sorted(rows));

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::stays::{bucket_of, listed};
-use std::collections::BTreeSet;
 
 #[derive(Clone, Copy)]
 enum Thing {
