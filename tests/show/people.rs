@@ -62,7 +62,11 @@ fn an_airing_of_several_days_has_its_days_beside_its_times() {
     stays.extend(["a", "b"].map(|viewer| ("radio", viewer, EVENING + 40 * HOUR, EVENING + 41 * HOUR)));
     let out = of_stays(folder.path(), &stays);
     let said = show(&out, &["--broadcast", "radio"]).exits(0).stdout;
-    for part in ["Peak 3 at 03-16 11:31:00", "▼ 3 at 03-16 11:31:00", "03-15           03-16"] {
+    for part in [
+        "Peak 3 concurrent viewers, as many people, at 03-16 11:31:00",
+        "▼ 3 at 03-16 11:31:00",
+        "03-15           03-16",
+    ] {
         assert!(said.contains(part), "no {part:?}:\n{said}");
     }
     assert!(show(&out, &[]).exits(0).stdout.contains("at 03-16 11:31:00"));

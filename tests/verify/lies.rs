@@ -322,7 +322,7 @@ fn a_commit_that_lies_is_found() {
     .says(&["airing 2016-04-03", "commit"]);
     told(made, |forgery| {
         let place = first_settling(forgery);
-        add(&mut forgery.commits[place]["settled"][0]["rules"]["broadcast_idle_ms"], -3_600_000);
+        add(&mut forgery.commits[place]["settled"][0]["rules"]["end_idle_ms"], -60_000);
     })
     .exits(4)
     .says(&["airing 2016-04-03", "commit"]);

@@ -85,8 +85,8 @@ fn claim_of(row: &MinuteRow, holds: bool, what: &str) -> Result<(), Breach> {
     )))
 }
 
-/// Checks minutes of one airing, in order, whether settled or live: L3, L4, L7, the bounds of each row, and that none is
-/// missing between two of `minutes` (`gapless`).
+/// Checks minutes of one airing, in order, whether settled or live: L3, L4, L7, the bounds of each row, and that none
+/// is missing between two of `minutes` (`gapless`).
 ///
 /// # Errors
 /// The first identity that does not hold.
@@ -111,9 +111,9 @@ pub fn audit_minutes(minutes: &[MinuteRow], gapless: bool) -> Result<(), Breach>
     Ok(())
 }
 
-/// Checks an airing against its minutes and sessions, all of it: L1, L2, L3, L5, L7 and the sums. The curves are computed
-/// again from `sessions`, by a plain sort of their ends; who is there again at most `return_within` ms after having gone
-/// has returned.
+/// Checks an airing against its minutes and sessions, all of it: L1, L2, L3, L5, L7 and the sums. The curves are
+/// computed again from `sessions`, by a plain sort of their ends; who is there again at most `return_within` ms after
+/// having gone has returned.
 ///
 /// # Errors
 /// The first identity that does not hold.

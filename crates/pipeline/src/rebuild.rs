@@ -16,7 +16,8 @@ use storage::{SettledLine, Settlements};
 ///
 /// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or
 /// later, or was an end, from which the live curve may have parted other airings: then the live airing went on while
-/// the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken then.
+/// the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken
+/// then.
 pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) -> Result<Resumed, Problem> {
     let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::new(*rules)).collect();
     let mut live = Live::new(*rules);

@@ -62,8 +62,8 @@ impl AiringLine {
         }
     }
 
-    /// Whether the most concurrent people were as many as the most concurrent viewers, and at the same instant: then they
-    /// are said once.
+    /// Whether the most concurrent people were as many as the most concurrent viewers, and at the same instant: then
+    /// they are said once.
     pub fn has_as_many_people(&self) -> bool {
         let (viewers, people) = ((self.viewers_max, self.viewers_max_at), self.distinct);
         people.is_some_and(|people| (people.max, people.max_at) == viewers)

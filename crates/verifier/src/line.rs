@@ -7,8 +7,8 @@ use audience::{MINUTE_MS, MinuteRow, Ms};
 /// The minutes of an airing, in any order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MinuteLine {
-    /// Σ hash(start of a minute, C and D there) and Σ hash(end of a minute, C and D there): equal but for the two ends of
-    /// the line.
+    /// Σ hash(start of a minute, C and D there) and Σ hash(end of a minute, C and D there): equal but for the two ends
+    /// of the line.
     starts: Digest,
     ends: Digest,
     first: Option<(Ms, [i64; 2])>,

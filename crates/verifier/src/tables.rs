@@ -350,7 +350,9 @@ fn check_times(stored: &Stored, row: &AiringRow, known: &Known) -> Result<(), St
     let instants = [Some(row.last_at), row.first_joined_at, row.viewers_max_at, people_at];
     if !is_whole || !is_after_all || !instants.into_iter().flatten().all(is_within) {
         return Err(
-            "table airings: first_joined_at, viewers_max_at, last_at and airtime_ms do not fit together".to_owned()
+            "table airings: first_joined_at, viewers_max_at, last_at and airtime_ms do not fit together, or not with the \
+             last of its sessions"
+                .to_owned()
         );
     }
     if row.joins != row.sessions {

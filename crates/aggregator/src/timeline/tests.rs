@@ -1,5 +1,5 @@
-//! Timelines by chance, on so few instants that everything meets, against the contract's sentences read one ms after the
-//! other.
+//! Timelines by chance, on so few instants that everything meets, against the contract's sentences read one ms after
+//! the other.
 
 use super::*;
 use crate::airings::{Airing, Frontier};
@@ -60,8 +60,8 @@ fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
-/// What the contract says of each airing: its first and last sign, its name, its ends that apply, the events at which it
-/// is off air, and its frontier.
+/// What the contract says of each airing: its first and last sign, its name, its ends that apply, the events at which
+/// it is off air, and its frontier.
 #[derive(Debug, PartialEq)]
 struct Told {
     signs: (Ms, Ms),
