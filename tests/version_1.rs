@@ -1,8 +1,8 @@
 //! Directories of version 1 of the contract: read as what they are, and refused to who would count on in them.
 //!
 //! `tests/version_1/directories.tar.zst` holds two, made by the last `jauge` of version 1 (c851e83), never to be made
-//! again. `run` is of `jauge run --until-end` over [`SHOW`] in one partition, then of [`LATE`] until it was stopped, then of
-//! `jauge settle`; `replayed` is of `jauge replay` over [`SHOW`] and a line that is no event.
+//! again. `run` is of `jauge run --until-end` over [`SHOW`] in one partition, then of [`LATE`] until it was stopped,
+//! then of `jauge settle`; `replayed` is of `jauge replay` over [`SHOW`] and a line that is no event.
 
 use std::fs;
 use std::path::{Path, PathBuf};

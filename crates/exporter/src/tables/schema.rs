@@ -147,7 +147,7 @@ const MINUTES: &[Column] = &[
     two(one(27, "distinct_max_at", Type::Instant, "First ms of that maximum, of 0, too; UTC ms.")),
     two(one(28, "distinct_min", Type::Int, "Least number of concurrent people inside the minute, in viewers.")),
     two(one(29, "distinct_ms", Type::Int, "Exact integral of concurrent people over the minute, viewer-milliseconds.")),
-    two(one(30, "distinct_mean", Type::Mean, "distinct_ms / 60,000: mean concurrent people of the minute, in viewers.")),
+    two(one(30, "distinct_mean", Type::Mean, "distinct_ms / 60,000: the mean of concurrent people, in viewers.")),
     two(one(31, "returns", Type::Int,
         "0 in live: times in the minute that a viewer was there again at most return_within after having gone.")),
     one(14, "new_viewers", Type::Int,
