@@ -16,21 +16,24 @@ use storage::{SettledLine, Settlements};
 ///
 /// What has settled is over for the live curve, too, but where a late event of it took effect near its frontier or
 /// later, or was an end, from which the live curve may have parted other airings: then the live airing went on while
-/// the settled one was over. The events of such a broadcast are taken again from the beginning, as they were taken
-/// then.
+/// the settled one was over. Or it lies before its frontier in a minute that has not closed. The events of such a
+/// broadcast are taken again from the beginning, as they were taken then.
 pub(super) fn rebuild(log: Log<'_>, rules: &Rules, count: usize, tell: &Tell) -> Result<Resumed, Problem> {
     let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::new(*rules)).collect();
     let mut live = Live::new(*rules);
     live.set_gaps(&log.known_gaps());
     let frontiers = log.frontiers();
     let ended = log.ended();
-    let mut overhanging = BTreeSet::new();
-    let reach = rules.broadcast_idle.max(rules.end_idle.unwrap_or(0));
+    let open = log.watermark().map(minute_of);
+    let is_open = |frontier: &Frontier| frontier.at > Ms::MIN && open == Some(minute_of(frontier.at));
+    let of_open = (0..).zip(&frontiers).filter(|(_, frontier)| is_open(frontier)).map(|(broadcast, _)| broadcast);
+    let mut overhanging: BTreeSet<u32> = of_open.collect();
+    let idle = rules.broadcast_idle.max(rules.end_idle.unwrap_or(0));
     if frontiers.iter().any(|frontier| frontier.at > Ms::MIN) {
         log.read(|row, _, _| {
             let frontier = frontiers.get(row.event.broadcast as usize).map_or(Ms::MIN, |frontier| frontier.at);
             let is_settled = row.event.ts() < frontier && row.commit > ended;
-            let is_near = row.late_at > frontier - reach || row.event.kind() == Kind::End;
+            let is_near = row.late_at > frontier - idle || row.event.kind() == Kind::End;
             if is_settled && row.late_at != ON_TIME && is_near {
                 overhanging.insert(row.event.broadcast);
             }

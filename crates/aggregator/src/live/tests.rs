@@ -9,7 +9,7 @@ mod plain;
 use super::{FrozenLane, Lane, Live, LiveAlone, Resume, SettledBefore, frozen};
 use crate::curve::curve;
 use crate::settle::Settling;
-use crate::{Airings, Completeness, Gap, Gaps, Rules, Sorted, Timeline};
+use crate::{Airings, Completeness, Frontier, Gap, Gaps, Rules, Sorted, Timeline};
 use audience::{
     Detail, Details, DistinctMinute, Event, Kind, MinuteRow, Ms, NO_DETAIL, RetweetDetail, RetweetRow, SessionRow,
 };

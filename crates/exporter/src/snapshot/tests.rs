@@ -58,6 +58,7 @@ fn alone() -> LiveAlone {
             alone.advance(at - 5_000);
         }
     }
+    alone.lanes[0].push(Event::new(Kind::End, 2, 0, 0, NOW + 4_000 * 500 - 1, NO_DETAIL), &details);
     for due in alone.live.due() {
         alone.set_frontier(due.broadcast, due.frontier);
     }
@@ -77,10 +78,17 @@ fn number(id: &str) -> u32 {
     names().iter().position(|name| **name == *id).and_then(|place| u32::try_from(place).ok()).unwrap()
 }
 
-/// Everything that follows when nothing more comes, up to a silence and the end of the data.
+/// Everything that follows when all give one more sign of life, up to a silence and the end of the data.
 fn rest(mut alone: LiveAlone) -> Vec<MinuteRow> {
-    let silent_at = alone.live.watermark().unwrap_or(NOW) + RULES.broadcast_idle;
-    let mut rows = alone.advance(silent_at);
+    let watermark = alone.live.watermark().unwrap_or(NOW);
+    for viewer in 1..=701 {
+        // Those who left just now straggle, and all of the broadcast that is off air.
+        for broadcast in [0, 2] {
+            let beat = Event::new(Kind::Heartbeat, broadcast, viewer, viewer, watermark + 7, NO_DETAIL);
+            alone.lanes[usize::from(viewer % 2 == 0)].push(beat, &Details::new());
+        }
+    }
+    let mut rows = alone.advance(watermark + RULES.broadcast_idle);
     rows.extend(alone.finish());
     rows
 }
@@ -100,9 +108,11 @@ fn what_is_written_is_read_back() {
         stages.len() >= 2 && !airings.is_empty() && !tweets.is_empty() && !late.is_empty() && !unsettled.is_empty()
     );
     assert!(airings.iter().any(|airing| !airing.minute.stays.is_empty()), "a minute has stays");
+    assert!(stages.iter().any(|stage| stage.off_air_since.is_some()), "a broadcast is off air");
     let frozen: Vec<FrozenLane> = alone.lanes.iter().map(|lane| lane.freeze().unwrap()).collect();
     assert!(frozen.iter().all(|lane| lane.entries() > 300 && !lane.frontiers.is_empty()));
     assert_eq!(restored.entries, frozen.iter().map(FrozenLane::entries).sum::<u64>());
+    assert!(frozen.iter().all(|lane| lane.clone().thaw().2.count() > 0), "some left just now");
 
     let again = LiveAlone { lanes: restored.lanes, live: restored.live };
     assert_eq!(again.live.snapshot(), alone.live.snapshot());

@@ -392,6 +392,54 @@ proptest! {
         prop_assert_eq!(sorted(again.rows), sorted(play.rows));
     }
 
+    /// Where nothing was late, what is not settled is enough: the log from the frontiers on gives the state, once the
+    /// minutes have closed in which they lie.
+    #[test]
+    fn the_log_from_the_frontiers_on_rebuilds_the_state(
+        rules in rules(), grace in any::<bool>(), draws in draws(60), lanes in 1..4usize
+    ) {
+        let rules = backdated(rules, grace);
+        let mut draws = draws;
+        draws.sort_by_key(|draw| draw.ts + draw.delay);
+        let script = script_of(&draws);
+        let mut play = Play::new(rules, lanes);
+        for (draw, event) in draws.iter().zip(&script.events) {
+            play.step(draw, *event, &script.details, true);
+            if draw.salt % 4 == 0 {
+                play.cut();
+            }
+        }
+        let frontiers: BTreeMap<u32, Frontier> =
+            play.settled.iter().flat_map(|settled| settled.frontiers.iter().copied()).collect();
+        // What minutes tell of a frontier may be another than what all events do, so that is not what settles.
+        let is_settled = |(broadcast, frontier): &(u32, Frontier)| {
+            script.airings(*broadcast, &rules).airings.iter().any(|airing| airing.frontier == *frontier)
+        };
+        prop_assume!(play.settled.iter().flat_map(|settled| &settled.frontiers).all(is_settled));
+        let closed = frontiers.values().map(|frontier| (frontier.at.div_euclid(60_000) + 1) * 60_000).max();
+        play.round(closed.unwrap_or(0));
+        let mut again = LiveAlone::new(rules, lanes);
+        for (broadcast, frontier) in &frontiers {
+            again.set_frontier(*broadcast, *frontier);
+            frontier.off_air.into_iter().for_each(|last_at| again.live.begin_off_air(*broadcast, last_at));
+        }
+        for (lane, event, late_at, _) in &play.log {
+            if frontiers.get(&event.broadcast).is_none_or(|frontier| event.ts() >= frontier.at) {
+                again.lanes[*lane].push_logged(*event, &script.details, *late_at);
+            }
+        }
+        again.advance(play.watermark);
+        // Since when a broadcast is off air matters no more, once its airings are parted.
+        let told = |alone: &LiveAlone| {
+            let mut state = alone.live.snapshot();
+            for stage in state.stages.iter_mut().filter(|stage| stage.has_parted) {
+                stage.off_air_since = Some(0);
+            }
+            format!("{} {state:#?}", alone.lanes.iter().map(frozen::told).collect::<String>())
+        };
+        prop_assert_eq!(told(&again), told(&play.alone));
+    }
+
     /// What is settled comes no more: behind a frontier an event changes nothing but the number of late ones.
     #[test]
     fn behind_the_frontier_only_late_changes(rules in rules(), draws in draws(30), late in draws(10)) {

@@ -1,7 +1,7 @@
 //! What the owner tells beside closed minutes: the number for now, what stands, what is due to settle.
 
 use super::*;
-use crate::{Due, Frontier, SoFar, Standing};
+use crate::{Due, SoFar, Standing};
 
 fn joined(alone: &mut LiveAlone, viewer: u128, at: Ms) -> Option<Ms> {
     alone.lanes[0].push(Event::new(Kind::Join, 3, viewer, viewer, T + at, NO_DETAIL), &Details::new())
