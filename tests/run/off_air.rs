@@ -57,7 +57,9 @@ fn parts() -> Vec<Vec<NaiveEvent>> {
         heartbeat("c", 36 * MINUTE),
         meanwhile(50 * MINUTE),
     ];
-    vec![first, between, next, vec![heartbeat("c", 51 * MINUTE), leave("a", 52 * MINUTE)]]
+    // Nobody is left when the data end, so that nothing lapses.
+    let gone = NaiveEvent { broadcast: "meanwhile".into(), ..leave("m", 52 * MINUTE) };
+    vec![first, between, next, vec![heartbeat("c", 51 * MINUTE), leave("a", 52 * MINUTE), gone]]
 }
 
 /// Each part in a run of its own, which goes on from what `between` leaves of the one before.
