@@ -33,8 +33,10 @@ fn a_night_is_played_counted_and_verified() {
     let said: serde_json::Value =
         serde_json::from_str(fs::read_to_string(&truth).unwrap().lines().next().unwrap()).unwrap();
     let airings = table(&out, "airings").unwrap();
-    for column in ["sessions", "reach", "viewers_max", "viewers_max_at", "viewer_ms", "retweets", "last_at"] {
-        assert_eq!(airings.rows[0][airings.place(column)], said[column].to_string(), "{column}");
+    let counts =
+        ["sessions", "reach", "viewers_max", "viewer_ms", "distinct_max", "distinct_ms", "returns", "retweets"];
+    for column in counts.iter().chain(&["viewers_max_at", "distinct_max_at", "last_at", "airtime_ms"]) {
+        assert_eq!(airings.rows[0][airings.place(column)], said[*column].to_string(), "{column}");
     }
 
     // A second one does not touch it.

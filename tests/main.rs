@@ -22,6 +22,8 @@ mod bad_events;
 mod forms;
 // `jauge replay`: equal to the reference and the oracle, however the events come.
 mod replay;
+// Small inputs from real life, counted.
+mod cases;
 // `jauge replay` refuses: exit codes, one sentence, nothing half written.
 mod refusals;
 // Files of the wrong kind: what is said of them, and that the advice is good.

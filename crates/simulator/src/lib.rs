@@ -20,6 +20,7 @@
 //! ```
 
 mod broadcast;
+mod count;
 mod crowd;
 mod curve;
 mod dice;

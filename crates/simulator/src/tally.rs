@@ -2,12 +2,14 @@
 //! long before the fact, and shares no code with the product, whose count it is there to check.
 
 use crate::Ms;
+use crate::count::{MINUTE_MS, RunningCount};
 use crate::crowd::{Root, Session};
 use crate::event::write_user;
 use crate::retweets::Retweet;
 use crate::truth::{BroadcastTruth, MinuteTruth, RetweetTruth};
 
-const MINUTE_MS: Ms = 60_000;
+/// Who is back after so long, ms, returns: the default of the contract's `return_within`.
+const RETURN_WITHIN_MS: Ms = 60_000;
 
 /// The truth of one broadcast so far.
 #[derive(Debug)]
@@ -16,22 +18,35 @@ pub(crate) struct TruthTally {
     truth: BroadcastTruth,
     /// The row of the minute that is under way; none before the first deed.
     row: Option<MinuteTruth>,
-    /// Whether nothing has changed in this minute yet.
-    fresh: bool,
     /// The instant whose changes are being gathered.
     now: Ms,
-    /// Sum of the changes of that instant: all that happens in one ms happens at once.
-    change: i64,
-    /// Concurrent viewers before that instant.
-    viewers: i64,
-    /// Up to when the row's integral runs.
-    integrated: Ms,
+    /// Sessions, C(t).
+    sessions: RunningCount,
+    /// Viewers, D(t).
+    people: RunningCount,
+    /// All who ever came, by their numbers.
+    viewers: Vec<Presence>,
+    /// Of whom a session began or ended at this instant.
+    moved: Vec<u32>,
+    /// When a session last closed, or the end came.
+    closed_at: Ms,
     /// Open sessions, and the sum of their joins, ms after the start: of all, and of each retweet.
     open: Open,
     open_by_retweet: Vec<Open>,
     /// When the sessions went whose leave was lost.
     lost: Vec<Ms>,
     last_event: Ms,
+}
+
+/// Where a viewer is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Presence {
+    /// Open sessions.
+    open: u32,
+    /// Whether there was one before this instant.
+    there: bool,
+    /// When there was last one, if there is none.
+    gone_at: Option<Ms>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,11 +70,12 @@ impl TruthTally {
             start,
             truth: BroadcastTruth { broadcast_id, crash_at, effects, ..BroadcastTruth::default() },
             row: None,
-            fresh: true,
             now: start,
-            change: 0,
-            viewers: 0,
-            integrated: start,
+            sessions: RunningCount::default(),
+            people: RunningCount::default(),
+            viewers: Vec::new(),
+            moved: Vec::new(),
+            closed_at: start,
             open: Open::default(),
             open_by_retweet: vec![Open::default(); retweets.len()],
             lost: Vec::new(),
@@ -83,7 +99,8 @@ impl TruthTally {
         let row = self.apply(self.start + Ms::from(session.joined_at));
         row.joins += 1;
         row.new_viewers += i64::from(session.new_viewer);
-        self.change += 1;
+        self.sessions.change += 1;
+        self.presence(session.viewer).open += 1;
         let truth = &mut self.truth;
         truth.first_joined_at.get_or_insert(self.now);
         truth.sessions += 1;
@@ -103,7 +120,9 @@ impl TruthTally {
     /// A leave was sent.
     pub(crate) fn left(&mut self, session: &Session) {
         self.apply(self.start + Ms::from(session.leaves_at)).leaves += 1;
-        self.change -= 1;
+        self.sessions.change -= 1;
+        self.presence(session.viewer).open -= 1;
+        self.closed_at = self.now;
         self.truth.leaves += 1;
         let stay = i64::from(session.leaves_at) - i64::from(session.joined_at);
         self.truth.viewer_ms += stay;
@@ -145,6 +164,7 @@ impl TruthTally {
         }
         self.gather();
         self.close_row();
+        self.truth.airtime_ms = self.truth.first_joined_at.map(|first| self.closed_at - first);
         (self.truth.applied > 0).then_some(self.truth)
     }
 
@@ -176,36 +196,40 @@ impl TruthTally {
     }
 
     fn new_row(&mut self, minute_at: Ms) -> MinuteTruth {
-        self.fresh = true;
-        self.integrated = minute_at;
-        MinuteTruth {
-            minute_at,
-            viewers_start: self.viewers,
-            viewers_max: self.viewers,
-            viewers_max_at: minute_at,
-            viewers_min: self.viewers,
-            ..MinuteTruth::default()
+        self.sessions.begin(minute_at);
+        self.people.begin(minute_at);
+        MinuteTruth { minute_at, ..MinuteTruth::default() }
+    }
+
+    /// A viewer of whom a session begins or ends now.
+    fn presence(&mut self, viewer: u32) -> &mut Presence {
+        self.moved.push(viewer);
+        let place = viewer as usize;
+        if self.viewers.len() <= place {
+            self.viewers.resize(place + 1, Presence::default());
         }
+        &mut self.viewers[place]
     }
 
     /// Lets what was gathered for this instant happen.
     fn gather(&mut self) {
-        let Some(row) = self.row.as_mut().filter(|_| self.change != 0) else {
-            return;
-        };
-        row.viewer_ms += self.viewers * (self.now - self.integrated);
-        self.integrated = self.now;
-        self.viewers += self.change;
-        self.change = 0;
-        // A level that was over with the minute's first ms was never in it.
-        let first = self.fresh && self.now == row.minute_at;
-        self.fresh = false;
-        if first || self.viewers > row.viewers_max {
-            (row.viewers_max, row.viewers_max_at) = (self.viewers, self.now);
+        self.sessions.gather(self.now);
+        for viewer in self.moved.drain(..) {
+            let one = &mut self.viewers[viewer as usize];
+            let there = one.open > 0;
+            self.people.change += i64::from(there) - i64::from(one.there);
+            if there && !one.there {
+                let returns = one.gone_at.take().is_some_and(|gone_at| self.now - gone_at <= RETURN_WITHIN_MS);
+                self.truth.returns += i64::from(returns);
+                if let Some(row) = &mut self.row {
+                    row.returns += i64::from(returns);
+                }
+            } else if one.there && !there {
+                one.gone_at = Some(self.now);
+            }
+            one.there = there;
         }
-        if first || self.viewers < row.viewers_min {
-            row.viewers_min = self.viewers;
-        }
+        self.people.gather(self.now);
     }
 
     /// Keeps the row under way as the truth of its minute, which it returns.
@@ -214,15 +238,22 @@ impl TruthTally {
             return self.now;
         };
         let (minute_at, end) = (row.minute_at, row.minute_at + MINUTE_MS);
-        row.viewer_ms += self.viewers * (end - self.integrated);
-        row.viewers_end = self.viewers;
+        let (sessions, people) = (self.sessions.close(), self.people.close());
+        (row.viewers_start, row.viewers_end, row.viewers_min) = (sessions.start, sessions.end, sessions.min);
+        (row.viewers_max, row.viewers_max_at, row.viewer_ms) = (sessions.max, sessions.max_at, sessions.ms);
+        (row.distinct_start, row.distinct_end, row.distinct_min) = (people.start, people.end, people.min);
+        (row.distinct_max, row.distinct_max_at, row.distinct_ms) = (people.max, people.max_at, people.ms);
         let unnoticed = self.lost.partition_point(|gone_at| *gone_at < end) as u64;
-        row.present_end = if self.viewers == 0 { 0 } else { self.viewers - unnoticed.cast_signed() };
-        if row.viewers_max > self.truth.viewers_max {
-            self.truth.viewers_max = row.viewers_max;
-            self.truth.viewers_max_at = Some(row.viewers_max_at);
+        row.present_end = if row.viewers_end == 0 { 0 } else { row.viewers_end - unnoticed.cast_signed() };
+        let truth = &mut self.truth;
+        if row.viewers_max > truth.viewers_max {
+            (truth.viewers_max, truth.viewers_max_at) = (row.viewers_max, Some(row.viewers_max_at));
         }
-        self.truth.minutes.push(row);
+        if row.distinct_max > truth.distinct_max {
+            (truth.distinct_max, truth.distinct_max_at) = (row.distinct_max, Some(row.distinct_max_at));
+        }
+        truth.distinct_ms += row.distinct_ms;
+        truth.minutes.push(row);
         minute_at
     }
 
@@ -230,7 +261,12 @@ impl TruthTally {
     fn lapse(&mut self) {
         let at = self.now - self.start;
         let open = std::mem::take(&mut self.open);
-        self.change -= open.sessions;
+        self.sessions.change -= open.sessions;
+        self.closed_at = self.now;
+        for (viewer, one) in (0..).zip(&mut self.viewers).filter(|(_, one)| one.open > 0) {
+            one.open = 0;
+            self.moved.push(viewer);
+        }
         self.truth.lapses += open.sessions;
         self.truth.viewer_ms += open.stays(at);
         if let Some(row) = &mut self.row {

@@ -97,7 +97,7 @@ fn fingerprint(options: &NightOptions) -> (usize, u64, u64) {
 fn a_seed_means_the_same_events_for_ever() {
     // Whoever changes these numbers changes what every seed means: a new version of the simulator, to be told to its
     // users.
-    assert_eq!(fingerprint(&troubled()), (14_578, 1_646_888_008_767_837_500, 12_690_752_889_992_485_349));
+    assert_eq!(fingerprint(&troubled()), (14_578, 1_646_888_008_767_837_500, 4_914_418_101_302_683_945));
     let lines: Vec<String> = night_of(&troubled())
         .take(3)
         .map(|arrival| {
@@ -127,6 +127,7 @@ fn no_function_is_the_platform_s_own() {
     ];
     let sources = [
         include_str!("broadcast.rs"),
+        include_str!("count.rs"),
         include_str!("crowd.rs"),
         include_str!("curve.rs"),
         include_str!("dice.rs"),
@@ -202,39 +203,34 @@ fn check_broadcast(truth: &BroadcastTruth, counted: &Counted) {
         })
         .collect();
     assert!(stays.iter().all(|stay| stay.0 < stay.1 || !stay.2));
-    let mut changes: BTreeMap<Ms, i64> = BTreeMap::new();
     let mut first: BTreeMap<&str, Ms> = BTreeMap::new();
-    for &(joined_at, left_at, _, viewer) in &stays {
-        *changes.entry(joined_at).or_default() += 1;
-        *changes.entry(left_at).or_default() -= 1;
+    for &(joined_at, _, _, viewer) in &stays {
         let seen = first.entry(viewer).or_insert(joined_at);
         *seen = joined_at.min(*seen);
     }
-    let mut applied: BTreeSet<Ms> = changes.keys().copied().collect();
+    let sessions: Vec<(Ms, Ms)> = stays.iter().map(|stay| (stay.0, stay.1)).collect();
+    let (presences, returned) = presences(&stays);
+    let (sessions_change, people_change) = (changes(&sessions), changes(&presences));
+    let mut applied: BTreeSet<Ms> = sessions_change.keys().copied().collect();
     applied.extend(counted.retweets.iter().map(|retweet| retweet.0));
     applied.extend(counted.end);
     assert_eq!(applied.first(), Some(&truth.airing_at));
     assert_eq!(applied.last(), Some(&truth.last_at));
 
-    let (mut viewers, mut minute_at) = (0, truth.airing_at.div_euclid(MINUTE_MS) * MINUTE_MS);
+    let (mut viewers, mut people, mut minute_at) = (0, 0, truth.airing_at.div_euclid(MINUTE_MS) * MINUTE_MS);
     for row in &truth.minutes {
         let inside = |at: Ms| (minute_at..minute_at + MINUTE_MS).contains(&at);
-        let mut wanted = MinuteTruth { minute_at, viewers_start: viewers, ..MinuteTruth::default() };
-        let mut levels = Vec::new();
-        for at in minute_at..minute_at + MINUTE_MS {
-            viewers += changes.get(&at).unwrap_or(&0);
-            levels.push(viewers);
-        }
-        wanted.viewers_end = viewers;
-        wanted.viewers_max = *levels.iter().max().expect("60,000 levels");
-        let first_of_max = levels.iter().position(|level| *level == wanted.viewers_max).expect("it is one of them");
-        wanted.viewers_max_at = minute_at + Ms::try_from(first_of_max).expect("small");
-        wanted.viewers_min = *levels.iter().min().expect("60,000 levels");
-        wanted.viewer_ms = levels.iter().sum();
+        let [start, end, max, max_at, min, ms] = curve(&sessions_change, &mut viewers, minute_at);
+        let mut wanted = MinuteTruth { minute_at, viewers_start: start, viewers_end: end, ..MinuteTruth::default() };
+        (wanted.viewers_max, wanted.viewers_max_at, wanted.viewers_min, wanted.viewer_ms) = (max, max_at, min, ms);
+        let [start, end, max, max_at, min, ms] = curve(&people_change, &mut people, minute_at);
+        (wanted.distinct_start, wanted.distinct_end, wanted.distinct_min) = (start, end, min);
+        (wanted.distinct_max, wanted.distinct_max_at, wanted.distinct_ms) = (max, max_at, ms);
         let within = |of: &mut dyn Iterator<Item = Ms>| number(of.filter(|at| inside(*at)).count());
         wanted.joins = within(&mut stays.iter().map(|stay| stay.0));
         wanted.leaves = within(&mut stays.iter().filter(|stay| stay.2).map(|stay| stay.1));
         wanted.lapses = within(&mut stays.iter().filter(|stay| !stay.2).map(|stay| stay.1));
+        wanted.returns = within(&mut returned.iter().copied());
         wanted.new_viewers = within(&mut first.values().copied());
         wanted.retweets = within(&mut counted.retweets.iter().map(|retweet| retweet.0));
         wanted.retweet_followers =
@@ -244,9 +240,51 @@ fn check_broadcast(truth: &BroadcastTruth, counted: &Counted) {
         assert_eq!(*row, wanted);
         minute_at += MINUTE_MS;
     }
-    assert_eq!(viewers, 0);
+    assert_eq!((viewers, people), (0, 0));
     assert!(truth.last_at < minute_at && truth.last_at >= minute_at - MINUTE_MS);
+    assert_eq!(truth.distinct_ms, presences.iter().map(|presence| presence.1 - presence.0).sum::<i64>());
     check_totals(truth, counted, &stays, first.len());
+}
+
+/// By how much a count of such intervals goes up and down, and when.
+fn changes(intervals: &[(Ms, Ms)]) -> BTreeMap<Ms, i64> {
+    let mut changes: BTreeMap<Ms, i64> = BTreeMap::new();
+    for (from, until) in intervals {
+        *changes.entry(*from).or_default() += 1;
+        *changes.entry(*until).or_default() -= 1;
+    }
+    changes
+}
+
+/// When each viewer was there, in one session or more; and when one was back within a minute.
+fn presences(stays: &[(Ms, Ms, bool, &str)]) -> (Vec<(Ms, Ms)>, Vec<Ms>) {
+    let mut of_viewer: BTreeMap<&str, Vec<(Ms, Ms)>> = BTreeMap::new();
+    for &(joined_at, left_at, _, viewer) in stays.iter().filter(|stay| stay.0 < stay.1) {
+        of_viewer.entry(viewer).or_default().push((joined_at, left_at));
+    }
+    let (mut presences, mut returned) = (Vec::new(), Vec::new());
+    for own in of_viewer.values() {
+        let gone = |at: Ms| !own.iter().any(|stay| stay.0 <= at && at < stay.1);
+        let begins: BTreeSet<Ms> = own.iter().map(|stay| stay.0).filter(|at| gone(at - 1)).collect();
+        let ends: BTreeSet<Ms> = own.iter().map(|stay| stay.1).filter(|at| gone(*at)).collect();
+        let soon = begins.iter().skip(1).zip(&ends).filter(|(back_at, gone_at)| *back_at - *gone_at <= MINUTE_MS);
+        returned.extend(soon.map(|(back_at, _)| *back_at));
+        presences.extend(begins.into_iter().zip(ends));
+    }
+    (presences, returned)
+}
+
+/// What a minute sees of a count that stands at `level` before it: start, end, max and its first ms, min, integral.
+fn curve(changes: &BTreeMap<Ms, i64>, level: &mut i64, minute_at: Ms) -> [i64; 6] {
+    let (start, mut levels) = (*level, Vec::new());
+    for at in minute_at..minute_at + MINUTE_MS {
+        *level += changes.get(&at).unwrap_or(&0);
+        levels.push(*level);
+    }
+    let max = *levels.iter().max().expect("60,000 levels");
+    let first_of_max = levels.iter().position(|level| *level == max).expect("it is one of them");
+    let max_at = minute_at + Ms::try_from(first_of_max).expect("small");
+    [start, *level, max, max_at, *levels.iter().min().expect("60,000 levels"), levels.iter().sum()]
 }
 
 fn check_totals(truth: &BroadcastTruth, counted: &Counted, stays: &[(Ms, Ms, bool, &str)], reach: usize) {
@@ -262,6 +300,12 @@ fn check_totals(truth: &BroadcastTruth, counted: &Counted, stays: &[(Ms, Ms, boo
     assert_eq!(Some(truth.viewers_max), truth.minutes.iter().map(|row| row.viewers_max).max());
     let at_peak = truth.minutes.iter().find(|row| row.viewers_max == truth.viewers_max).expect("a row");
     assert_eq!(truth.viewers_max_at, Some(at_peak.viewers_max_at));
+    assert_eq!(Some(truth.distinct_max), truth.minutes.iter().map(|row| row.distinct_max).max());
+    let at_peak = truth.minutes.iter().find(|row| row.distinct_max == truth.distinct_max).expect("a row");
+    assert_eq!(truth.distinct_max_at, Some(at_peak.distinct_max_at));
+    assert_eq!((truth.distinct_ms, truth.returns), (sum(|row| row.distinct_ms), sum(|row| row.returns)));
+    let closed_at = stays.iter().map(|stay| stay.1).chain(counted.end).max();
+    assert_eq!(truth.airtime_ms, closed_at.zip(truth.first_joined_at).map(|(until, from)| until - from));
     assert_eq!(truth.first_joined_at, stays.iter().map(|stay| stay.0).min());
     assert_eq!(truth.retweets, number(counted.retweets.len()));
     assert_eq!((truth.applied, truth.repeated), (number(counted.events.len()), counted.copies));
@@ -277,6 +321,7 @@ fn check_totals(truth: &BroadcastTruth, counted: &Counted, stays: &[(Ms, Ms, boo
 #[test]
 fn the_truth_is_what_the_events_say() {
     let shared = NightOptions { broadcasts: 2, scale: 0.002, ..troubled() };
+    let (mut twice, mut returned) = (false, false);
     for options in [
         shared.clone(),
         NightOptions { end: false, seed: 7, ..shared.clone() },
@@ -287,7 +332,10 @@ fn the_truth_is_what_the_events_say() {
         for broadcast in &truth.broadcasts {
             check_broadcast(broadcast, &counted[&broadcast.broadcast_id]);
         }
+        twice |= truth.broadcasts.iter().any(|broadcast| broadcast.distinct_ms < broadcast.viewer_ms);
+        returned |= truth.broadcasts.iter().any(|broadcast| broadcast.returns > 0);
     }
+    assert!(twice && returned, "somebody is there twice, and somebody comes back at once");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The truth: what a simulation decided, in the contract's terms, to hold any count of its events against.
 //!
-//! It is the settled truth with session time-outs off. A leave that was lost is one that nobody can count, so its
-//! session is open until the broadcast's end (or, without an `end`, its last event) and lapses there. Duplicates,
-//! disorder and lateness change nothing. Effects of retweets are those that the simulator caused, not what a model
-//! could find.
+//! It is the settled truth under the contract's default rules. A leave that was lost is one that nobody can count, so
+//! its session is open until the broadcast's end (or, without an `end`, its last event) and lapses there; a viewer who
+//! came again meanwhile is one of the distinct viewers all the same. Nothing is sent after the end, and no heartbeat
+//! after its session's leave, so nothing straggles. Duplicates, disorder and lateness change nothing. Effects of
+//! retweets are those that the simulator caused, not what a model could find.
 
 use crate::Ms;
 use crate::json::Object;
@@ -26,6 +27,8 @@ pub struct BroadcastTruth {
     pub first_joined_at: Option<Ms>,
     /// Its last join, leave, lapse, retweet or end.
     pub last_at: Ms,
+    /// From the first join to the last leave, lapse or end, ms; `None` where nobody came.
+    pub airtime_ms: Option<Ms>,
     /// Sessions, which is joins.
     pub sessions: i64,
     /// Distinct viewers.
@@ -36,6 +39,14 @@ pub struct BroadcastTruth {
     pub viewers_max_at: Option<Ms>,
     /// Sum of all stays, ms.
     pub viewer_ms: i64,
+    /// Peak, in distinct viewers.
+    pub distinct_max: i64,
+    /// First ms of that peak; `None` for a peak of 0.
+    pub distinct_max_at: Option<Ms>,
+    /// Sum of all presences, ms.
+    pub distinct_ms: i64,
+    /// Times that a viewer was back within a minute.
+    pub returns: i64,
     /// Sessions that a leave closed.
     pub leaves: i64,
     /// Sessions that the end closed, or the last event.
@@ -81,6 +92,20 @@ pub struct MinuteTruth {
     pub viewers_min: i64,
     /// Integral of concurrent viewers over the minute.
     pub viewer_ms: i64,
+    /// Distinct viewers just before the minute.
+    pub distinct_start: i64,
+    /// Distinct viewers at its last ms.
+    pub distinct_end: i64,
+    /// The most distinct viewers at any ms.
+    pub distinct_max: i64,
+    /// The first ms with the most distinct viewers.
+    pub distinct_max_at: Ms,
+    /// The least distinct viewers at any ms.
+    pub distinct_min: i64,
+    /// Integral of distinct viewers over the minute.
+    pub distinct_ms: i64,
+    /// Times that a viewer was back here, at most a minute after going.
+    pub returns: i64,
     /// Viewers whose first session starts here.
     pub new_viewers: i64,
     /// Retweets.
@@ -138,11 +163,16 @@ impl BroadcastTruth {
             .number("airing_at", self.airing_at)
             .maybe("first_joined_at", self.first_joined_at)
             .number("last_at", self.last_at)
+            .maybe("airtime_ms", self.airtime_ms)
             .number("sessions", self.sessions)
             .number("reach", self.reach)
             .number("viewers_max", self.viewers_max)
             .maybe("viewers_max_at", self.viewers_max_at)
             .number("viewer_ms", self.viewer_ms)
+            .number("distinct_max", self.distinct_max)
+            .maybe("distinct_max_at", self.distinct_max_at)
+            .number("distinct_ms", self.distinct_ms)
+            .number("returns", self.returns)
             .number("joins", self.sessions)
             .number("leaves", self.leaves)
             .number("lapses", self.lapses)
@@ -180,6 +210,13 @@ impl MinuteTruth {
             .number("viewers_max_at", self.viewers_max_at)
             .number("viewers_min", self.viewers_min)
             .number("viewer_ms", self.viewer_ms)
+            .number("distinct_start", self.distinct_start)
+            .number("distinct_end", self.distinct_end)
+            .number("distinct_max", self.distinct_max)
+            .number("distinct_max_at", self.distinct_max_at)
+            .number("distinct_min", self.distinct_min)
+            .number("distinct_ms", self.distinct_ms)
+            .number("returns", self.returns)
             .number("new_viewers", self.new_viewers)
             .number("retweets", self.retweets)
             .number("retweet_followers", self.retweet_followers)
