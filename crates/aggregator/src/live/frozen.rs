@@ -1,6 +1,6 @@
-//! A frozen lane: its open sessions, its known viewers and who left just now, as they were at one instant, while the lane goes on. Both share
-//! their tables until the lane writes to one; the lane then copies that leaf. What the lane held is not in it: the log
-//! has it.
+//! A frozen lane: its open sessions, its known viewers and who left just now, as they were at one instant, while the
+//! lane goes on. Both share their tables until the lane writes to one; the lane then copies that leaf. What the lane
+//! held is not in it: the log has it.
 
 use super::crowd::Crowd;
 use super::lane::{Lane, place_of};

@@ -1,7 +1,7 @@
 //! Seats: the open sessions, and the viewers known, of one broadcast in one lane, packed for audiences of tens of
-//! millions. A seat is 29 bytes, a viewer 13, in leaves that are filled to three fifths at least and lie in the order of
-//! their keys, so that nothing depends on chance. A copy shares the leaves; only those that are written to afterwards
-//! are copied.
+//! millions. A seat is 29 bytes, a viewer 13, in leaves that are filled to three fifths at least and lie in the order
+//! of their keys, so that nothing depends on chance. A copy shares the leaves; only those that are written to
+//! afterwards are copied.
 
 use crate::machine::Open;
 use audience::Ms;
@@ -160,7 +160,7 @@ const DEPTH: u32 = 20;
 
 /// Leaves, found by the first bits of a key.
 #[derive(Clone, Debug)]
-pub(super) struct Tables<const N: usize> {
+pub(super) struct Packed<const N: usize> {
     leaves: Vec<Leaf<N>>,
     /// The leaf of each value of the first `depth` bits, so in the order of the keys; empty where there is one leaf.
     directory: Vec<u32>,
@@ -168,19 +168,19 @@ pub(super) struct Tables<const N: usize> {
     len: usize,
 }
 
-impl<const N: usize> Tables<N> {
-    pub(super) fn new() -> Tables<N> {
+impl<const N: usize> Packed<N> {
+    pub(super) fn new() -> Packed<N> {
         let leaf = Leaf { slots: Arc::default(), homes: 0, len: 0, depth: 0 };
-        Tables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
+        Packed { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
 
-    /// Tables for so many entries: none is split or grown on the way, in whatever order they come.
-    fn for_entries(count: usize) -> Tables<N> {
+    /// Room for so many entries: none is split or grown on the way, in whatever order they come.
+    fn for_entries(count: usize) -> Packed<N> {
         let depth = (count / (LEAF * 2 / 3)).next_power_of_two().trailing_zeros().min(DEPTH);
         let homes = homes_for(count >> depth).min(2 * LEAF);
         let leaves = vec![(); 1 << depth].iter().map(|()| Leaf::of(std::iter::empty(), homes, depth)).collect();
         let directory = if depth == 0 { Vec::new() } else { (0..1 << depth).collect() };
-        Tables { leaves, directory, depth, len: 0 }
+        Packed { leaves, directory, depth, len: 0 }
     }
 
     fn leaf_of(&self, key: &Key) -> usize {
@@ -312,7 +312,7 @@ fn key_in<const N: usize>(entry: &[u8; N]) -> Key {
 
 /// The open sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Seats(Tables<SEAT>);
+pub(crate) struct Seats(Packed<SEAT>);
 
 /// An open session, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,13 +323,13 @@ pub(crate) struct Seat {
 
 impl Default for Seats {
     fn default() -> Seats {
-        Seats(Tables::new())
+        Seats(Packed::new())
     }
 }
 
 impl Seats {
     pub(crate) fn for_entries(count: usize) -> Seats {
-        Seats(Tables::for_entries(count))
+        Seats(Packed::for_entries(count))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Seat> {
@@ -383,17 +383,17 @@ impl Seat {
 
 /// The viewers known, each with how many of its sessions are open.
 #[derive(Clone, Debug)]
-pub(crate) struct Viewers(Tables<VIEWER>);
+pub(crate) struct Viewers(Packed<VIEWER>);
 
 impl Default for Viewers {
     fn default() -> Viewers {
-        Viewers(Tables::new())
+        Viewers(Packed::new())
     }
 }
 
 impl Viewers {
     pub(crate) fn for_entries(count: usize) -> Viewers {
-        Viewers(Tables::for_entries(count))
+        Viewers(Packed::for_entries(count))
     }
 
     /// How many sessions of a viewer are open; `None` where it is not known.

@@ -4,8 +4,8 @@ use super::*;
 
 /// Joins, heartbeats, leaves, retweets and ends happen at these seconds of their minute: `J` joins, `h` gives a sign of
 /// life, `L` leaves, `R` passes the broadcast on, `E` ends it. An event comes at the end of its minute; written small,
-/// `j`, `l`, `r`, `e`, it comes two minutes later. The watermark follows minute by minute, without lateness. A line whose
-/// name ends in `'` is the second device of the viewer before.
+/// `j`, `l`, `r`, `e`, it comes two minutes later. The watermark follows minute by minute, without lateness. A line
+/// whose name ends in `'` is the second device of the viewer before.
 fn event_of(letter: char) -> Option<(Kind, Ms, usize)> {
     Some(match letter {
         'J' => (Kind::Join, 0, 0),
