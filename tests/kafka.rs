@@ -123,8 +123,8 @@ impl RealKafka {
     /// Makes a topic that is not there yet.
     pub(crate) fn make_topic(&self, name: &str, partitions: i32) {
         let make = || create_topic(&self.address, &[], name, partitions, &[], ANSWER_DEADLINE);
-        // On a machine that is short of breath a broker listens long before it has its controller, and what it was asked
-        // until then may never be answered.
+        // On a machine that is short of breath a broker listens long before it has its controller, and what it was
+        // asked until then may never be answered.
         let made = make().or_else(|_| make().map(|_| true)).unwrap();
         assert!(made, "another test uses the topic {name}");
     }

@@ -40,6 +40,8 @@ mod run;
 mod nights;
 // `jauge verify`: what passes, what was damaged, what lies.
 mod verify;
+// Directories of version 1 of the contract: read as what they are.
+mod version_1;
 // `jauge show`: the same numbers as the tables, and before they are there.
 mod show;
 // What a shell hands over and is told: pipes, names, `~`, variables, commands to copy.

@@ -75,6 +75,8 @@ mod held;
 mod beginnings;
 // Signals, and two who want one directory.
 mod signals;
+// Shows under one id, one after the other.
+mod off_air;
 
 /// How long anything here may take: far longer than it does.
 const SOON: Duration = Duration::from_secs(90);

@@ -86,7 +86,9 @@ fn what_was_made_is_as_it_should_be() {
     let (replayed, ran) = (of(replayed), of(ran));
     assert_eq!((&replayed["ok"], &ran["ok"]), (&Value::Bool(true), &Value::Bool(true)));
     assert_eq!((&replayed["airings"], &ran["airings"]), (&2.into(), &4.into()));
-    assert_eq!(ran["ledger"]["after_settle"], 40);
+    // Forty came after the end of the data; eight more where a quarter of an hour after a broadcast's end had passed
+    // before its run was stopped.
+    assert!([40, 48].contains(&ran["ledger"]["after_settle"].as_u64().unwrap()), "{ran}");
     assert_eq!(ran["ledger"]["rejected"], NO_EVENTS.len());
     assert_eq!(ran["events_settled_again"], ran["ledger"]["accepted"]);
     assert!(replayed["events_settled_again"].is_null());
@@ -156,17 +158,19 @@ fn what_has_not_settled_is_said() {
     let out = folder.path().join("stopped");
     let (topic, night) = (Topic::new(2), events(&rough(3)));
     topic.send(&night);
-    topic.until_stopped(&out, night.len(), &[]);
+    // Nothing is over before the data end.
+    let flags = ["--end-idle=off"];
+    topic.until_stopped(&out, night.len(), &flags);
     let said = words(verify(&out, &[]));
     assert!(said.contains("events have not settled yet") && said.contains("They are of \"nuit-debout\", \""), "{said}");
     let said: Value = serde_json::from_str(&verify(&out, &["--json"]).exits(0).stdout).unwrap();
     assert_eq!(said["ledger"]["not_yet_settled"], night.len());
     assert_eq!((&said["airings"], &said["events_settled_again"]), (&0.into(), &night.len().into()));
     // It settles, and a later part has not: both are told apart.
-    topic.until_end(&out, &[]);
+    topic.until_end(&out, &flags);
     let part = &events(&next_day(&rough(3)))[..50];
     topic.send(part);
-    topic.until_stopped(&out, night.len() + part.len(), &[]);
+    topic.until_stopped(&out, night.len() + part.len(), &flags);
     let said: Value = serde_json::from_str(&verify(&out, &["--json"]).exits(0).stdout).unwrap();
     assert_eq!((&said["ledger"]["not_yet_settled"], &said["airings"]), (&50.into(), &2.into()));
 }

@@ -62,15 +62,24 @@ fn an_airing_of_several_days_has_its_days_beside_its_times() {
     stays.extend(["a", "b"].map(|viewer| ("radio", viewer, EVENING + 40 * HOUR, EVENING + 41 * HOUR)));
     let out = of_stays(folder.path(), &stays);
     let said = show(&out, &["--broadcast", "radio"]).exits(0).stdout;
-    for part in ["Peak 3 at 03-16 11:31:00", "▼ 3 at 03-16 11:31:00", "03-15           03-16"] {
+    for part in [
+        "Peak 3 concurrent viewers, as many people, at 03-16 11:31:00",
+        "▼ 3 at 03-16 11:31:00",
+        "03-15           03-16",
+    ] {
         assert!(said.contains(part), "no {part:?}:\n{said}");
     }
-    assert!(show(&out, &[]).exits(0).stdout.contains("at 03-16 11:31:00"));
+    // Where columns are few, the day has a line of its own.
+    let listed = show(&out, &[]).exits(0).stdout;
+    assert!(listed.contains("at 11:31:00\n") && listed.contains("on 03-16\n"), "{listed}");
     let Some(shared) = have(shared()) else { return };
     let radio = folder.path().join("radio");
     replay([shared.join("cases/32-radio-five-days.ndjson")], &radio, NO_FLAGS).exits(0);
     let said = show(&radio, &["--broadcast", "radio"]).exits(0).stdout;
-    assert!(said.contains("Peak 9 at 03-12 13:00:08") && said.contains("03-10"), "{said}");
+    assert!(
+        said.contains("Peak 9 concurrent viewers") && said.contains("at 03-12 13:00:08") && said.contains("03-10"),
+        "{said}"
+    );
 }
 
 #[test]

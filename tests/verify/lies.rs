@@ -66,10 +66,19 @@ fn a_cell_of_a_settled_table_is_found() {
         for column in ["new_viewers", "retweet_followers", "late", "lapses_backdated", "viewers_max_at"] {
             minute(column, Cell::Plus(1));
         }
-        minute("viewers_min", Cell::Plus(-1));
-        minute("viewers_max_at", Cell::Plus(86_400_000));
+        for column in ["distinct_start", "distinct_end", "distinct_max", "distinct_max_at", "distinct_min", "returns"] {
+            minute(column, Cell::Plus(1));
+        }
+        for column in ["viewers_min", "distinct_min", "distinct_max"] {
+            minute(column, Cell::Plus(-1));
+        }
+        for column in ["viewers_max_at", "distinct_max_at"] {
+            minute(column, Cell::Plus(86_400_000));
+        }
         // The mean is the integral's, and names its file.
-        found(made, "minutes", "viewer_ms", busy, Cell::Plus(1), &["minutes/date=2016-04-0", "viewers_mean"]);
+        for (column, mean) in [("viewer_ms", "viewers_mean"), ("distinct_ms", "distinct_mean")] {
+            found(made, "minutes", column, busy, Cell::Plus(1), &["minutes/date=2016-04-0", mean]);
+        }
         let airing =
             |column, is_it, to| found(made, "airings", column, is_it, to, &[NIGHT, "airings", "airing 2016-04-0"]);
         for column in ["sessions", "reach", "viewers_max", "joins", "leaves", "lapses", "retweets", "retweet_followers"]
@@ -79,6 +88,11 @@ fn a_cell_of_a_settled_table_is_found() {
         for column in ["viewers_max_at", "first_joined_at", "last_at", "applied", "repeated", "orphaned"] {
             airing(column, any, Cell::Plus(1));
         }
+        for column in ["distinct_max", "distinct_max_at", "returns"] {
+            airing(column, any, Cell::Plus(1));
+        }
+        airing("distinct_max", any, Cell::Plus(-1));
+        found(made, "airings", "distinct_ms", any, Cell::Plus(-1), &["airings/date=2016-04-0", "distinct_mean"]);
         found(made, "airings", "airtime_ms", any, Cell::Plus(1), &["airings/date=2016-04-0", "viewers_mean"]);
         let session = |column, to| found(made, "sessions", column, any, to, &[NIGHT, "airing 2016-04-0", "sessions"]);
         session("left_at", Cell::Plus(1));
@@ -153,6 +167,10 @@ fn a_cell_of_the_live_table_is_found() {
     for column in ["late", "viewers_start", "viewers_end", "joins", "leaves", "lapses", "lapses_backdated"] {
         minute(column, Cell::Plus(1));
     }
+    for column in ["distinct_start", "distinct_end", "distinct_max", "returns"] {
+        minute(column, Cell::Plus(1));
+    }
+    minute("distinct_min", Cell::Plus(-1_000));
     minute("viewers_min", Cell::Plus(-1_000));
     let late: fn(&RecordBatch, usize) -> bool = |rows, row| number(rows, "late", row) > 0;
     found(made, "live", "late", late, Cell::Plus(-1), &[NIGHT, "table live", "late"]);
@@ -304,7 +322,7 @@ fn a_commit_that_lies_is_found() {
     .says(&["airing 2016-04-03", "commit"]);
     told(made, |forgery| {
         let place = first_settling(forgery);
-        add(&mut forgery.commits[place]["settled"][0]["rules"]["broadcast_idle_ms"], -3_600_000);
+        add(&mut forgery.commits[place]["settled"][0]["rules"]["end_idle_ms"], -60_000);
     })
     .exits(4)
     .says(&["airing 2016-04-03", "commit"]);

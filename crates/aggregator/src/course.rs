@@ -34,8 +34,8 @@ pub(crate) struct Course<'a> {
     openings: BTreeMap<Ms, (Ms, Ms)>,
 }
 
-/// What the name of the airing at hand follows from. Its first join, retweet or end that applies is applied in any case;
-/// a heartbeat before that is, unless it straggles behind a leave of its session.
+/// What the name of the airing at hand follows from. Its first join, retweet or end that applies is applied in any
+/// case; a heartbeat before that is, unless it straggles behind a leave of its session.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
     sure: Ms,

@@ -11,7 +11,8 @@ use audience::{Event, Kind, MINUTE_MS, Ms};
 use std::collections::BTreeMap;
 
 /// What is known of a broadcast's events without their viewers. All that parts two airings takes a minute or longer, so
-/// of each minute the first and the last of a kind are nearly always enough; where not, [`Timeline::second_look`] tells.
+/// of each minute the first and the last of a kind are nearly always enough; where not, [`Timeline::second_look`]
+/// tells.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     /// Minutes by their start, without `recent`.

@@ -62,6 +62,13 @@ fn side(row: &MinuteRow) -> Value {
         "viewers_max_at": rfc3339(row.viewers_max_at),
         "viewers_min": row.viewers_min,
         "viewer_ms": row.viewer_ms,
+        "distinct_start": row.distinct.map(|people| people.start),
+        "distinct_end": row.distinct.map(|people| people.end),
+        "distinct_max": row.distinct.map(|people| people.max),
+        "distinct_max_at": row.distinct.map(|people| rfc3339(people.max_at)),
+        "distinct_min": row.distinct.map(|people| people.min),
+        "distinct_ms": row.distinct.map(|people| people.ms),
+        "returns": row.distinct.map(|people| people.returns),
         "new_viewers": row.new_viewers,
         "retweets": row.retweets,
         "retweet_followers": row.retweet_followers,
@@ -81,17 +88,20 @@ fn told(rows: &[CorrectionRow], ids: &[Arc<str>], zone: &Zone, look: Look) -> St
         text += &format!("{}  corrected {at} by commit {}\n", look.paint(&id, Paint::Bold), first.commit);
         text += &format!("{}: {} minutes moved\n", why(first, zone), words::count(group.len() as u64));
         text += &format!(
-            "\n{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
-            "Minute", "Peak", "Watch time", "Joins", "Gone", "Reach"
+            "\n{:<16} {:>18} {:>7} {:>11} {:>7} {:>7} {:>7}\n",
+            "Minute", "Peak", "People", "Watch time", "Joins", "Gone", "Reach"
         );
         for row in group {
             text += &line(row, zone);
         }
         text.push('\n');
     }
-    text + "Peak is of the minute, in sessions; the other numbers are what was added or taken away; watch time in s. Times "
-        + zone.name()
-        + "\n"
+    let legend = format!(
+        "Peak: the most concurrent viewers of the minute, in sessions. The other numbers are what was added or taken away; People: of the most \
+         concurrent people, in viewers; watch time in s. Times {}",
+        zone.name()
+    );
+    text + &draw::wrap(&legend, look.width).join("\n") + "\n"
 }
 
 fn why(row: &CorrectionRow, zone: &Zone) -> String {
@@ -127,10 +137,15 @@ fn line(row: &CorrectionRow, zone: &Zone) -> String {
         _ if watch.abs() < 1_000 => format!("{}<1", if watch < 0 { "−" } else { "+" }),
         _ => signed(watch / 1_000),
     };
+    // Version 1 of the contract did not count them.
+    let knows_people = [&row.before, &row.after].into_iter().flatten().all(|side| side.distinct.is_some());
+    let people =
+        if knows_people { signed(of(|row| row.distinct.map_or(0, |people| people.max))) } else { "–".to_owned() };
     format!(
-        "{:<16} {:>20} {:>13} {:>8} {:>8} {:>8}\n",
+        "{:<16} {:>18} {:>7} {:>11} {:>7} {:>7} {:>7}\n",
         words::day_and_minute(zone.clock(row.minute_at)),
         format!("{} → {}", peak(&row.before), peak(&row.after)),
+        people,
         seconds,
         signed(of(|row| row.joins)),
         signed(of(|row| row.leaves + row.lapses)),

@@ -93,7 +93,7 @@ fn play(args: &DemoArgs, dir: &Path) -> Result<(), Problem> {
     let glob = dir.join("minutes").join("*").join("*.parquet");
     terminal::print(&format!(
         "\nThe tables are Parquet files in {}. With DuckDB, for one:\n\n  \
-         duckdb -c \"SELECT minute_at, viewers_max, joins, retweets\n             FROM '{}'\n             ORDER BY viewers_max DESC LIMIT 5\"\n",
+         duckdb -c \"SELECT minute_at, viewers_max, distinct_max, joins\n             FROM '{}'\n             ORDER BY viewers_max DESC LIMIT 5\"\n",
         dir.display(),
         quoted(&glob.to_string_lossy())
     ))

@@ -28,6 +28,7 @@ pub(crate) fn settle_command(args: &SettleArgs) -> Result<(), Problem> {
     };
     // Where nothing is to be done nobody need be asked, and no commit made.
     let nothing = Stored::read(&args.dir, |stored| {
+        stored.chain().refuse_older(stored.store())?;
         let rules = provenance::rules(stored.newest()?, &request.rules)?;
         nothing_to_do(&stored, &args.broadcast, rules)
     })?;

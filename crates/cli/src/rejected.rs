@@ -236,8 +236,8 @@ fn send(args: &RejectedArgs, settings: &Settings, topic: &str) -> Result<(), Pro
     Ok(())
 }
 
-/// Gives `take` each line of a file, or of stdin, that is not blank. Behind a byte order mark, which some editors write,
-/// the first line begins, as it does for a replay; a record would not be read with it.
+/// Gives `take` each line of a file, or of stdin, that is not blank. The first begins behind the byte order mark that
+/// some editors write, as it does for a replay: a record would not be read with it.
 fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), Problem>) -> Result<(), Problem> {
     let refused = |error: std::io::Error| Problem::world(format!("{} cannot be read: {error}.", path.display()));
     let mut lines: Box<dyn BufRead> = match path.to_str() {

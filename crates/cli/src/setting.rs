@@ -48,11 +48,13 @@ impl Setting {
 pub(crate) const TABLES: &[&str] = &["airings", "minutes", "sessions", "retweets", "rejected"];
 
 /// The rules by which events become sessions.
-pub(crate) const RULES: &[&str] = &["session_timeout", "timeout_grace", "broadcast_idle"];
+pub(crate) const RULES: &[&str] =
+    &["session_timeout", "timeout_grace", "broadcast_idle", "end_idle", "straggler", "return_within"];
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
-const DAY: i64 = 1_440 * MINUTE;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
 /// No rule waits longer than the hundred years that an event's time may span.
 const EVER: i64 = 36_525 * DAY;
 /// How long rows are kept.
@@ -202,6 +204,33 @@ pub(crate) const SETTINGS: &[Setting] = &[
         form: duration(MINUTE, 30 * DAY),
         placeholder: "DURATION",
         help: "A broadcast silent for this long is over: its airing settles",
+        group: COUNTING,
+        commands: SETTLERS,
+    },
+    Setting {
+        name: "end_idle",
+        default: "15min",
+        form: Form::Duration { least_ms: MINUTE, most_ms: 30 * DAY, never: Some("off") },
+        placeholder: "DURATION|off",
+        help: "A broadcast that no join has put on air again for this long after its end is over: its airing settles",
+        group: COUNTING,
+        commands: SETTLERS,
+    },
+    Setting {
+        name: "straggler",
+        default: "1min",
+        form: duration(0, HOUR),
+        placeholder: "DURATION",
+        help: "A heartbeat less than this long after a leave of its session opens nothing. For pages that beat on when closed",
+        group: COUNTING,
+        commands: SETTLERS,
+    },
+    Setting {
+        name: "return_within",
+        default: "1min",
+        form: duration(0, HOUR),
+        placeholder: "DURATION",
+        help: "A viewer who is there again at most this long after having gone has returned: the column returns",
         group: COUNTING,
         commands: SETTLERS,
     },

@@ -58,6 +58,12 @@ pub(crate) struct Settings {
     pub(crate) timeout_grace_ms: Ms,
     /// 1 min to 30 d.
     pub(crate) broadcast_idle_ms: Ms,
+    /// 1 min to 30 d; `None` for off.
+    pub(crate) end_idle_ms: Option<Ms>,
+    /// 0 to 1 h.
+    pub(crate) straggler_ms: Ms,
+    /// 0 to 1 h.
+    pub(crate) return_within_ms: Ms,
     /// How far ahead of our clock an event may be.
     pub(crate) future_max_ms: Ms,
     /// How long the live view waits.
@@ -118,6 +124,9 @@ impl Settings {
             session_timeout_ms: read.limit("session_timeout"),
             timeout_grace_ms: read.ms("timeout_grace"),
             broadcast_idle_ms: read.ms("broadcast_idle"),
+            end_idle_ms: read.limit("end_idle"),
+            straggler_ms: read.ms("straggler"),
+            return_within_ms: read.ms("return_within"),
             future_max_ms: read.ms("future_max"),
             lateness_ms: read.ms("lateness"),
             idle_after_ms: read.ms("idle_after"),
@@ -200,7 +209,9 @@ impl Settings {
                 session_timeout: self.session_timeout_ms,
                 timeout_grace: self.timeout_grace_ms,
                 broadcast_idle: self.broadcast_idle_ms,
-                ..Rules::default()
+                end_idle: self.end_idle_ms,
+                straggler: self.straggler_ms,
+                return_within: self.return_within_ms,
             },
             future_max_ms: self.future_max_ms,
             lateness_ms: self.lateness_ms,
@@ -367,6 +378,7 @@ mod tests {
         assert_eq!((s.commit_interval_ms, s.commit_bytes, s.settle_interval_ms), (10 * S, 256_000_000, 300 * S));
         assert_eq!((s.lateness_ms, s.idle_after_ms, s.future_max_ms, s.max_drift_ms), (30 * S, 10 * S, 300 * S, H));
         assert_eq!((s.session_timeout_ms, s.timeout_grace_ms, s.broadcast_idle_ms), (None, 0, 6 * H));
+        assert_eq!((s.end_idle_ms, s.straggler_ms, s.return_within_ms), (Some(900 * S), 60 * S, 60 * S));
         let day = 24 * H;
         let kept = (s.keep_events_ms, s.keep_live_ms, s.rejected_keep_ms);
         assert_eq!(kept, (Some(30 * day), Some(7 * day), Some(30 * day)));
@@ -378,10 +390,12 @@ mod tests {
     #[test]
     fn every_value_that_is_not_the_default_arrives() {
         let s = of("session_timeout = '90s'\ntimeout_grace = '90s'\nrejected_payload = 'redact'\n\
+            end_idle = 'off'\nstraggler = '0s'\nreturn_within = '2min'\n\
             pseudonyms = 'directory'\nlog_format = 'json'\nstrict = true\nlanes = 3\nkeys = '/k'\nprivate_to = 'group'\nout = 's3://b/p'\n\
             brokers = 'a:1,b:2'\ntopic = ['t']\ntables = ['minutes']\n[kafka]\nlinger.ms = 5")
         .expect("the file is right");
         assert_eq!((s.session_timeout_ms, s.timeout_grace_ms), (Some(90_000), 90_000));
+        assert_eq!((s.end_idle_ms, s.straggler_ms, s.return_within_ms), (None, 0, 120_000));
         assert_eq!((s.rejected_redact, s.pseudonyms, s.log_format), (true, Pseudonyms::Directory, LogFormat::Json));
         assert_eq!((s.strict, s.lanes, s.tables.join(",")), (true, 3, "minutes".to_owned()));
         assert_eq!((s.needed_keys(), s.private_to), (Ok(PathBuf::from("/k")), PrivateTo::Group));

@@ -99,6 +99,7 @@ pub(crate) fn curve_of(dir: &Path, id: &str, settings: &Settings) -> Result<(), 
 
 /// What there is to show: everything, or all of one broadcast with its retweets.
 fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<AiringList, ReadError> {
+    let stored = if stored.is_older() { settled_alone(stored) } else { stored };
     if !stored.keeps(Table::Airings) {
         return Err(Problem::usage(format!(
             "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
@@ -109,6 +110,21 @@ fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<Airin
     let budget = Budget::alone(settings.memory_bytes, settings.lanes, std::env::temp_dir());
     let selection = Selection { broadcast: only, retweets: only.is_some(), ..Selection::default() };
     AiringList::load(stored, selection, &budget)
+}
+
+/// What has not settled under an earlier version of the contract cannot be computed by the rules that it was to settle
+/// by: it is told instead.
+fn settled_alone(stored: Stored) -> Stored {
+    let waiting = stored.ledger().not_yet_settled;
+    if waiting > 0 {
+        terminal::say(&format!(
+            "{} is of an earlier version of the contract: {} events have not settled there, and are not shown, for they would be counted by \
+             other rules.",
+            stored.store().root().display(),
+            text::count(waiting)
+        ));
+    }
+    stored.without_log()
 }
 
 /// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time) by the clocks of

@@ -42,7 +42,12 @@ pub fn ask(dir: &Path, options: &Options, request: &Request, offline: bool, tell
         // In an object store there is no lock to tell whether a run is there: taking it over would end that run.
         let keys = if offline { keys_of_objects(&store, options, request, tell)? } else { None };
         let taken = (store.is_local() || offline).then(|| {
-            Ok::<_, Problem>(Committer::take(&store, directory::identity(&options.recorded)?, directory::now()))
+            // To forget is to count nothing.
+            let take = match request.kind {
+                RequestKind::Settle => Committer::take,
+                RequestKind::Forget => Committer::take_as_it_is,
+            };
+            Ok::<_, Problem>(take(&store, directory::identity(&options.recorded)?, directory::now()))
         });
         match taken.transpose()? {
             Some(Ok(mut committer)) => {

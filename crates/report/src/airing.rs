@@ -1,7 +1,7 @@
 //! One airing with the numbers that people ask for, the terms that define them, and both for programs.
 
 use audience::text as words;
-use audience::{AiringRow, MINUTE_MS, MinuteRow, Ms, Zone, time};
+use audience::{AiringRow, DistinctAiring, MINUTE_MS, MinuteRow, Ms, Zone, time};
 use serde_json::{Value as Json, json};
 
 /// One airing, as people ask for it.
@@ -11,7 +11,7 @@ pub struct AiringLine {
     pub broadcast_id: String,
     /// The instant of the first thing that was applied.
     pub airing_at: Ms,
-    /// The airtime: from the first join to the last thing that was applied; `None` where nobody came.
+    /// The airtime: from the first join to the end of the audience; `None` where nobody came.
     pub airtime_ms: Option<Ms>,
     /// Sessions, `>= 0`.
     pub sessions: i64,
@@ -25,6 +25,10 @@ pub struct AiringLine {
     pub viewers_mean: Option<f64>,
     /// Watch time, viewer-milliseconds.
     pub viewer_ms: i64,
+    /// The concurrent people; `None` where version 1 of the contract counted the airing, which did not know them.
+    pub distinct: Option<DistinctAiring>,
+    /// The mean of the concurrent people; `None` as the AMA, and as `distinct`.
+    pub distinct_mean: Option<f64>,
     /// Retweets counted.
     pub retweets: i64,
     /// `viewers_max` of each minute, without gaps, from the minute of `airing_at`.
@@ -48,12 +52,21 @@ impl AiringLine {
             viewers_max_at: row.viewers_max_at,
             viewers_mean: row.viewers_mean(),
             viewer_ms: row.viewer_ms,
+            distinct: row.distinct,
+            distinct_mean: row.distinct_mean(),
             retweets: row.retweets,
             // There are no gaps in it; a table that is not kept leaves it empty.
             minutes: minutes.iter().map(|minute| minute.viewers_max).collect(),
             incomplete: (0..).zip(minutes).filter(|(_, minute)| !minute.complete).map(|(place, _)| place).collect(),
             provisional,
         }
+    }
+
+    /// Whether the most concurrent people were as many as the most concurrent viewers, and at the same instant: then
+    /// they are said once.
+    pub fn has_as_many_people(&self) -> bool {
+        let (viewers, people) = ((self.viewers_max, self.viewers_max_at), self.distinct);
+        people.is_some_and(|people| (people.max, people.max_at) == viewers)
     }
 
     /// Whether it lies in several days of a zone, so that a time alone does not say when.
@@ -91,6 +104,11 @@ impl AiringLine {
             "viewers_max_at": self.viewers_max_at.map(time::rfc3339),
             "viewers_mean": self.viewers_mean,
             "viewer_ms": self.viewer_ms,
+            "distinct_max": self.distinct.map(|people| people.max),
+            "distinct_max_at": self.distinct.and_then(|people| people.max_at).map(time::rfc3339),
+            "distinct_mean": self.distinct_mean,
+            "distinct_ms": self.distinct.map(|people| people.ms),
+            "returns": self.distinct.map(|people| people.returns),
             "retweets": self.retweets,
             "provisional": self.provisional,
             // Who keeps no minutes does not know.
@@ -116,6 +134,14 @@ fn minute_as_json(row: &MinuteRow) -> Json {
         "viewers_min": row.viewers_min,
         "viewers_mean": row.viewers_mean(),
         "viewer_ms": row.viewer_ms,
+        "distinct_start": row.distinct.map(|people| people.start),
+        "distinct_end": row.distinct.map(|people| people.end),
+        "distinct_max": row.distinct.map(|people| people.max),
+        "distinct_max_at": row.distinct.map(|people| time::rfc3339(people.max_at)),
+        "distinct_min": row.distinct.map(|people| people.min),
+        "distinct_mean": row.distinct_mean(),
+        "distinct_ms": row.distinct.map(|people| people.ms),
+        "returns": row.distinct.map(|people| people.returns),
         "joins": row.joins,
         "leaves": row.leaves,
         "lapses": row.lapses,
@@ -130,15 +156,16 @@ fn minute_as_json(row: &MinuteRow) -> Json {
 pub type Term = (&'static str, &'static str);
 
 const CONCURRENT: Term = ("Concurrent viewers", "sessions open at one instant");
+const PEOPLE: Term = ("Concurrent people", "viewers with a session open at one instant: who watches twice is one");
 const PEAK: Term = ("Peak", "the most concurrent viewers, and the first instant of it");
 const AMA: Term = ("AMA", "average minute audience: watch time / airtime");
-const AIRTIME: Term = ("Airtime", "from the first join to the last thing that happened in the airing");
+const AIRTIME: Term = ("Airtime", "from the first join to the last end of a session, or of the broadcast");
 const REACH: Term = ("Reach", "distinct viewers");
 const SESSION: Term = ("Session", "one stay of one viewer, from a join to its end");
 const WATCH_TIME: Term = ("Watch time", "the lengths of all sessions, added up");
 
 /// Every term, each after those that it needs.
-pub const TERMS: &[Term] = &[CONCURRENT, PEAK, AIRTIME, AMA, WATCH_TIME, REACH, SESSION];
+pub const TERMS: &[Term] = &[CONCURRENT, PEOPLE, PEAK, AIRTIME, AMA, WATCH_TIME, REACH, SESSION];
 
 /// What `provisional` says, beside a number.
 pub const PROVISIONAL: Term = ("provisional", "not settled yet: computed from the events so far, and may change");

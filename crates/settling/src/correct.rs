@@ -331,7 +331,8 @@ impl<'a> Scope<'a> {
         Ok(())
     }
 
-    /// The minutes that are not as they were. Where two airings share a minute, each is held against the one in its turn.
+    /// The minutes that are not as they were. Where two airings share a minute, each is held against the one in its
+    /// turn.
     fn moved(&self, commit: &Commit, now: Ms, before: Vec<MinuteRow>, after: Vec<MinuteRow>) -> Vec<CorrectionRow> {
         let mut minutes = BTreeMap::<(Ms, usize), [Option<MinuteRow>; 2]>::new();
         for (side, mut rows) in [before, after].into_iter().enumerate() {

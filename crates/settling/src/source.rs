@@ -29,19 +29,19 @@ pub(crate) enum ShardSource {
         is_started: bool,
         details: Details,
         failure: Option<SpillError>,
-        from: Pieces,
+        from: ShardRuns,
     },
 }
 
 /// Where the events of a shard lie in the runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Pieces {
+pub(crate) struct ShardRuns {
     runs: Arc<[Run]>,
     shard: usize,
     buffer: usize,
 }
 
-impl Pieces {
+impl ShardRuns {
     /// The events from the first on.
     fn merge(&self) -> Result<Merge<'static>, SpillError> {
         // The sections of a run are those of all shards again and again.
@@ -62,7 +62,7 @@ impl ShardSource {
 
     /// Of each of `runs` the sections of `shard`, each read through `buffer` bytes.
     pub(super) fn runs(runs: &Arc<[Run]>, shard: usize, buffer: usize) -> Result<ShardSource, Problem> {
-        let from = Pieces { runs: Arc::clone(runs), shard, buffer };
+        let from = ShardRuns { runs: Arc::clone(runs), shard, buffer };
         let merge = from.merge()?;
         Ok(ShardSource::Runs { merge, next: None, is_started: false, details: Details::new(), failure: None, from })
     }

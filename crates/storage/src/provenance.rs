@@ -35,13 +35,17 @@ pub fn of_correction(newest: &Manifest, rules: &Rules, commit: u64) -> Passport 
 
 fn of_input(rules: &Rules, lateness: Option<String>, input: &str, commit: u64) -> Passport {
     let text = |ms| Some(duration::write(ms));
+    let or_off = |ms: Option<Ms>| ms.map_or(Some("off".to_owned()), text);
     Passport {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         contract: Some(CONTRACT.to_string()),
         unit: Some(UNIT.to_owned()),
-        session_timeout: rules.session_timeout.map_or(Some("off".to_owned()), text),
+        session_timeout: or_off(rules.session_timeout),
         timeout_grace: text(rules.timeout_grace),
         broadcast_idle: text(rules.broadcast_idle),
+        end_idle: or_off(rules.end_idle),
+        straggler: text(rules.straggler),
+        return_within: text(rules.return_within),
         lateness,
         input: Some(input.chars().take(INPUT_CHARS_MAX).collect()),
         commit: Some(commit.to_string()),
@@ -57,7 +61,10 @@ pub fn rules(newest: &Manifest, given: &BTreeMap<String, String>) -> Result<Rule
         session_timeout: duration("session_timeout"),
         timeout_grace: duration("timeout_grace").unwrap_or(defaults.timeout_grace),
         broadcast_idle: duration("broadcast_idle").unwrap_or(defaults.broadcast_idle),
-        ..defaults
+        // Where it is said, and no duration, it is off.
+        end_idle: said("end_idle").map_or(defaults.end_idle, |text| duration::parse(text).ok()),
+        straggler: duration("straggler").unwrap_or(defaults.straggler),
+        return_within: duration("return_within").unwrap_or(defaults.return_within),
     };
     let grace_max: Ms = rules.session_timeout.unwrap_or(0);
     if rules.timeout_grace > grace_max {

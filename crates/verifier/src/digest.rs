@@ -2,7 +2,7 @@
 //! by airing in one pass over each and little memory. Equal rows give equal digests; other rows, but for chance of
 //! 2^-128, do not.
 
-use audience::{AiringRow, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, Stay};
+use audience::{AiringRow, DistinctAiring, DistinctMinute, MinuteRow, Ms, RetweetDetail, RetweetRow, SessionRow, Stay};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
@@ -27,11 +27,11 @@ impl Digest {
         self.sum = self.sum.wrapping_add(hasher.finish128().as_u128().wrapping_mul(times));
     }
 
-    /// Adds an instant with a count.
-    pub(super) fn add_pair(&mut self, (at, count): (Ms, i64)) {
+    /// Adds an instant with some counts.
+    pub(super) fn add_instant(&mut self, at: Ms, counts: [i64; 2]) {
         let mut hasher = SipHasher24::new();
         hasher.write_i64(at);
-        hasher.write_i64(count);
+        counts.into_iter().for_each(|count| hasher.write_i64(count));
         self.add(&hasher);
     }
 
@@ -57,6 +57,10 @@ impl Digest {
         for number in [row.first_joined_at, row.airtime_ms, row.viewers_max_at] {
             maybe(&mut hasher, number);
         }
+        hasher.write_u8(u8::from(row.distinct.is_some()));
+        let DistinctAiring { max, max_at, ms, returns } = row.distinct.unwrap_or_default();
+        [max, ms, returns].into_iter().for_each(|number| hasher.write_i64(number));
+        maybe(&mut hasher, max_at);
         stays(&mut hasher, &row.stays);
         self.add(&hasher);
     }
@@ -121,6 +125,9 @@ fn curve_of(row: &MinuteRow) -> SipHasher24 {
         row.new_viewers,
     ];
     numbers.into_iter().for_each(|number| hasher.write_i64(number));
+    hasher.write_u8(u8::from(row.distinct.is_some()));
+    let DistinctMinute { start, end, max, max_at, min, ms, returns } = row.distinct.unwrap_or_default();
+    [start, end, max, max_at, min, ms, returns].into_iter().for_each(|number| hasher.write_i64(number));
     stays(&mut hasher, &row.stays);
     hasher
 }

@@ -198,6 +198,19 @@ impl History {
         tallies
     }
 
+    /// `return_within` of each settled airing.
+    pub(super) fn return_within(&self, stored: &Stored) -> BTreeMap<Airing, Ms> {
+        let mut within = BTreeMap::new();
+        for (id, line) in self.settled.lines() {
+            let broadcast = stored.number_of(id);
+            for one in &line.settlements {
+                let airings = one.airings.iter().filter_map(|airing| airing.airing_at);
+                within.extend(airings.map(|airing_at| ((broadcast, airing_at), one.rules.return_within)));
+            }
+        }
+        within
+    }
+
     /// Settled airings whose events are no longer all in the log.
     pub(super) fn past(&self, stored: &Stored) -> BTreeSet<Airing> {
         let mut past = BTreeSet::new();

@@ -21,7 +21,7 @@ use log::Logged;
 use problem::Problem;
 use settling::{Budget, Gather};
 use std::path::Path;
-use storage::{ChainReport, Ledger, Stored, audit_chain};
+use storage::{CONTRACT, ChainReport, Ledger, Stored, audit_chain};
 
 /// What was checked, all of it in order.
 #[derive(Clone, Debug)]
@@ -32,7 +32,8 @@ pub struct Verified {
     pub ledger: Ledger,
     /// Settled airings.
     pub airings: u64,
-    /// Events of the log from which the settled tables were computed again; `None` where the directory keeps no log.
+    /// Events of the log from which the settled tables were computed again; `None` where the directory keeps no log, or
+    /// is of an earlier version of the contract.
     pub events: Option<u64>,
     /// Minutes moved by corrections.
     pub corrections: u64,
@@ -54,7 +55,7 @@ pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Probl
     let history = History::read(&stored)?;
     let gather = Gather::within(&budget);
     let tables = tables::read(&stored, &gather)?;
-    tables::check(&stored, &tables, gather, budget.threads)?;
+    tables::check(&stored, &tables, &history.return_within(&stored), gather, budget.threads)?;
     let known = &tables.known;
     tallies::check_tallies(&history, &stored, known)?;
     tallies::check_rejected(&history, &stored)?;
@@ -64,6 +65,7 @@ pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Probl
     let live_minutes = live::check_live(&stored, &history, late)?;
     let ledger = stored.ledger();
     let mut notes = notes(&stored, &chain, logged.as_ref());
+    notes.extend(not_kept(&stored));
     notes.extend(too_old(&history));
     notes.extend(
         gaps::told(&history.lost, false)
@@ -73,7 +75,7 @@ pub fn verify(dir: &Path, memory: u64, threads: usize) -> Result<Verified, Probl
         format!("The broker no longer had these offsets when their partitions were first read: {}. Airings that may have begun in them are \
              not complete.", few(&gaps))
     }));
-    let events = logged.map(|logged| logged.events);
+    let events = logged.filter(|_| !stored.is_older()).map(|logged| logged.events);
     Ok(Verified { chain, ledger, airings: known.len() as u64, corrections, events, live_minutes, notes })
 }
 
@@ -108,6 +110,10 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
             text::count(past)
         ));
     }
+    if stored.is_older() {
+        notes.push(of_older(stored, logged));
+        return notes;
+    }
     match logged {
         Some(logged) if !logged.unsettled.is_empty() => notes.push(unsettled(stored, logged)),
         Some(_) => {}
@@ -116,11 +122,28 @@ fn notes(stored: &Stored, chain: &ChainReport, logged: Option<&Logged>) -> Vec<S
                 .to_owned(),
         ),
     }
+    notes
+}
+
+/// What was not checked of a directory of an earlier version of the contract.
+fn of_older(stored: &Stored, logged: Option<&Logged>) -> String {
+    let contract = stored.newest().map_or(1, |newest| newest.contract);
+    let waiting = logged.map_or(0, Logged::not_yet_settled);
+    let waiting = match waiting {
+        0 => String::new(),
+        events => format!(" {} events have not settled, and will not.", text::count(events)),
+    };
+    format!(
+        "This directory is of version {contract} of the contract. Its settled tables were checked against each other; they are not derived again \
+         from the log, for events are counted by the rules of version {CONTRACT} now.{waiting}"
+    )
+}
+
+/// The tables that are not kept.
+fn not_kept(stored: &Stored) -> impl Iterator<Item = String> {
     let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets, Table::Rejected];
     let missing = tables.into_iter().filter(|table| !stored.keeps(*table));
-    notes
-        .extend(missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it.")));
-    notes
+    missing.map(|table| format!("The table {table} is not kept here, so nothing was checked against it."))
 }
 
 /// What was dropped for its age.

@@ -5,6 +5,7 @@ use super::airing::{Airing, named};
 use super::gaps::wrong_complete;
 use super::history::History;
 use super::line::{BROKEN, MinuteLine};
+use super::tables::OTHER_VERSION;
 use audience::Ms;
 use audience::time::rfc3339;
 use exporter::Table;
@@ -36,6 +37,12 @@ pub(super) fn check_live(stored: &Stored, history: &History, late: Option<&LateM
             let airing = (row.broadcast, row.airing_at);
             let broken = |what: &str| Problem::data(format!("{}, table live: {what}.", named(stored, &airing)));
             aggregator::audit_minute(row).map_err(|breach| broken(&breach.0))?;
+            if row.distinct.is_some() == stored.is_older() {
+                return Err(broken(OTHER_VERSION));
+            }
+            if row.distinct.is_some_and(|people| people.returns != 0) {
+                return Err(broken(&format!("minute {} has returns", rfc3339(row.minute_at))));
+            }
             if let Some(what) = wrong_complete(history, file, row) {
                 return Err(broken(&format!("minute {} {what}", rfc3339(row.minute_at))));
             }

@@ -95,11 +95,14 @@ pub(super) fn check(
     for (place, at) in joins {
         timelines.get_mut(place).into_iter().for_each(|timeline| timeline.hear_of(Kind::Join, at));
     }
-    let again = settle_again(settlements, gather, &timelines, budget.threads)?;
     let past = history.past(stored);
-    let kept = known.iter().filter(|(airing, _)| !past.contains(airing));
-    compare(stored, &kept.collect(), &again.digests)?;
-    compare_told(stored, settlements, again.told)?;
+    // By the rules of an earlier version of the contract nothing is computed any more.
+    if !stored.is_older() {
+        let again = settle_again(settlements, gather, &timelines, budget.threads)?;
+        let kept = known.iter().filter(|(airing, _)| !past.contains(airing));
+        compare(stored, &kept.collect(), &again.digests)?;
+        compare_told(stored, settlements, again.told)?;
+    }
     check_ledger(stored, &logged, history.events_dropped)?;
     logged.past = past.len() as u64;
     Ok(logged)

@@ -267,8 +267,8 @@ impl Live {
         }
     }
 
-    /// Says that a broadcast of which nothing is known yet is off air, that its end has parted two airings, and that it
-    /// gave its last sign at `last_at`: it is settled up to there.
+    /// Says that a broadcast of which nothing is known yet is off air, that its end has parted an airing from what
+    /// comes next, and that it gave its last sign at `last_at`: it is settled up to there.
     pub fn begin_off_air(&mut self, broadcast: u32, last_at: Ms) {
         let stage = stage_of(&mut self.stages, broadcast);
         stage.air = Air::off(last_at);

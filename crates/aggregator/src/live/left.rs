@@ -1,6 +1,6 @@
 //! The left: sessions by their last leave, remembered for as long as a heartbeat of theirs would straggle.
 
-use super::seats::{KEY, Key, Packed};
+use super::seats::{KEY, Key, KeyTables};
 use audience::Ms;
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ const ENTRY: usize = KEY + 6;
 
 /// Of one broadcast in one lane: when the last leave of a session took effect, whatever that leave did.
 #[derive(Clone, Debug)]
-pub(crate) struct LastLeaves(Packed<ENTRY>);
+pub(crate) struct LastLeaves(KeyTables<ENTRY>);
 
 impl Default for LastLeaves {
     fn default() -> LastLeaves {
-        LastLeaves(Packed::new())
+        LastLeaves(KeyTables::new())
     }
 }
 

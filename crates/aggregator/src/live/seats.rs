@@ -160,7 +160,7 @@ const DEPTH: u32 = 20;
 
 /// Leaves, found by the first bits of a key.
 #[derive(Clone, Debug)]
-pub(super) struct Packed<const N: usize> {
+pub(super) struct KeyTables<const N: usize> {
     leaves: Vec<Leaf<N>>,
     /// The leaf of each value of the first `depth` bits, so in the order of the keys; empty where there is one leaf.
     directory: Vec<u32>,
@@ -168,19 +168,19 @@ pub(super) struct Packed<const N: usize> {
     len: usize,
 }
 
-impl<const N: usize> Packed<N> {
-    pub(super) fn new() -> Packed<N> {
+impl<const N: usize> KeyTables<N> {
+    pub(super) fn new() -> KeyTables<N> {
         let leaf = Leaf { slots: Arc::default(), homes: 0, len: 0, depth: 0 };
-        Packed { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
+        KeyTables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
 
-    /// Room for so many entries: none is split or grown on the way, in whatever order they come.
-    fn for_entries(count: usize) -> Packed<N> {
+    /// Tables for so many entries: none is split or grown on the way, in whatever order they come.
+    fn for_entries(count: usize) -> KeyTables<N> {
         let depth = (count / (LEAF * 2 / 3)).next_power_of_two().trailing_zeros().min(DEPTH);
         let homes = homes_for(count >> depth).min(2 * LEAF);
         let leaves = vec![(); 1 << depth].iter().map(|()| Leaf::of(std::iter::empty(), homes, depth)).collect();
         let directory = if depth == 0 { Vec::new() } else { (0..1 << depth).collect() };
-        Packed { leaves, directory, depth, len: 0 }
+        KeyTables { leaves, directory, depth, len: 0 }
     }
 
     fn leaf_of(&self, key: &Key) -> usize {
@@ -312,7 +312,7 @@ fn key_in<const N: usize>(entry: &[u8; N]) -> Key {
 
 /// The open sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Seats(Packed<SEAT>);
+pub(crate) struct Seats(KeyTables<SEAT>);
 
 /// An open session, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,13 +323,13 @@ pub(crate) struct Seat {
 
 impl Default for Seats {
     fn default() -> Seats {
-        Seats(Packed::new())
+        Seats(KeyTables::new())
     }
 }
 
 impl Seats {
     pub(crate) fn for_entries(count: usize) -> Seats {
-        Seats(Packed::for_entries(count))
+        Seats(KeyTables::for_entries(count))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Seat> {
@@ -383,17 +383,17 @@ impl Seat {
 
 /// The viewers known, each with how many of its sessions are open.
 #[derive(Clone, Debug)]
-pub(crate) struct Viewers(Packed<VIEWER>);
+pub(crate) struct Viewers(KeyTables<VIEWER>);
 
 impl Default for Viewers {
     fn default() -> Viewers {
-        Viewers(Packed::new())
+        Viewers(KeyTables::new())
     }
 }
 
 impl Viewers {
     pub(crate) fn for_entries(count: usize) -> Viewers {
-        Viewers(Packed::for_entries(count))
+        Viewers(KeyTables::for_entries(count))
     }
 
     /// How many sessions of a viewer are open; `None` where it is not known.

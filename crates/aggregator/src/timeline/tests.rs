@@ -1,5 +1,5 @@
-//! Timelines by chance, on so few instants that everything meets, against the contract's sentences read one ms after the
-//! other.
+//! Timelines by chance, on so few instants that everything meets, against the contract's sentences read one ms after
+//! the other.
 
 use super::*;
 use crate::airings::{Airing, Frontier};
@@ -60,8 +60,8 @@ fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
-/// What the contract says of each airing: its first and last sign, its name, its ends that apply, the events at which it
-/// is off air, and its frontier.
+/// What the contract says of each airing: its first and last sign, its name, its ends that apply, the events at which
+/// it is off air, and its frontier.
 #[derive(Debug, PartialEq)]
 struct Told {
     signs: (Ms, Ms),
@@ -196,9 +196,9 @@ proptest! {
             timeline.begin_at(airing.frontier);
             prop_assert_eq!(&told(&timeline, &rest, &rules)[..], &airings[place + 1..]);
             // With the event at the frontier itself, what lies before it is known to be over there.
-            let mut until = heard(&events.iter().filter(|event| event.ts() <= airing.frontier.at).copied().collect::<Vec<_>>());
-            until.only_over(airing.frontier.at);
             let known: Vec<Event> = events.iter().filter(|event| event.ts() <= airing.frontier.at).copied().collect();
+            let mut until = heard(&known);
+            until.only_over(airing.frontier.at);
             prop_assert_eq!(&told(&until, &known, &rules)[..], &airings[..=place]);
         }
     }

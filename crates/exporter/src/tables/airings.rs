@@ -1,16 +1,19 @@
 //! The table `airings`: one row says what became of one airing.
 
 use super::columns::{Cells, instants, ints, maybe_instants, maybe_ints, maybe_means, numbered};
+use super::minutes::distinct_of;
 use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, PrimitiveArray};
-use audience::AiringRow;
 use audience::time::TS_END;
+use audience::{AiringRow, DistinctAiring};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;
 
 pub(super) fn encode<'a>(rows: &[AiringRow], names: &'a [Arc<str>]) -> Result<Vec<Cells<'a>>, TableError> {
+    let distinct = distinct_of(Table::Airings, rows.iter().map(|row| row.distinct))?;
+    let distinct = || distinct.iter();
     Ok(vec![
         numbered(rows.iter().map(|row| row.broadcast), names),
         instants(rows.iter().map(|row| row.airing_at)),
@@ -23,6 +26,11 @@ pub(super) fn encode<'a>(rows: &[AiringRow], names: &'a [Arc<str>]) -> Result<Ve
         maybe_instants(rows.iter().map(|row| row.viewers_max_at)),
         ints(rows.iter().map(|row| row.viewer_ms)),
         maybe_means(rows.iter().map(AiringRow::viewers_mean)),
+        ints(distinct().map(|people| people.max)),
+        maybe_instants(distinct().map(|people| people.max_at)),
+        ints(distinct().map(|people| people.ms)),
+        maybe_means(rows.iter().map(AiringRow::distinct_mean)),
+        ints(distinct().map(|people| people.returns)),
         ints(rows.iter().map(|row| row.joins)),
         ints(rows.iter().map(|row| row.leaves)),
         ints(rows.iter().map(|row| row.lapses)),
@@ -70,6 +78,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
     let applied = batch.ints("applied")?;
     let repeated = batch.ints("repeated")?;
     let orphaned = batch.ints("orphaned")?;
+    let distinct = decode_distinct(batch)?;
     let row = |row: usize| AiringRow {
         broadcast: broadcasts[row],
         airing_at: airing_at[row],
@@ -81,7 +90,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
         viewers_max: viewers_max[row],
         viewers_max_at: maybe(viewers_max_at, row),
         viewer_ms: viewer_ms[row],
-        distinct: None,
+        distinct: distinct.as_ref().map(|people| people[row]),
         joins: joins[row],
         leaves: leaves[row],
         lapses: lapses[row],
@@ -99,8 +108,24 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
             return Err(batch.wrong("airtime_ms", row, format!("{airtime_ms}")));
         }
     }
-    batch.same_means(rows.iter().map(AiringRow::viewers_mean), viewers_mean)?;
+    batch.same_means("viewers_mean", rows.iter().map(AiringRow::viewers_mean), viewers_mean)?;
+    if distinct.is_some() {
+        let distinct_mean = batch.maybe_means("distinct_mean")?;
+        batch.same_means("distinct_mean", rows.iter().map(AiringRow::distinct_mean), distinct_mean)?;
+    }
     Ok(rows)
+}
+
+/// D of each row; `None` where the file is of version 1 of the contract.
+fn decode_distinct(batch: &TableBatch<'_>) -> Result<Option<Vec<DistinctAiring>>, TableError> {
+    if !batch.has("distinct_max") {
+        return Ok(None);
+    }
+    let (max, max_at) = (batch.ints("distinct_max")?, batch.maybe_instants("distinct_max_at")?);
+    let (ms, returns) = (batch.ints("distinct_ms")?, batch.ints("returns")?);
+    let of =
+        |row: usize| DistinctAiring { max: max[row], max_at: maybe(max_at, row), ms: ms[row], returns: returns[row] };
+    Ok(Some((0..batch.len()).map(of).collect()))
 }
 
 /// The cell of a row, `None` where it is null.

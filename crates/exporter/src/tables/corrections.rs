@@ -5,7 +5,7 @@ use super::airings::maybe;
 use super::columns::{Cells, flags, instants, ints, maybe_instants, numbered};
 use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
-use audience::{MinuteRow, Ms, Stay};
+use audience::{DistinctMinute, MinuteRow, Ms, Stay};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;
 
@@ -38,26 +38,54 @@ impl CorrectionRow {
     }
 }
 
-/// A count of the settled row on one side.
-type Count = fn(&MinuteRow) -> i64;
+/// A cell of the settled row on one side.
+enum Of {
+    Count(fn(&MinuteRow) -> i64),
+    Instant(fn(&MinuteRow) -> Option<Ms>),
+}
 
-/// The counts between `airing_at` and `stays`, in the table's order but for `viewers_max_at`.
-const COUNTS: [(&str, &str, Count); 11] = [
-    ("joins_before", "joins_after", |row| row.joins),
-    ("leaves_before", "leaves_after", |row| row.leaves),
-    ("lapses_before", "lapses_after", |row| row.lapses),
-    ("viewers_start_before", "viewers_start_after", |row| row.viewers_start),
-    ("viewers_end_before", "viewers_end_after", |row| row.viewers_end),
-    ("viewers_max_before", "viewers_max_after", |row| row.viewers_max),
-    ("viewers_min_before", "viewers_min_after", |row| row.viewers_min),
-    ("viewer_ms_before", "viewer_ms_after", |row| row.viewer_ms),
-    ("new_viewers_before", "new_viewers_after", |row| row.new_viewers),
-    ("retweets_before", "retweets_after", |row| row.retweets),
-    ("retweet_followers_before", "retweet_followers_after", |row| row.retweet_followers),
+/// Two columns: what a cell was before, and what it is after.
+struct Pair {
+    name: &'static str,
+    columns: [&'static str; 2],
+    of: Of,
+}
+
+macro_rules! pair {
+    ($name:literal, $of:expr) => {
+        Pair { name: $name, columns: [concat!($name, "_before"), concat!($name, "_after")], of: $of }
+    };
+}
+
+/// A count of D, 0 where version 1 of the contract wrote the row.
+macro_rules! people {
+    ($field:ident) => {
+        Of::Count(|row| row.distinct.map_or(0, |people| people.$field))
+    };
+}
+
+/// The columns between `airing_at` and `stays`, in the table's order.
+const PAIRS: [Pair; 19] = [
+    pair!("joins", Of::Count(|row| row.joins)),
+    pair!("leaves", Of::Count(|row| row.leaves)),
+    pair!("lapses", Of::Count(|row| row.lapses)),
+    pair!("viewers_start", Of::Count(|row| row.viewers_start)),
+    pair!("viewers_end", Of::Count(|row| row.viewers_end)),
+    pair!("viewers_max", Of::Count(|row| row.viewers_max)),
+    pair!("viewers_max_at", Of::Instant(|row| Some(row.viewers_max_at))),
+    pair!("viewers_min", Of::Count(|row| row.viewers_min)),
+    pair!("viewer_ms", Of::Count(|row| row.viewer_ms)),
+    pair!("distinct_start", people!(start)),
+    pair!("distinct_end", people!(end)),
+    pair!("distinct_max", people!(max)),
+    pair!("distinct_max_at", Of::Instant(|row| row.distinct.map(|people| people.max_at))),
+    pair!("distinct_min", people!(min)),
+    pair!("distinct_ms", people!(ms)),
+    pair!("returns", people!(returns)),
+    pair!("new_viewers", Of::Count(|row| row.new_viewers)),
+    pair!("retweets", Of::Count(|row| row.retweets)),
+    pair!("retweet_followers", Of::Count(|row| row.retweet_followers)),
 ];
-
-/// Counts before `viewers_max_at` in the table's order.
-const BEFORE_MAX_AT: usize = 6;
 
 pub(super) fn encode<'a>(rows: &[CorrectionRow], names: &'a [Arc<str>]) -> Result<Vec<Cells<'a>>, TableError> {
     let sides: [fn(&CorrectionRow) -> Option<&MinuteRow>; 2] = [|row| row.before.as_ref(), |row| row.after.as_ref()];
@@ -74,14 +102,12 @@ pub(super) fn encode<'a>(rows: &[CorrectionRow], names: &'a [Arc<str>]) -> Resul
     for side in sides {
         cells.push(maybe_instants(rows.iter().map(|row| side(row).map(|minute| minute.airing_at))));
     }
-    for (place, (_, _, count)) in COUNTS.iter().enumerate() {
-        if place == BEFORE_MAX_AT {
-            for side in sides {
-                cells.push(maybe_instants(rows.iter().map(|row| side(row).map(|minute| minute.viewers_max_at))));
-            }
-        }
+    for pair in &PAIRS {
         for side in sides {
-            cells.push(ints(rows.iter().map(|row| side(row).map_or(0, count))));
+            cells.push(match pair.of {
+                Of::Count(count) => ints(rows.iter().map(|row| side(row).map_or(0, count))),
+                Of::Instant(instant) => maybe_instants(rows.iter().map(|row| side(row).and_then(instant))),
+            });
         }
     }
     for (side, column) in sides.into_iter().zip(["stays_before", "stays_after"]) {
@@ -141,36 +167,35 @@ struct Side;
 
 impl Side {
     fn decode(batch: &TableBatch<'_>, side: usize) -> Result<Vec<Option<MinuteRow>>, TableError> {
-        let (airing, max_at, histogram) = [
-            ("airing_at_before", "viewers_max_at_before", "stays_before"),
-            ("airing_at_after", "viewers_max_at_after", "stays_after"),
-        ][side];
-        let counts = COUNTS.map(|(before, after, _)| batch.ints([before, after][side]));
-        let mut columns = Vec::with_capacity(counts.len());
-        for count in counts {
-            columns.push(count?);
-        }
+        let (airing, histogram) = [("airing_at_before", "stays_before"), ("airing_at_after", "stays_after")][side];
+        let column = |name: &str| PAIRS.iter().find(|pair| pair.name == name).map_or("", |pair| pair.columns[side]);
+        let ints = |name: &str| batch.ints(column(name));
+        let (joins, leaves, lapses) = (ints("joins")?, ints("leaves")?, ints("lapses")?);
+        let (start, end) = (ints("viewers_start")?, ints("viewers_end")?);
+        let (max, min, viewer_ms) = (ints("viewers_max")?, ints("viewers_min")?, ints("viewer_ms")?);
+        let (new_viewers, retweets) = (ints("new_viewers")?, ints("retweets")?);
+        let followers = ints("retweet_followers")?;
         let (minute_at, airing_at) = (batch.instants("minute_at")?, batch.maybe_instants(airing)?);
-        let (max_at, stays) = (batch.maybe_instants(max_at)?, batch.stays(histogram)?);
+        let (max_at, stays) = (batch.maybe_instants(column("viewers_max_at"))?, batch.stays(histogram)?);
+        let distinct = Side::decode_distinct(batch, column)?;
         let minute = |row: usize| {
-            let count = |place: usize| columns[place][row];
             maybe(airing_at, row).map(|airing_at| MinuteRow {
                 broadcast: 0,
                 airing_at,
                 minute_at: minute_at[row],
-                joins: count(0),
-                leaves: count(1),
-                lapses: count(2),
-                viewers_start: count(3),
-                viewers_end: count(4),
-                viewers_max: count(5),
+                joins: joins[row],
+                leaves: leaves[row],
+                lapses: lapses[row],
+                viewers_start: start[row],
+                viewers_end: end[row],
+                viewers_max: max[row],
                 viewers_max_at: maybe(max_at, row).unwrap_or(minute_at[row]),
-                viewers_min: count(6),
-                viewer_ms: count(7),
-                distinct: None,
-                new_viewers: count(8),
-                retweets: count(9),
-                retweet_followers: count(10),
+                viewers_min: min[row],
+                viewer_ms: viewer_ms[row],
+                distinct: distinct.as_ref().map(|people| people[row]),
+                new_viewers: new_viewers[row],
+                retweets: retweets[row],
+                retweet_followers: followers[row],
                 stays: stays.cell(row),
                 late: 0,
                 lapses_backdated: 0,
@@ -178,5 +203,29 @@ impl Side {
             })
         };
         Ok((0..batch.len()).map(minute).collect())
+    }
+
+    /// D of each row; `None` where the file is of version 1 of the contract.
+    fn decode_distinct(
+        batch: &TableBatch<'_>,
+        column: impl Fn(&str) -> &'static str,
+    ) -> Result<Option<Vec<DistinctMinute>>, TableError> {
+        if !batch.has(column("distinct_max")) {
+            return Ok(None);
+        }
+        let ints = |name: &str| batch.ints(column(name));
+        let (start, end, max) = (ints("distinct_start")?, ints("distinct_end")?, ints("distinct_max")?);
+        let (min, ms, returns) = (ints("distinct_min")?, ints("distinct_ms")?, ints("returns")?);
+        let (max_at, minute_at) = (batch.maybe_instants(column("distinct_max_at"))?, batch.instants("minute_at")?);
+        let of = |row: usize| DistinctMinute {
+            start: start[row],
+            end: end[row],
+            max: max[row],
+            max_at: maybe(max_at, row).unwrap_or(minute_at[row]),
+            min: min[row],
+            ms: ms[row],
+            returns: returns[row],
+        };
+        Ok(Some((0..batch.len()).map(of).collect()))
     }
 }

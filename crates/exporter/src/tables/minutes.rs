@@ -3,7 +3,7 @@
 use super::columns::{Cells, flags, instants, ints, means, numbered};
 use super::read::{TableBatch, TableFile};
 use super::{Table, TableError, stays};
-use audience::MinuteRow;
+use audience::{DistinctMinute, MinuteRow};
 use parquet::file::reader::ChunkReader;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ pub(super) fn encode<'a>(
     rows: &[MinuteRow],
     names: &'a [Arc<str>],
 ) -> Result<Vec<Cells<'a>>, TableError> {
+    let distinct = distinct_of(table, rows.iter().map(|row| row.distinct))?;
+    let distinct = || distinct.iter();
     Ok(vec![
         numbered(rows.iter().map(|row| row.broadcast), names),
         instants(rows.iter().map(|row| row.airing_at)),
@@ -26,6 +28,14 @@ pub(super) fn encode<'a>(
         ints(rows.iter().map(|row| row.viewers_min)),
         ints(rows.iter().map(|row| row.viewer_ms)),
         means(rows.iter().map(MinuteRow::viewers_mean)),
+        ints(distinct().map(|people| people.start)),
+        ints(distinct().map(|people| people.end)),
+        ints(distinct().map(|people| people.max)),
+        instants(distinct().map(|people| people.max_at)),
+        ints(distinct().map(|people| people.min)),
+        ints(distinct().map(|people| people.ms)),
+        means(rows.iter().filter_map(MinuteRow::distinct_mean)),
+        ints(distinct().map(|people| people.returns)),
         ints(rows.iter().map(|row| row.new_viewers)),
         ints(rows.iter().map(|row| row.retweets)),
         ints(rows.iter().map(|row| row.retweet_followers)),
@@ -34,6 +44,12 @@ pub(super) fn encode<'a>(
         ints(rows.iter().map(|row| row.lapses_backdated)),
         flags(rows.iter().map(|row| row.complete)),
     ])
+}
+
+/// D of each row; only version 2 of the contract is written, where every row has it.
+pub(super) fn distinct_of<T>(table: Table, rows: impl Iterator<Item = Option<T>>) -> Result<Vec<T>, TableError> {
+    let all: Option<Vec<T>> = rows.collect();
+    all.ok_or_else(|| TableError::bug(table, "a row of version 1 of the contract has no distinct viewers"))
 }
 
 impl<R: ChunkReader + 'static> TableFile<R> {
@@ -71,6 +87,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
     let late = batch.ints("late")?;
     let lapses_backdated = batch.ints("lapses_backdated")?;
     let complete = batch.flags("complete")?;
+    let distinct = decode_distinct(batch)?;
     let row = |row: usize| MinuteRow {
         broadcast: broadcasts[row],
         airing_at: airing_at[row],
@@ -84,7 +101,7 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
         viewers_max_at: viewers_max_at[row],
         viewers_min: viewers_min[row],
         viewer_ms: viewer_ms[row],
-        distinct: None,
+        distinct: distinct.as_ref().map(|people| people[row]),
         new_viewers: new_viewers[row],
         retweets: retweets[row],
         retweet_followers: retweet_followers[row],
@@ -94,6 +111,31 @@ fn decode(batch: &TableBatch<'_>, number: &mut impl FnMut(&str) -> u32) -> Resul
         complete: complete.value(row),
     };
     let rows: Vec<MinuteRow> = (0..batch.len()).map(row).collect();
-    batch.same_means(rows.iter().map(|row| Some(row.viewers_mean())), viewers_mean)?;
+    batch.same_means("viewers_mean", rows.iter().map(|row| Some(row.viewers_mean())), viewers_mean)?;
+    if distinct.is_some() {
+        let distinct_mean = batch.maybe_means("distinct_mean")?;
+        batch.same_means("distinct_mean", rows.iter().map(MinuteRow::distinct_mean), distinct_mean)?;
+    }
     Ok(rows)
+}
+
+/// D of each row; `None` where the file is of version 1 of the contract.
+fn decode_distinct(batch: &TableBatch<'_>) -> Result<Option<Vec<DistinctMinute>>, TableError> {
+    if !batch.has("distinct_max") {
+        return Ok(None);
+    }
+    let (start, end) = (batch.ints("distinct_start")?, batch.ints("distinct_end")?);
+    let (max, max_at) = (batch.ints("distinct_max")?, batch.instants("distinct_max_at")?);
+    let (min, ms) = (batch.ints("distinct_min")?, batch.ints("distinct_ms")?);
+    let returns = batch.ints("returns")?;
+    let of = |row: usize| DistinctMinute {
+        start: start[row],
+        end: end[row],
+        max: max[row],
+        max_at: max_at[row],
+        min: min[row],
+        ms: ms[row],
+        returns: returns[row],
+    };
+    Ok(Some((0..batch.len()).map(of).collect()))
 }

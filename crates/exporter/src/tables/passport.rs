@@ -17,6 +17,12 @@ pub struct Passport {
     pub timeout_grace: Option<String>,
     /// `jauge.broadcast_idle`: a duration.
     pub broadcast_idle: Option<String>,
+    /// `jauge.end_idle`: a duration, or `off`.
+    pub end_idle: Option<String>,
+    /// `jauge.straggler`: a duration.
+    pub straggler: Option<String>,
+    /// `jauge.return_within`: a duration.
+    pub return_within: Option<String>,
     /// `jauge.lateness`: a duration.
     pub lateness: Option<String>,
     /// `jauge.input`: where the events came from.
@@ -25,13 +31,16 @@ pub struct Passport {
     pub commit: Option<String>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 12] = [
     "jauge.version",
     "jauge.contract",
     "jauge.unit",
     "jauge.session_timeout",
     "jauge.timeout_grace",
     "jauge.broadcast_idle",
+    "jauge.end_idle",
+    "jauge.straggler",
+    "jauge.return_within",
     "jauge.lateness",
     "jauge.input",
     "jauge.commit",
@@ -47,6 +56,9 @@ impl Passport {
             &self.session_timeout,
             &self.timeout_grace,
             &self.broadcast_idle,
+            &self.end_idle,
+            &self.straggler,
+            &self.return_within,
             &self.lateness,
             &self.input,
             &self.commit,
@@ -54,14 +66,33 @@ impl Passport {
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value.as_deref()?)))
     }
 
+    /// The version of the contract as a number, where it says one.
+    pub(super) fn contract_version(&self) -> Option<u32> {
+        self.contract.as_deref()?.parse().ok()
+    }
+
     pub(super) fn to_metadata(&self) -> Vec<KeyValue> {
         self.entries().map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned())).collect()
     }
 
     pub(super) fn of_metadata(metadata: Option<&Vec<KeyValue>>) -> Passport {
-        let [version, contract, unit, session_timeout, timeout_grace, broadcast_idle, lateness, input, commit] =
-            KEYS.map(|key| metadata?.iter().find(|entry| entry.key == key)?.value.clone());
-        Passport { version, contract, unit, session_timeout, timeout_grace, broadcast_idle, lateness, input, commit }
+        let of = |key| metadata?.iter().find(|entry: &&KeyValue| entry.key == key)?.value.clone();
+        let [version, contract, unit, session_timeout, timeout_grace, broadcast_idle, rest @ ..] = KEYS.map(of);
+        let [end_idle, straggler, return_within, lateness, input, commit] = rest;
+        Passport {
+            version,
+            contract,
+            unit,
+            session_timeout,
+            timeout_grace,
+            broadcast_idle,
+            end_idle,
+            straggler,
+            return_within,
+            lateness,
+            input,
+            commit,
+        }
     }
 }
 
@@ -74,11 +105,14 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         let whole = Passport {
             version: some("0.1.0"),
-            contract: some("1"),
+            contract: some("2"),
             unit: some("sessions"),
             session_timeout: some("off"),
             timeout_grace: some("0s"),
             broadcast_idle: some("6h"),
+            end_idle: some("15min"),
+            straggler: some("1min"),
+            return_within: some("0s"),
             lateness: some("30s"),
             input: some("events.ndjson"),
             commit: some("7"),

@@ -49,7 +49,8 @@ impl<R: ChunkReader> fmt::Debug for TableFile<R> {
 
 impl<R: ChunkReader + 'static> TableFile<R> {
     /// Reads the end of a file and checks that it has every column of `table`, each of its type; other columns are
-    /// passed over. `file` is its name for messages.
+    /// passed over, and what came with a later version of the contract than the file's own is not asked for. `file` is
+    /// its name for messages.
     ///
     /// # Errors
     /// [`TableError::Corrupt`], [`TableError::MissingColumn`], [`TableError::ColumnType`], [`TableError::Io`].
@@ -60,24 +61,28 @@ impl<R: ChunkReader + 'static> TableFile<R> {
             .map_err(|panic| corrupt(file, table, panic))?
             .map_err(|error| TableError::of_read(file, table, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, end);
+        let passport = Passport::of_metadata(builder.metadata().file_metadata().key_value_metadata());
+        let version = passport.contract_version().unwrap_or(u32::MAX);
         let mut roots = Vec::new();
-        for column in table.schema().fields() {
-            let name = column_name(table, column.name());
+        for (column, field) in table.columns().iter().zip(table.schema().fields()) {
+            if column.since > version {
+                continue;
+            }
+            let name = column.name;
             let Some((root, found)) = builder.schema().column_with_name(name) else {
                 return Err(TableError::MissingColumn { file: file.to_owned(), table, column: name });
             };
-            if !same_type(column.data_type(), found.data_type()) {
+            if !same_type(field.data_type(), found.data_type()) {
                 return Err(TableError::ColumnType {
                     file: file.to_owned(),
                     table,
                     column: name,
-                    expected: column.data_type().to_string(),
+                    expected: field.data_type().to_string(),
                     found: found.data_type().to_string(),
                 });
             }
             roots.push(root);
         }
-        let passport = Passport::of_metadata(builder.metadata().file_metadata().key_value_metadata());
         let projection = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_projection(projection);
         Ok(TableFile { file: file.to_owned(), table, builder, passport, batch_rows: batch_rows(table) })
@@ -163,11 +168,6 @@ const fn batch_rows(table: Table) -> usize {
     }
 }
 
-/// The column's name as the table has it, which lives for ever.
-fn column_name(table: Table, name: &str) -> &'static str {
-    table.columns().iter().map(|column| column.name).find(|known| *known == name).unwrap_or_default()
-}
-
 /// Whether two types are one, whatever is said about nulls and metadata inside.
 fn same_type(expected: &DataType, found: &DataType) -> bool {
     match (expected, found) {
@@ -231,6 +231,11 @@ impl TableBatch<'_> {
         self.record.num_rows()
     }
 
+    /// Whether the file has a column: one of an earlier version of the contract lacks some.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.record.column_by_name(column).is_some()
+    }
+
     /// The error that a cell holds what it cannot.
     pub(super) fn wrong(&self, column: &'static str, row: usize, what: impl Into<String>) -> TableError {
         let row = self.first_row + row as u64;
@@ -283,6 +288,7 @@ impl TableBatch<'_> {
     /// Means are stored for those who read the table elsewhere; here they must be what the row's own integers give.
     pub(super) fn same_means(
         &self,
+        column: &'static str,
         computed: impl Iterator<Item = Option<f64>>,
         stored: &Float64Array,
     ) -> Result<(), TableError> {
@@ -292,7 +298,7 @@ impl TableBatch<'_> {
             None => Ok(()),
             Some((row, (computed, stored))) => {
                 let what = format!("{stored:?} where the row's integers give {computed:?}");
-                Err(self.wrong("viewers_mean", row, what))
+                Err(self.wrong(column, row, what))
             }
         }
     }

@@ -59,16 +59,23 @@ pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) ty: Type,
     pub(super) nullable: bool,
+    /// The version of the contract that brought it: a file of an earlier one does not have it.
+    pub(super) since: u32,
     description: &'static str,
 }
 
 const fn one(id: i32, name: &'static str, ty: Type, description: &'static str) -> Column {
-    Column { id, name, ty, nullable: false, description }
+    Column { id, name, ty, nullable: false, since: 1, description }
 }
 
 /// A column in which a cell may be null.
 const fn maybe(id: i32, name: &'static str, ty: Type, description: &'static str) -> Column {
-    Column { id, name, ty, nullable: true, description }
+    Column { nullable: true, ..one(id, name, ty, description) }
+}
+
+/// A column that version 2 of the contract brought.
+const fn two(column: Column) -> Column {
+    Column { since: 2, ..column }
 }
 
 const BROADCAST_ID: &str = "Id of the broadcast, as its events gave it.";
@@ -85,15 +92,25 @@ const AIRINGS: &[Column] = &[
     one(2, "airing_at", Type::Instant, AIRING_AT),
     maybe(3, "first_joined_at", Type::Instant, "First joined_at of the airing, UTC ms; null if nobody came."),
     one(4, "last_at", Type::Instant, "Last applied thing of the airing, UTC ms."),
-    maybe(5, "airtime_ms", Type::Int, "From the first joined_at to the last applied thing, ms; null if nobody came."),
+    maybe(5, "airtime_ms", Type::Int,
+        "From the first joined_at to the last moment at which a session closed or an end was applied, ms; null if \
+         nobody came."),
     one(6, "sessions", Type::Int, "Sessions of the airing."),
     one(7, "reach", Type::Int, "Distinct viewers of the airing."),
-    one(8, "viewers_max", Type::Int, "Peak: the greatest number of concurrent viewers, in sessions."),
+    one(8, "viewers_max", Type::Int, "Peak: the greatest number of concurrent viewers C, in sessions."),
     maybe(9, "viewers_max_at", Type::Instant, "First instant of the peak, UTC ms; null for a peak of 0."),
     one(10, "viewer_ms", Type::Int,
         "Exact integral of concurrent viewers over the airing, viewer-milliseconds: the watch time."),
     maybe(11, "viewers_mean", Type::Mean,
         "Average minute audience: viewer_ms / airtime_ms, in sessions; null where the airtime is zero or null."),
+    two(one(24, "distinct_max", Type::Int, "The greatest number of concurrent people D, in viewers.")),
+    two(maybe(25, "distinct_max_at", Type::Instant, "First instant of that maximum, UTC ms; null for a maximum of 0.")),
+    two(one(26, "distinct_ms", Type::Int,
+        "Exact integral of concurrent people over the airing, viewer-milliseconds: who watches twice at once counts once.")),
+    two(maybe(27, "distinct_mean", Type::Mean,
+        "distinct_ms / airtime_ms: mean concurrent people, in viewers; null where the airtime is zero or null.")),
+    two(one(28, "returns", Type::Int,
+        "Times that a viewer was there again at most return_within after having gone: no new audience.")),
     one(12, "joins", Type::Int, "Sessions opened."),
     one(13, "leaves", Type::Int, "Sessions closed by a leave."),
     one(14, "lapses", Type::Int,
@@ -104,7 +121,7 @@ const AIRINGS: &[Column] = &[
     one(17, "stays", Type::Stays, STAYS),
     one(21, "applied", Type::Int, "Accepted events that had an effect."),
     one(22, "repeated", Type::Int, "Accepted events that said again what was known."),
-    one(23, "orphaned", Type::Int, "Leaves that found no open session."),
+    one(23, "orphaned", Type::Int, "Leaves that found no open session, and heartbeats that straggle."),
 ];
 
 #[rustfmt::skip]
@@ -124,6 +141,15 @@ const MINUTES: &[Column] = &[
     one(11, "viewers_min", Type::Int, "Least number of concurrent viewers inside the minute, in sessions."),
     one(12, "viewer_ms", Type::Int, "Exact integral of concurrent viewers over the minute, viewer-milliseconds."),
     one(13, "viewers_mean", Type::Mean, "viewer_ms / 60,000: mean concurrent viewers of the minute, in sessions."),
+    two(one(24, "distinct_start", Type::Int, "Concurrent people just before the minute's first ms, in viewers.")),
+    two(one(25, "distinct_end", Type::Int, "Concurrent people at the minute's last ms, in viewers.")),
+    two(one(26, "distinct_max", Type::Int, "Greatest number of concurrent people inside the minute, in viewers.")),
+    two(one(27, "distinct_max_at", Type::Instant, "First ms of that maximum, of 0, too; UTC ms.")),
+    two(one(28, "distinct_min", Type::Int, "Least number of concurrent people inside the minute, in viewers.")),
+    two(one(29, "distinct_ms", Type::Int, "Exact integral of concurrent people over the minute, viewer-milliseconds.")),
+    two(one(30, "distinct_mean", Type::Mean, "distinct_ms / 60,000: the mean of concurrent people, in viewers.")),
+    two(one(31, "returns", Type::Int,
+        "0 in live: times in the minute that a viewer was there again at most return_within after having gone.")),
     one(14, "new_viewers", Type::Int,
         "Viewers whose first session of this airing starts in the minute; their running sum is reach."),
     one(15, "retweets", Type::Int, "Distinct retweets counted in the minute."),
@@ -214,7 +240,8 @@ const CORRECTIONS: &[Column] = &[
     maybe(6, "late_from", Type::Instant, "First ts of those events, UTC ms; null where there were none."),
     maybe(7, "late_to", Type::Instant, "Last ts of those events, UTC ms; null where there were none."),
     one(8, "rules_changed", Type::Flag,
-        "Why: whether other rules hold from this correction on (session_timeout, timeout_grace, broadcast_idle)."),
+        "Why: whether other rules hold from this correction on (session_timeout, timeout_grace, broadcast_idle, end_idle, \
+         straggler, return_within)."),
     maybe(9, "airing_at_before", Type::Instant, AIRING),
     maybe(10, "airing_at_after", Type::Instant, AIRING),
     one(11, "joins_before", Type::Int, JOINS), one(12, "joins_after", Type::Int, JOINS),
@@ -226,6 +253,18 @@ const CORRECTIONS: &[Column] = &[
     maybe(23, "viewers_max_at_before", Type::Instant, MAX_AT), maybe(24, "viewers_max_at_after", Type::Instant, MAX_AT),
     one(25, "viewers_min_before", Type::Int, MIN), one(26, "viewers_min_after", Type::Int, MIN),
     one(27, "viewer_ms_before", Type::Int, VIEWER_MS), one(28, "viewer_ms_after", Type::Int, VIEWER_MS),
+    two(one(43, "distinct_start_before", Type::Int, PEOPLE_START)),
+    two(one(44, "distinct_start_after", Type::Int, PEOPLE_START)),
+    two(one(45, "distinct_end_before", Type::Int, PEOPLE_END)),
+    two(one(46, "distinct_end_after", Type::Int, PEOPLE_END)),
+    two(one(47, "distinct_max_before", Type::Int, PEOPLE_MAX)),
+    two(one(48, "distinct_max_after", Type::Int, PEOPLE_MAX)),
+    two(maybe(49, "distinct_max_at_before", Type::Instant, MAX_AT)),
+    two(maybe(50, "distinct_max_at_after", Type::Instant, MAX_AT)),
+    two(one(51, "distinct_min_before", Type::Int, PEOPLE_MIN)),
+    two(one(52, "distinct_min_after", Type::Int, PEOPLE_MIN)),
+    two(one(53, "distinct_ms_before", Type::Int, PEOPLE_MS)), two(one(54, "distinct_ms_after", Type::Int, PEOPLE_MS)),
+    two(one(55, "returns_before", Type::Int, RETURNS)), two(one(56, "returns_after", Type::Int, RETURNS)),
     one(29, "new_viewers_before", Type::Int, NEW), one(30, "new_viewers_after", Type::Int, NEW),
     one(31, "retweets_before", Type::Int, RETWEETED), one(32, "retweets_after", Type::Int, RETWEETED),
     one(33, "retweet_followers_before", Type::Int, FOLLOWERS), one(34, "retweet_followers_after", Type::Int, FOLLOWERS),
@@ -243,6 +282,15 @@ const MAX_AT: &str = "First ms of that maximum, UTC ms; null where no airing had
 const MIN: &str = "Least number of concurrent viewers inside the minute, in sessions; 0 where no airing had it.";
 const VIEWER_MS: &str =
     "Exact integral of concurrent viewers over the minute, viewer-milliseconds; 0 where no airing had it.";
+const PEOPLE_START: &str = "Concurrent people just before the minute's first ms, in viewers; 0 where no airing had it.";
+const PEOPLE_END: &str = "Concurrent people at the minute's last ms, in viewers; 0 where no airing had it.";
+const PEOPLE_MAX: &str =
+    "Greatest number of concurrent people inside the minute, in viewers; 0 where no airing had it.";
+const PEOPLE_MIN: &str = "Least number of concurrent people inside the minute, in viewers; 0 where no airing had it.";
+const PEOPLE_MS: &str =
+    "Exact integral of concurrent people over the minute, viewer-milliseconds; 0 where no airing had it.";
+const RETURNS: &str =
+    "Times in the minute that a viewer was there again soon after having gone; 0 where no airing had it.";
 const NEW: &str = "Viewers whose first session of the airing starts in the minute; 0 where no airing had it.";
 const RETWEETED: &str = "Distinct retweets counted in the minute; 0 where no airing had it.";
 const FOLLOWERS: &str = "Sum of the known followers of those who retweeted in the minute; 0 where no airing had it.";

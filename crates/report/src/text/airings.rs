@@ -10,7 +10,10 @@ use super::{Look, Paint};
 use crate::airing::{AiringLine, PROVISIONAL, TERMS, Term};
 
 /// From this width on, what is in `minutes` is worth a column.
-const WIDTH_OF_CURVE: usize = 72;
+const WIDTH_OF_CURVE: usize = 80;
+
+/// From this width on, the watch time has room.
+const WIDTH_OF_WATCH_TIME: usize = 70;
 
 /// From this width on, the lesser numbers have their columns, too.
 const WIDTH_OF_ALL: usize = 110;
@@ -90,10 +93,11 @@ fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let mut columns = Vec::new();
     if width >= WIDTH_OF_CURVE {
-        let spark = if width >= WIDTH_OF_ALL { 24 } else { 12 };
+        let spark = if width >= WIDTH_OF_ALL { 24 } else { 8 };
         columns.push(column("Curve", Some(Paint::Curve), &|line| draw::sparkline(&line.minutes, spark)));
     }
     columns.push(column("Peak", Some(Paint::Bold), &|line| peak(line, zone, width)));
+    columns.push(column("People", None, &|line| people(line, zone, width)));
     columns.push(column("AMA", None, &|line| or_none(line.viewers_mean.map(|mean| words::decimal(mean, 1)))));
     if width >= WIDTH_OF_ALL {
         columns.push(column("Airtime", None, &|line| or_none(line.airtime_ms.map(words::span))));
@@ -102,7 +106,9 @@ fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
     if width >= WIDTH_OF_ALL {
         columns.push(column("Sessions", None, &|line| words::thousands(line.sessions)));
     }
-    columns.push(column("Watch time", None, &|line| words::hours(line.viewer_ms)));
+    if width >= WIDTH_OF_WATCH_TIME {
+        columns.push(column("Watch time", None, &|line| words::hours(line.viewer_ms)));
+    }
     if width >= WIDTH_OF_ALL {
         columns.push(column("Retweets", None, &|line| words::thousands(line.retweets)));
     }
@@ -113,13 +119,23 @@ fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
 fn peak(line: &AiringLine, zone: &Zone, width: usize) -> String {
     let at = match line.viewers_max_at {
         None => String::new(),
-        Some(at) if width < WIDTH_OF_CURVE && line.crosses_days(zone) => {
+        Some(at) if width < WIDTH_OF_ALL && line.crosses_days(zone) => {
             let clock = zone.clock(at);
             format!("\nat {}\non {}", words::second(clock), words::day(clock))
         }
         Some(at) => format!("\nat {}", line.moment(at, zone)),
     };
     words::thousands(line.viewers_max) + &at
+}
+
+/// The most concurrent people, and when that was where there is room; as many as at the peak, mostly.
+fn people(line: &AiringLine, zone: &Zone, width: usize) -> String {
+    let Some(people) = line.distinct else { return "–".to_owned() };
+    if line.has_as_many_people() && line.viewers_max > 0 {
+        return "as many".to_owned();
+    }
+    let at = people.max_at.filter(|_| width >= WIDTH_OF_ALL).map(|at| format!("\nat {}", line.moment(at, zone)));
+    words::thousands(people.max) + &at.unwrap_or_default()
 }
 
 /// The titles, a rule and the rows.

@@ -40,8 +40,7 @@ pub fn airing(line: &AiringLine, retweeted_at: &[Ms], zone: &Zone, look: Look) -
 
 /// The numbers in one paragraph; what belongs together is held by no-break spaces.
 fn numbers(line: &AiringLine, zone: &Zone) -> String {
-    let peak = line.viewers_max_at.map(|at| format!(" at {}", line.moment(at, zone))).unwrap_or_default();
-    let mut parts = vec![format!("Peak {}{peak}", words::thousands(line.viewers_max))];
+    let mut parts = peaks(line, zone);
     parts.extend(line.viewers_mean.map(|mean| format!("AMA {}", words::decimal(mean, 1))));
     parts.extend(line.airtime_ms.map(|ms| format!("airtime {}", words::span(ms))));
     parts.push(format!("reach {}", words::thousands(line.reach)));
@@ -49,6 +48,26 @@ fn numbers(line: &AiringLine, zone: &Zone) -> String {
     parts.push(format!("watch time {}", words::hours(line.viewer_ms)));
     let parts: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
     parts.join(" · ").replace(" ·", "\u{a0}·")
+}
+
+/// The most concurrent viewers, and the most concurrent people where those are others.
+fn peaks(line: &AiringLine, zone: &Zone) -> Vec<String> {
+    let at = |at: Option<Ms>| at.map(|at| format!(" at {}", line.moment(at, zone))).unwrap_or_default();
+    let viewers = words::thousands(line.viewers_max);
+    if line.viewers_max == 0 {
+        return vec![format!("Peak {viewers}")];
+    }
+    let viewers_at = at(line.viewers_max_at);
+    match line.distinct {
+        Some(_) if line.has_as_many_people() => {
+            vec![format!("Peak {viewers} concurrent viewers, as many people,{viewers_at}")]
+        }
+        Some(people) => vec![
+            format!("Peak {viewers} concurrent viewers{viewers_at}"),
+            format!("{} concurrent people{}", words::thousands(people.max), at(people.max_at)),
+        ],
+        None => vec![format!("Peak {viewers} concurrent viewers{viewers_at}")],
+    }
 }
 
 /// A time below the axis: its column, and what the clocks show.

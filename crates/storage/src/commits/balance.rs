@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 /// Checks `manifest` against the commit before it; the error is the first sum that does not hold, with its numbers.
 pub(crate) fn check(manifest: &Manifest, parent: Option<&Manifest>) -> Result<(), String> {
+    if let Some(parent) = parent.filter(|parent| parent.contract != manifest.contract) {
+        return Err(format!("it is of contract {}, the commit before of {}", manifest.contract, parent.contract));
+    }
     partitions(manifest, parent)?;
     counts(manifest)?;
     ledger(manifest, parent)?;

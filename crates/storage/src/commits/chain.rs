@@ -139,6 +139,17 @@ impl Chain {
         self.newest.as_ref()
     }
 
+    /// Refuses a directory of an earlier version of the contract to who would count on in it.
+    ///
+    /// # Errors
+    /// [`ChainError::Older`].
+    pub fn refuse_older(&self, store: &Store) -> Result<(), ChainError> {
+        match self.newest().filter(|newest| newest.is_older()) {
+            None => Ok(()),
+            Some(newest) => Err(ChainError::Older { dir: store.root().to_path_buf(), contract: newest.contract }),
+        }
+    }
+
     /// Number of the newest commit; 0 if there is none.
     pub fn number(&self) -> u64 {
         self.newest().map_or(0, |manifest| manifest.number)

@@ -72,10 +72,19 @@ impl Committer {
     /// the directory is new), and puts the files in order.
     ///
     /// # Errors
-    /// [`CommitError`]: locked, damaged, fenced itself, or refused by the disk.
+    /// [`CommitError`]: locked, damaged, of an earlier version of the contract, fenced itself, or refused by the disk.
     pub fn take(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
         let lock = lock(store).map_err(refused)?;
-        Committer::take_locked(store, identity, now, lock)
+        Committer::take_locked(store, identity, now, lock, Chain::refuse_older)
+    }
+
+    /// The same for who counts nothing, in a directory of whatever version of the contract: its commits are of that.
+    ///
+    /// # Errors
+    /// As [`Committer::take`].
+    pub fn take_as_it_is(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
+        let lock = lock(store).map_err(refused)?;
+        Committer::take_locked(store, identity, now, lock, |_, _| Ok(()))
     }
 
     /// Takes `store` over if it holds no data; what a crash left before its first commit is removed.
@@ -85,11 +94,19 @@ impl Committer {
     pub fn take_new(store: &Store, identity: Identity, now: Ms) -> Result<Committer, CommitError> {
         let lock = lock(store).map_err(refused)?;
         recover::refuse_data(store).map_err(refused)?;
-        Committer::take_locked(store, identity, now, lock)
+        Committer::take_locked(store, identity, now, lock, Chain::refuse_older)
     }
 
-    fn take_locked(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Committer, CommitError> {
-        let mut owner = Committer::fence(store, identity, now, lock)?;
+    fn take_locked(
+        store: &Store,
+        identity: Identity,
+        now: Ms,
+        lock: Lock,
+        refuse: fn(&Chain, &Store) -> Result<(), ChainError>,
+    ) -> Result<Committer, CommitError> {
+        let chain = Chain::open(store, &identity.writer)?;
+        refuse(&chain, store)?;
+        let mut owner = Committer::fence(store, identity, now, lock, chain)?;
         // Where nothing was committed nobody is fenced yet, and in an object store somebody else may be at work.
         if store.is_local() || owner.chain.newest().is_some() {
             owner.recovered = recover::recover(store, &owner.chain).map_err(refused)?;
@@ -97,9 +114,8 @@ impl Committer {
         Ok(owner)
     }
 
-    /// Reads the chain and ends it with a commit of its own, unless it is empty.
-    fn fence(store: &Store, identity: Identity, now: Ms, lock: Lock) -> Result<Committer, CommitError> {
-        let chain = Chain::open(store, &identity.writer)?;
+    /// Ends the chain with a commit of its own, unless it is empty.
+    fn fence(store: &Store, identity: Identity, now: Ms, lock: Lock, chain: Chain) -> Result<Committer, CommitError> {
         let mut owner = Committer {
             store: store.clone(),
             identity,

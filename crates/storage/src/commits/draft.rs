@@ -88,7 +88,7 @@ impl Draft {
     pub(crate) fn manifest(&self, identity: &Identity, parent: Option<&Manifest>, added: Vec<FileEntry>) -> Manifest {
         let draft = self.clone();
         Manifest {
-            contract: CONTRACT,
+            contract: parent.map_or(CONTRACT, |p| p.contract),
             version: identity.version.clone(),
             config: identity.config.clone(),
             writer: identity.writer.clone(),

@@ -1,8 +1,9 @@
 //! A chain error: the commits of a data directory cannot be read, or are not what was written.
 
+use super::manifest::CONTRACT;
 use crate::store::StoreError;
 use problem::{Awaited, Failure};
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 /// The first thing that is wrong with a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub enum ChainError {
     /// The data is not what was written.
     #[error("the data directory is damaged: {0}; {advice}", advice = .0.advice)]
     Damaged(Damage),
+    /// An earlier version of the contract made it.
+    #[error(
+        "{dir} is of version {contract} of the contract, and events are counted by version {CONTRACT} now, so nothing in it is changed: \
+         replay its topic or its files into a new directory. `jauge show` and `jauge verify` still read it as what it is",
+        dir = .dir.display()
+    )]
+    Older {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its version.
+        contract: u32,
+    },
     /// A newer version wrote it.
     #[error("{path} was written by jauge {version} ({why}); use that version or a newer one")]
     Newer {
@@ -58,14 +71,14 @@ impl Failure for ChainError {
         match self {
             ChainError::Store(error) => error.exit_code(),
             ChainError::Damaged(_) => 4,
-            ChainError::Newer { .. } => 3,
+            ChainError::Older { .. } | ChainError::Newer { .. } => 3,
         }
     }
 
     fn awaits(&self) -> Option<Awaited> {
         match self {
             ChainError::Store(error) => error.awaits(),
-            ChainError::Damaged(_) | ChainError::Newer { .. } => None,
+            ChainError::Damaged(_) | ChainError::Older { .. } | ChainError::Newer { .. } => None,
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the contract that this code writes, and the newest that it reads.
-pub const CONTRACT: u32 = 1;
+pub const CONTRACT: u32 = 2;
 
 /// The tables, each a folder of the data directory.
 pub const TABLES: [&str; 8] =
@@ -49,7 +49,7 @@ pub enum CommitKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of the contract, [`CONTRACT`].
+    /// Version of the contract, the same in all commits of a directory: [`CONTRACT`], or an earlier one.
     pub contract: u32,
     /// Version of the product that wrote it.
     pub version: String,
@@ -122,6 +122,11 @@ impl Manifest {
     /// Rows of a table that it dropped for their age.
     pub fn too_old(&self, table: &str) -> u64 {
         self.dropped.get(table).filter(|_| self.kind == CommitKind::Tidy).copied().unwrap_or(0)
+    }
+
+    /// Whether it is of an earlier version of the contract, by whose rules nothing is counted any more.
+    pub fn is_older(&self) -> bool {
+        self.contract < CONTRACT
     }
 
     /// The greatest time that a record so far bears.
@@ -265,7 +270,7 @@ pub struct Ledger {
     pub applied: u64,
     /// Said again what was known.
     pub repeated: u64,
-    /// Leaves without an open session.
+    /// Leaves without an open session, and heartbeats that straggle.
     pub orphaned: u64,
     /// Came behind their broadcast's frontier.
     pub after_settle: u64,

@@ -126,7 +126,7 @@ mod tests {
             format!("{body}{SEAL}{}{SEAL_END}", blake3::hash(body.as_bytes()).to_hex())
         };
         for text in [
-            resealed("\"contract\":1,\"version\":\"0.1.0\"", "\"contract\":2,\"version\":\"9.1\",\"shape\":\"new\""),
+            resealed("\"contract\":2,\"version\":\"0.1.0\"", "\"contract\":3,\"version\":\"9.1\",\"shape\":\"new\""),
             resealed("\"version\":\"0.1.0\"", "\"version\":\"9.1\",\"more\":[]"),
         ] {
             let error = unseal("commits/main/1.json", text.as_bytes()).unwrap_err();

@@ -1,6 +1,7 @@
 //! Rows drawn for the tests of the tables, and the way there and back.
 
 mod damage;
+mod earlier;
 mod files;
 mod round_trips;
 mod schemas;
@@ -9,8 +10,8 @@ mod tail;
 use super::*;
 use audience::time::{TS_END, TS_MIN};
 use audience::{
-    AiringRow, Detail, Details, Ended, Event, Field, Kind, MinuteRow, NO_DETAIL, Reason, Rejection, RetweetDetail,
-    RetweetRow, SessionRow, Stay,
+    AiringRow, Detail, Details, DistinctAiring, DistinctMinute, Ended, Event, Field, Kind, MinuteRow, NO_DETAIL,
+    Reason, Rejection, RetweetDetail, RetweetRow, SessionRow, Stay,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -58,7 +59,15 @@ pub(super) fn minute(broadcast: u32, minute_at: i64) -> MinuteRow {
         viewers_max_at: minute_at + 59_999,
         viewers_min: 0,
         viewer_ms: 90_001,
-        distinct: None,
+        distinct: Some(DistinctMinute {
+            start: 0,
+            end: 1,
+            max: 1,
+            max_at: minute_at + 59_998,
+            min: 0,
+            ms: 80_001,
+            returns: 1,
+        }),
         new_viewers: 2,
         retweets: 1,
         retweet_followers: 1_000_000_000_000,
@@ -81,7 +90,7 @@ pub(super) fn airing(broadcast: u32, airing_at: i64) -> AiringRow {
         viewers_max: 2,
         viewers_max_at: Some(airing_at + 7),
         viewer_ms: 100_000,
-        distinct: None,
+        distinct: Some(DistinctAiring { max: 1, max_at: Some(airing_at + 6), ms: 90_000, returns: 4 }),
         joins: 3,
         leaves: 1,
         lapses: 2,
@@ -117,6 +126,7 @@ fn empty_airing(broadcast: u32, airing_at: i64) -> AiringRow {
         viewers_max: 0,
         viewers_max_at: None,
         viewer_ms: 0,
+        distinct: Some(DistinctAiring::default()),
         stays: Vec::new(),
         ..airing(broadcast, airing_at)
     }

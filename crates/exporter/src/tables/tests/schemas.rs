@@ -33,8 +33,9 @@ fn drawn(fields: &[Arc<Field>], prefix: &str, out: &mut Vec<String>) {
 
 const CURVE: &str = "broadcast_id 1 string, airing_at 2 ms_utc, minute_at 3 ms_utc, joins 4 int64, leaves 5 int64, \
     lapses 6 int64, viewers_start 7 int64, viewers_end 8 int64, viewers_max 9 int64, viewers_max_at 10 ms_utc, \
-    viewers_min 11 int64, viewer_ms 12 int64, viewers_mean 13 float64, new_viewers 14 int64, retweets 15 int64, \
-    retweet_followers 16 int64, stays 17 list, stays.element 18 struct, stays.element.ms 19 int64, \
+    viewers_min 11 int64, viewer_ms 12 int64, viewers_mean 13 float64, distinct_start 24 int64, distinct_end 25 int64, \
+    distinct_max 26 int64, distinct_max_at 27 ms_utc, distinct_min 28 int64, distinct_ms 29 int64, \
+    distinct_mean 30 float64, returns 31 int64, new_viewers 14 int64, retweets 15 int64, retweet_followers 16 int64, stays 17 list, stays.element 18 struct, stays.element.ms 19 int64, \
     stays.element.sessions 20 int64, late 21 int64, lapses_backdated 22 int64, complete 23 boolean";
 
 const GOLDEN: [(&str, &str); 8] = [
@@ -42,7 +43,8 @@ const GOLDEN: [(&str, &str); 8] = [
         "airings",
         "broadcast_id 1 string, airing_at 2 ms_utc, first_joined_at 3 ms_utc?, last_at 4 ms_utc, airtime_ms 5 int64?, \
         sessions 6 int64, reach 7 int64, viewers_max 8 int64, viewers_max_at 9 ms_utc?, viewer_ms 10 int64, \
-        viewers_mean 11 float64?, joins 12 int64, leaves 13 int64, lapses 14 int64, retweets 15 int64, \
+        viewers_mean 11 float64?, distinct_max 24 int64, distinct_max_at 25 ms_utc?, distinct_ms 26 int64, \
+        distinct_mean 27 float64?, returns 28 int64, joins 12 int64, leaves 13 int64, lapses 14 int64, retweets 15 int64, \
         retweet_followers 16 int64, stays 17 list, stays.element 18 struct, stays.element.ms 19 int64, \
         stays.element.sessions 20 int64, applied 21 int64, repeated 22 int64, orphaned 23 int64",
     ),
@@ -78,7 +80,12 @@ const GOLDEN: [(&str, &str); 8] = [
         viewers_start_after 18 int64, viewers_end_before 19 int64, viewers_end_after 20 int64, \
         viewers_max_before 21 int64, viewers_max_after 22 int64, viewers_max_at_before 23 ms_utc?, \
         viewers_max_at_after 24 ms_utc?, viewers_min_before 25 int64, viewers_min_after 26 int64, \
-        viewer_ms_before 27 int64, viewer_ms_after 28 int64, new_viewers_before 29 int64, new_viewers_after 30 int64, \
+        viewer_ms_before 27 int64, viewer_ms_after 28 int64, distinct_start_before 43 int64, \
+        distinct_start_after 44 int64, distinct_end_before 45 int64, distinct_end_after 46 int64, \
+        distinct_max_before 47 int64, distinct_max_after 48 int64, distinct_max_at_before 49 ms_utc?, \
+        distinct_max_at_after 50 ms_utc?, distinct_min_before 51 int64, distinct_min_after 52 int64, \
+        distinct_ms_before 53 int64, distinct_ms_after 54 int64, returns_before 55 int64, returns_after 56 int64, \
+        new_viewers_before 29 int64, new_viewers_after 30 int64, \
         retweets_before 31 int64, retweets_after 32 int64, retweet_followers_before 33 int64, \
         retweet_followers_after 34 int64, stays_before 35 list, stays_before.element 36 struct, \
         stays_before.element.ms 37 int64, stays_before.element.sessions 38 int64, stays_after 39 list, \

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::airing::NOT_COMPLETE;
+use audience::DistinctAiring;
 use serde_json::{Value as Json, json};
 
 fn lines() -> [AiringLine; 3] {
@@ -15,6 +16,13 @@ fn lines() -> [AiringLine; 3] {
         viewers_max_at: Some(1_773_530_000_123),
         viewers_mean: Some(40_612.44),
         viewer_ms: 765_138_369_600,
+        distinct: Some(DistinctAiring {
+            max: 80_104,
+            max_at: Some(1_773_530_002_456),
+            ms: 750_000_000_000,
+            returns: 7,
+        }),
+        distinct_mean: Some(39_808.9),
         retweets: 302,
         minutes: vec![1, 20_000, 40_000, 60_000, 81_220, 30_000, 10],
         incomplete: vec![],
@@ -25,6 +33,8 @@ fn lines() -> [AiringLine; 3] {
         viewers_max: 12,
         viewers_mean: Some(3.0),
         viewer_ms: 36_000,
+        distinct: Some(DistinctAiring { max: 12, max_at: night.viewers_max_at, ms: 36_000, returns: 0 }),
+        distinct_mean: Some(3.0),
         sessions: 14,
         reach: 13,
         provisional: true,
@@ -38,6 +48,8 @@ fn lines() -> [AiringLine; 3] {
         viewers_max_at: None,
         viewers_mean: None,
         viewer_ms: 0,
+        distinct: Some(DistinctAiring::default()),
+        distinct_mean: None,
         sessions: 0,
         reach: 0,
         minutes: vec![0, 0],
@@ -139,6 +151,14 @@ fn a_peak_has_its_day_where_the_airing_has_two() {
 }
 
 #[test]
+fn people_that_were_not_counted_are_no_number() {
+    let of_version_1 = AiringLine { distinct: None, distinct_mean: None, ..over_midnight() };
+    let drawn = table(std::slice::from_ref(&of_version_1), &Zone::utc(), Look::plain(80));
+    assert!(drawn.contains("81,220       –  40,612.4"), "{drawn}");
+    assert_eq!(of_version_1.as_json()["distinct_max"], Json::Null);
+}
+
+#[test]
 fn of_many_the_newest_or_the_largest_are_picked() {
     let ids = |lines: Vec<AiringLine>| lines.into_iter().map(|line| line.broadcast_id).collect::<String>();
     let one = |id: &str, airing_at, viewers_max| AiringLine {
@@ -190,6 +210,11 @@ fn json_has_the_names_of_the_tables_and_the_ids_as_they_came() {
     let [night, running, nobody] = lines().map(|line| line.as_json());
     assert_eq!(night["airing_at"], "2026-03-14T19:31:00.000Z");
     assert_eq!((&night["viewers_max"], &night["viewers_max_at"]), (&json!(81_220), &json!("2026-03-14T23:13:20.123Z")));
+    assert_eq!(
+        (&night["distinct_max"], &night["distinct_max_at"]),
+        (&json!(80_104), &json!("2026-03-14T23:13:22.456Z"))
+    );
+    assert_eq!((&night["distinct_mean"], &night["returns"]), (&json!(39_808.9), &json!(7)));
     assert_eq!(
         (&running["broadcast_id"], &running["provisional"]),
         (&json!("une-très-longue-émission\x1b[31m-du-samedi"), &json!(true))

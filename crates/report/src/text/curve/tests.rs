@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::airing::PROVISIONAL;
+use audience::DistinctAiring;
 
 /// An airing whose minutes are these, from 2026-03-14 19:31 UTC on; its peak is in the first of its
 /// greatest minutes, 5.678 s in.
@@ -9,6 +10,7 @@ fn line(minutes: &[i64]) -> AiringLine {
     let airing_at = 1_773_516_660_000;
     let viewers_max = minutes.iter().copied().max().unwrap_or(0);
     let at = minutes.iter().position(|viewers| *viewers == viewers_max).unwrap_or(0);
+    let viewers_max_at = (viewers_max > 0).then_some(airing_at + i64::try_from(at).unwrap_or(0) * MINUTE_MS + 5_678);
     AiringLine {
         broadcast_id: "gala-2026".to_owned(),
         airing_at,
@@ -16,9 +18,11 @@ fn line(minutes: &[i64]) -> AiringLine {
         sessions: 3_911,
         reach: 3_020,
         viewers_max,
-        viewers_max_at: (viewers_max > 0).then_some(airing_at + i64::try_from(at).unwrap_or(0) * MINUTE_MS + 5_678),
+        viewers_max_at,
         viewers_mean: Some(612.4),
         viewer_ms: 11_537_616_000,
+        distinct: Some(DistinctAiring { max: viewers_max, max_at: viewers_max_at, ms: 11_537_616_000, returns: 0 }),
+        distinct_mean: Some(612.4),
         retweets: 3,
         minutes: minutes.to_vec(),
         incomplete: vec![],
@@ -226,7 +230,7 @@ fn times_are_those_of_the_zone_through_a_change_of_its_clocks() {
     let change = 1_773_516_660_000 + HOUR;
     let zone = Zone::of("Here/There", vec![(0, 2 * HOUR), (change, HOUR)]);
     let drawn = airing(&line(&[1, 3]), &[], &zone, Look::plain(80));
-    for part in ["gala-2026  2026-03-14 21:31\n", "Peak 3 at 21:32:05 ·", "Times               Here/There\n"] {
+    for part in ["gala-2026  2026-03-14 21:31\n", "people, at 21:32:05 ·", "Times               Here/There\n"] {
         assert!(drawn.contains(part), "no {part:?}:\n{drawn}");
     }
     check_in(
@@ -272,8 +276,8 @@ fn the_head_has_the_numbers_and_the_foot_their_definitions() {
     assert!(
         drawn.starts_with(
             "a\u{fffd}[2Jb  2026-03-14 19:31  provisional\n\
-             Peak 2 at 19:32:05 · AMA 612.4 · airtime 5 h 14 min · reach 3,020 ·\n\
-             sessions 3,911 · watch time 3,205 h\n\n"
+             Peak 2 concurrent viewers, as many people, at 19:32:05 · AMA 612.4 ·\n\
+             airtime 5 h 14 min · reach 3,020 · sessions 3,911 · watch time 3,205 h\n\n"
         ),
         "{drawn}"
     );
@@ -281,6 +285,23 @@ fn the_head_has_the_numbers_and_the_foot_their_definitions() {
         let words = drawn.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(&format!("{term} {definition}")), "no {term}:\n{drawn}");
     }
+}
+
+#[test]
+fn people_are_said_where_they_are_fewer_than_sessions() {
+    let head = |distinct| {
+        let drawn = airing(&AiringLine { distinct, ..line(&[1, 1_200]) }, &[], &Zone::utc(), Look::plain(80));
+        drawn.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let at = Some(1_773_516_660_000 + 66_000);
+    assert_eq!(
+        head(Some(DistinctAiring { max: 1_187, max_at: at, ms: 5, returns: 0 })),
+        "Peak 1,200 concurrent viewers at 19:32:05 · 1,187 concurrent people at 19:32:06 ·\n\
+         AMA 612.4 · airtime 5 h 14 min · reach 3,020 · sessions 3,911 ·\n\
+         watch time 3,205 h\n"
+    );
+    // Version 1 of the contract did not count them.
+    assert!(head(None).starts_with("Peak 1,200 concurrent viewers at 19:32:05 · AMA 612.4 ·"), "{}", head(None));
 }
 
 #[test]
