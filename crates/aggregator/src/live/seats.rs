@@ -174,7 +174,7 @@ impl<const N: usize> KeyTables<N> {
         KeyTables { leaves: vec![leaf], directory: Vec::new(), depth: 0, len: 0 }
     }
 
-    /// KeyTables for so many entries: none is split or grown on the way, in whatever order they come.
+    /// Tables for so many entries: none is split or grown on the way, in whatever order they come.
     fn for_entries(count: usize) -> KeyTables<N> {
         let depth = (count / (LEAF * 2 / 3)).next_power_of_two().trailing_zeros().min(DEPTH);
         let homes = homes_for(count >> depth).min(2 * LEAF);

@@ -415,7 +415,9 @@ proptest! {
         let is_settled = |(broadcast, frontier): &(u32, Frontier)| {
             script.airings(*broadcast, &rules).airings.iter().any(|airing| airing.frontier == *frontier)
         };
-        prop_assume!(play.settled.iter().flat_map(|settled| &settled.frontiers).all(is_settled));
+        if !play.settled.iter().flat_map(|settled| &settled.frontiers).all(is_settled) {
+            return Ok(());
+        }
         let closed = frontiers.values().map(|frontier| (frontier.at.div_euclid(60_000) + 1) * 60_000).max();
         play.round(closed.unwrap_or(0));
         let mut again = LiveAlone::new(rules, lanes);
