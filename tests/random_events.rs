@@ -68,6 +68,12 @@ const STARTS: [i64; 6] = [
     1_459_711_860_007,
 ];
 
+/// What viewers do, one as often as the other: where joins are rare, a broadcast stays off air for long.
+const KINDS: [&[Kind]; 2] = [
+    &[Kind::Join, Kind::Join, Kind::Leave, Kind::Heartbeat],
+    &[Kind::Join, Kind::Leave, Kind::Leave, Kind::Heartbeat, Kind::Heartbeat, Kind::Heartbeat],
+];
+
 impl Scene {
     /// The scene of a seed.
     pub(crate) fn new(seed: u64) -> Scene {
@@ -169,7 +175,7 @@ struct World {
     tweets: Vec<String>,
     /// Of 10 events, how many are no ends and no retweets.
     viewing: usize,
-    /// Of these, what they are: where joins are rare, a broadcast stays off air for long.
+    /// Of these, what they are.
     kinds: &'static [Kind],
 }
 
@@ -195,10 +201,7 @@ impl World {
             sessions,
             tweets: ids(chance, 4),
             viewing: *chance.pick(&[6, 9]),
-            kinds: *chance.pick(&[
-                &[Kind::Join, Kind::Join, Kind::Leave, Kind::Heartbeat][..],
-                &[Kind::Join, Kind::Leave, Kind::Leave, Kind::Heartbeat, Kind::Heartbeat, Kind::Heartbeat],
-            ]),
+            kinds: KINDS[chance.below(KINDS.len())],
         }
     }
 
