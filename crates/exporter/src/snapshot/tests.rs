@@ -112,7 +112,7 @@ fn what_is_written_is_read_back() {
     let frozen: Vec<FrozenLane> = alone.lanes.iter().map(|lane| lane.freeze().unwrap()).collect();
     assert!(frozen.iter().all(|lane| lane.entries() > 300 && !lane.frontiers.is_empty()));
     assert_eq!(restored.entries, frozen.iter().map(FrozenLane::entries).sum::<u64>());
-    assert!(frozen.iter().all(|lane| lane.clone().thaw().2.count() > 0), "some left just now");
+    assert!(frozen.iter().any(|lane| lane.clone().thaw().2.count() > 0), "some left just now");
 
     let again = LiveAlone { lanes: restored.lanes, live: restored.live };
     assert_eq!(again.live.snapshot(), alone.live.snapshot());

@@ -59,7 +59,7 @@ fn a_byte_that_changed_another_format_or_no_file_is_told() {
     std::fs::write(&path, [&whole[..], &whole].concat()).unwrap();
     assert!(matches!(open_snapshot(&store, &snapshot), Err(SnapshotError::Damaged(_))));
     std::fs::write(&path, &whole).unwrap();
-    let newer = Snapshot { format: "arrow-ipc-streams-2".into(), ..snapshot.clone() };
+    let newer = Snapshot { format: "arrow-ipc-streams-3".into(), ..snapshot.clone() };
     assert!(matches!(open_snapshot(&store, &newer), Err(SnapshotError::Format(_))));
     std::fs::remove_file(&path).unwrap();
     let absent = open_snapshot(&store, &snapshot).unwrap_err();
