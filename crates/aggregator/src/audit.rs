@@ -206,6 +206,9 @@ mod tests {
     use super::*;
     use audience::{Ended, NO_DETAIL};
 
+    /// Makes D say what it was not.
+    type Lie = fn(&mut DistinctMinute);
+
     fn session(viewer: u128, joined_at: Ms, left_at: Ms) -> SessionRow {
         let session = u128::from(joined_at.unsigned_abs());
         SessionRow {
@@ -266,13 +269,13 @@ mod tests {
 
     #[test]
     fn there_are_no_more_people_than_sessions() {
-        let broken = |lie: fn(&mut DistinctMinute)| {
+        let broken = |lie: Lie| {
             let mut row = minute();
             row.distinct.as_mut().map(lie);
             audit_minute(&row).map_err(|breach| breach.0)
         };
         assert_eq!(broken(|_| ()), Ok(()));
-        let lies: [(fn(&mut DistinctMinute), &str); 9] = [
+        let lies: [(Lie, &str); 9] = [
             (|people| people.end = 3, "0 ≤ distinct_end ≤ that of C"),
             (|people| people.max = 3, "0 ≤ distinct_max ≤ that of C"),
             (|people| people.start = -1, "0 ≤ distinct_start ≤ that of C"),

@@ -138,8 +138,9 @@ impl SettledLine {
 
     /// How the broadcast goes on from an instant `at` up to which it is settled.
     pub fn from(&self, at: Ms) -> Frontier {
-        let before = self.settlements.iter().flat_map(|one| &one.airings).filter(|airing| airing.frontier.at <= at);
-        Frontier { at, off_air: before.last().and_then(|airing| airing.frontier.off_air) }
+        let mut airings = self.settlements.iter().flat_map(|one| &one.airings);
+        let before = airings.rfind(|airing| airing.frontier.at <= at);
+        Frontier { at, off_air: before.and_then(|airing| airing.frontier.off_air) }
     }
 
     /// Whether an event of the log's commit `commit` lay before no frontier that was set when it came.

@@ -121,7 +121,7 @@ fn plain(events: &[Event], rules: &Rules) -> Vec<Told> {
             Kind::End => applied.contains(&one.ts()),
             Kind::Join | Kind::Retweet => true,
         };
-        let said = |at: Ms| of(Kind::End).filter(|end| *end == at).count() as i64;
+        let said = |at: Ms| of(Kind::End).map(|end| i64::from(end == at)).sum();
         let last_end = applied.range(first..=last).next_back();
         let parts_at = last_end.zip(rules.end_idle).map(|(end, idle)| (end, end + idle));
         let parts_at = parts_at.filter(|(end, at)| joins.range(*end + 1..*at).next().is_none()).map(|(_, at)| at);
@@ -132,8 +132,10 @@ fn plain(events: &[Event], rules: &Rules) -> Vec<Told> {
             signs: (first, last),
             airing_at: its.iter().filter(names).map(Event::ts).min().unwrap_or(Ms::MAX),
             ends: applied.range(first..=last).map(|at| (*at, said(*at))).collect(),
-            repeated_ends: its.iter().filter(|one| one.kind() == Kind::End && !applied.contains(&one.ts())).count()
-                as i64,
+            repeated_ends: its
+                .iter()
+                .map(|one| i64::from(one.kind() == Kind::End && !applied.contains(&one.ts())))
+                .sum(),
             off_air: off_air.range(first..=last).copied().collect(),
             frontier: Frontier { at, off_air: (parts_at == Some(at) && at < silent_at).then_some(last) },
         }
