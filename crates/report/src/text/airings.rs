@@ -1,7 +1,7 @@
 //! The table of airings: a line of text or two for each, with the definitions of its numbers below.
 
-use audience::Zone;
 use audience::text as words;
+use audience::{Ms, Zone};
 use std::cmp::Reverse;
 use unicode_width::UnicodeWidthStr;
 
@@ -16,7 +16,7 @@ const WIDTH_OF_CURVE: usize = 80;
 const WIDTH_OF_WATCH_TIME: usize = 70;
 
 /// From this width on, the lesser numbers have their columns, too.
-const WIDTH_OF_ALL: usize = 110;
+const WIDTH_OF_ALL: usize = 120;
 
 /// One column: its title, its cells, and what it is.
 struct Column {
@@ -93,10 +93,10 @@ fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let mut columns = Vec::new();
     if width >= WIDTH_OF_CURVE {
-        let spark = if width >= WIDTH_OF_ALL { 24 } else { 8 };
+        let spark = if width >= WIDTH_OF_ALL { (width - WIDTH_OF_ALL + 12).min(24) } else { 8 };
         columns.push(column("Curve", Some(Paint::Curve), &|line| draw::sparkline(&line.minutes, spark)));
     }
-    columns.push(column("Peak", Some(Paint::Bold), &|line| peak(line, zone, width)));
+    columns.push(column("Peak", Some(Paint::Bold), &|line| peak(line, zone)));
     columns.push(column("People", None, &|line| people(line, zone, width)));
     columns.push(column("AMA", None, &|line| or_none(line.viewers_mean.map(|mean| words::decimal(mean, 1)))));
     if width >= WIDTH_OF_ALL {
@@ -115,17 +115,9 @@ fn columns(lines: &[AiringLine], zone: &Zone, width: usize) -> Vec<Column> {
     columns
 }
 
-/// The peak, and when it was; where room is short the day has a line of its own.
-fn peak(line: &AiringLine, zone: &Zone, width: usize) -> String {
-    let at = match line.viewers_max_at {
-        None => String::new(),
-        Some(at) if width < WIDTH_OF_ALL && line.crosses_days(zone) => {
-            let clock = zone.clock(at);
-            format!("\nat {}\non {}", words::second(clock), words::day(clock))
-        }
-        Some(at) => format!("\nat {}", line.moment(at, zone)),
-    };
-    words::thousands(line.viewers_max) + &at
+/// The peak, and when it was.
+fn peak(line: &AiringLine, zone: &Zone) -> String {
+    words::thousands(line.viewers_max) + &when(line, line.viewers_max_at, zone)
 }
 
 /// The most concurrent people, and when that was where there is room; as many as at the peak, mostly.
@@ -134,8 +126,14 @@ fn people(line: &AiringLine, zone: &Zone, width: usize) -> String {
     if line.has_as_many_people() && line.viewers_max > 0 {
         return "as many".to_owned();
     }
-    let at = people.max_at.filter(|_| width >= WIDTH_OF_ALL).map(|at| format!("\nat {}", line.moment(at, zone)));
-    words::thousands(people.max) + &at.unwrap_or_default()
+    words::thousands(people.max) + &when(line, people.max_at.filter(|_| width >= WIDTH_OF_ALL), zone)
+}
+
+/// The lines below a number that say when it was; a day that does not go without saying has one of its own.
+fn when(line: &AiringLine, at: Option<Ms>, zone: &Zone) -> String {
+    let Some(clock) = at.map(|at| zone.clock(at)) else { return String::new() };
+    let day = if line.crosses_days(zone) { format!("\non {}", words::day(clock)) } else { String::new() };
+    format!("\nat {}{day}", words::second(clock))
 }
 
 /// The titles, a rule and the rows.

@@ -46,7 +46,9 @@ fn numbers(line: &AiringLine, zone: &Zone) -> String {
     parts.push(format!("reach {}", words::thousands(line.reach)));
     parts.push(format!("sessions {}", words::thousands(line.sessions)));
     parts.push(format!("watch time {}", words::hours(line.viewer_ms)));
-    let parts: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
+    // A part that has commas of its own may break there.
+    let held = |part: &String| part.replace(' ', "\u{a0}").replace(",\u{a0}", ", ");
+    let parts: Vec<String> = parts.iter().map(held).collect();
     parts.join(" · ").replace(" ·", "\u{a0}·")
 }
 

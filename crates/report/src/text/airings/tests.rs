@@ -72,15 +72,15 @@ fn eighty_columns_hold_what_people_ask_for_first() {
     check(
         80,
         "
-Broadcast                    Curve           Peak       AMA    Reach  Watch time
+Broadcast           Curve           Peak   People       AMA    Reach  Watch time
 ────────────────────────────────────────────────────────────────────────────────
-gala-2026                    ▁▂▄▆█▃▁       81,220  40,612.4  310,020   212,538 h
-2026-03-14 19:31                      at 23:13:20
-une-très-longue-émission�[…  ▁▂▄▆█▃▁           12       3.0       13      0.01 h
-2026-03-14 19:31                      at 23:13:20
+gala-2026           ▁▂▄▆█▃▁       81,220   80,104  40,612.4  310,020   212,538 h
+2026-03-14 19:31             at 23:13:20
+une-très-longue-é…  ▁▂▄▆█▃▁           12  as many       3.0       13      0.01 h
+2026-03-14 19:31             at 23:13:20
 provisional
 not complete
-42                                              0         –        0      0.00 h
+42                                     0        0         –        0      0.00 h
 2026-03-14 19:31
 ",
     );
@@ -89,15 +89,15 @@ not complete
 #[test]
 fn a_wide_terminal_has_all() {
     check(130, "
-Broadcast                                Curve           Peak       AMA     Airtime    Reach  Sessions  Watch time  Retweets
-────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-gala-2026                                ▁▂▄▆█▃▁       81,220  40,612.4  5 h 14 min  310,020   385,114   212,538 h       302
-2026-03-14 19:31                                  at 23:13:20
-une-très-longue-émission�[31m-du-samedi  ▁▂▄▆█▃▁           12       3.0  5 h 14 min       13        14      0.01 h       302
-2026-03-14 19:31                                  at 23:13:20
+Broadcast                         Curve           Peak       People       AMA     Airtime    Reach  Sessions  Watch time  Retweets
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+gala-2026                         ▁▂▄▆█▃▁       81,220       80,104  40,612.4  5 h 14 min  310,020   385,114   212,538 h       302
+2026-03-14 19:31                           at 23:13:20  at 23:13:22
+une-très-longue-émission�[31m-d…  ▁▂▄▆█▃▁           12      as many       3.0  5 h 14 min       13        14      0.01 h       302
+2026-03-14 19:31                           at 23:13:20
 provisional
 not complete
-42                                                          0         –           –        0         0      0.00 h       302
+42                                                   0            0         –           –        0         0      0.00 h       302
 2026-03-14 19:31
 ");
 }
@@ -107,15 +107,15 @@ fn a_narrow_one_goes_without_the_curve() {
     check(
         60,
         "
-Broadcast                Peak       AMA    Reach  Watch time
+Broadcast                   Peak   People       AMA    Reach
 ────────────────────────────────────────────────────────────
-gala-2026              81,220  40,612.4  310,020   212,538 h
-2026-03-14 19:31  at 23:13:20
-une-très-longue…           12       3.0       13      0.01 h
-2026-03-14 19:31  at 23:13:20
+gala-2026                 81,220   80,104  40,612.4  310,020
+2026-03-14 19:31     at 23:13:20
+une-très-longue-ém…           12  as many       3.0       13
+2026-03-14 19:31     at 23:13:20
 provisional
 not complete
-42                          0         –        0      0.00 h
+42                             0        0         –        0
 2026-03-14 19:31
 ",
     );
@@ -135,19 +135,21 @@ fn a_peak_has_its_day_where_the_airing_has_two() {
     };
     assert_eq!(
         shown(80, &Zone::utc()),
-        "gala-2026         ████████████             81,220  40,612.4  310,020   212,538 h\n\
-         2026-03-14 19:31                at 03-15 00:13:20\n"
+        "gala-2026         ████████       81,220  80,104  40,612.4  310,020   212,538 h\n\
+         2026-03-14 19:31            at 00:13:20\n                               on 03-15\n"
     );
     assert_eq!(
         shown(60, &Zone::utc()),
-        "gala-2026              81,220  40,612.4  310,020   212,538 h\n\
+        "gala-2026              81,220  80,104  40,612.4  310,020\n\
          2026-03-14 19:31  at 00:13:20\n                     on 03-15\n"
     );
     // Five hours behind it is one day.
     assert_eq!(
         shown(60, &Zone::of("America/Bogota", vec![(0, -18_000_000)])),
-        "gala-2026              81,220  40,612.4  310,020   212,538 h\n2026-03-14 14:31  at 19:13:20\n"
+        "gala-2026              81,220  80,104  40,612.4  310,020\n2026-03-14 14:31  at 19:13:20\n"
     );
+    let wide = table(&[over_midnight()], &Zone::utc(), Look::plain(120));
+    assert!(wide.lines().all(|line| line.width() <= 120) && wide.contains("Retweets"), "{wide}");
 }
 
 #[test]
@@ -194,12 +196,12 @@ fn colour_is_only_where_it_is_wanted() {
 fn colour_goes_over_the_whole_cell_and_not_where_there_is_none() {
     let drawn = table(&lines()[..1], &Zone::utc(), Look { width: 80, colour: true });
     let head: Vec<&str> = drawn.lines().take(4).collect();
-    let rule = "─".repeat(69);
+    let rule = "─".repeat(77);
     let expect = [
-        "\x1b[1mBroadcast        \x1b[0m \x1b[1mCurve   \x1b[0m \x1b[1m       Peak \x1b[0m \x1b[1m     AMA \x1b[0m \
+        "\x1b[1mBroadcast        \x1b[0m \x1b[1mCurve   \x1b[0m \x1b[1m       Peak \x1b[0m \x1b[1mPeople \x1b[0m \x1b[1m     AMA \x1b[0m \
          \x1b[1m  Reach \x1b[0m \x1b[1mWatch time\x1b[0m",
         &rule,
-        "gala-2026         \x1b[38;5;6m▁▂▄▆█▃▁ \x1b[39m \x1b[1m     81,220 \x1b[0m 40,612.4  310,020   212,538 h",
+        "gala-2026         \x1b[38;5;6m▁▂▄▆█▃▁ \x1b[39m \x1b[1m     81,220 \x1b[0m 80,104  40,612.4  310,020   212,538 h",
         "2026-03-14 19:31           \x1b[1mat 23:13:20 \x1b[0m",
     ];
     assert_eq!(head, expect);

@@ -296,9 +296,9 @@ fn people_are_said_where_they_are_fewer_than_sessions() {
     let at = Some(1_773_516_660_000 + 66_000);
     assert_eq!(
         head(Some(DistinctAiring { max: 1_187, max_at: at, ms: 5, returns: 0 })),
-        "Peak 1,200 concurrent viewers at 19:32:05 · 1,187 concurrent people at 19:32:06 ·\n\
-         AMA 612.4 · airtime 5 h 14 min · reach 3,020 · sessions 3,911 ·\n\
-         watch time 3,205 h\n"
+        "Peak 1,200 concurrent viewers at 19:32:05 ·\n\
+         1,187 concurrent people at 19:32:06 · AMA 612.4 · airtime 5 h 14 min ·\n\
+         reach 3,020 · sessions 3,911 · watch time 3,205 h\n"
     );
     // Version 1 of the contract did not count them.
     assert!(head(None).starts_with("Peak 1,200 concurrent viewers at 19:32:05 · AMA 612.4 ·"), "{}", head(None));
