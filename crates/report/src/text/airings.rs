@@ -72,8 +72,11 @@ pub fn table(lines: &[AiringLine], zone: &Zone, look: Look) -> String {
     let mut marks = lines.iter().flat_map(AiringLine::marks).collect::<Vec<_>>();
     marks.sort_unstable_by_key(|mark| *mark != PROVISIONAL);
     marks.dedup();
-    format!("{text}\n{}", footnote(TERMS, &marks, zone, look))
+    format!("{text}\n{}", footnote(&[TERMS, &[PEOPLE]].concat(), &marks, zone, look))
 }
+
+/// What stands in a column of the table alone.
+const PEOPLE: Term = ("People", "the most concurrent people; as many: as at the peak, and then, too");
 
 /// Spaces between columns.
 const GAP: usize = 2;

@@ -177,7 +177,7 @@ fn of_many_the_newest_or_the_largest_are_picked() {
 #[test]
 fn the_terms_are_defined_below() {
     let drawn = table(&lines(), &Zone::utc(), Look::plain(100));
-    for (term, definition) in TERMS.iter().chain([&PROVISIONAL, &NOT_COMPLETE, &("Times", "UTC")]) {
+    for (term, definition) in TERMS.iter().chain([&PEOPLE, &PROVISIONAL, &NOT_COMPLETE, &("Times", "UTC")]) {
         assert!(drawn.contains(&format!("{term:<18}  {definition}\n")), "no {term}:\n{drawn}");
     }
     let sound = table(&lines()[..1], &Zone::utc(), Look::plain(100));
