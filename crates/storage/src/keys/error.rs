@@ -1,6 +1,6 @@
 //! A key error is a key file that cannot be used, or not as is needed: each says what was tried, and what to do.
 
-use problem::Failure;
+use problem::{Failure, in_shell};
 use std::{io, path::PathBuf};
 
 /// The key file cannot be used.
@@ -29,8 +29,9 @@ pub enum KeyError {
     },
     /// Everybody may read or write it.
     #[error(
-        "the key file {path} has mode {mode:04o}, so others could undo the pseudonyms: chmod 600 {path}, and ask who has read it (a Kubernetes Secret: defaultMode: 0440)",
-        path = path.display()
+        "the key file {path} has mode {mode:04o}, so others could undo the pseudonyms: chmod 600 {in_shell}, and ask who has read it (a Kubernetes Secret: defaultMode: 0440)",
+        path = path.display(),
+        in_shell = in_shell(path)
     )]
     Open {
         /// The file.
