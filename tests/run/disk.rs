@@ -302,39 +302,3 @@ fn a_file_system_that_cannot_is_refused_before_any_work() {
         }
     }
 }
-
-/// The key file may lie on another file system than the directory.
-#[test]
-fn a_key_file_where_no_folder_can_be_synced_is_refused_before_any_work() {
-    const SOURCE: &str = r#"#define _GNU_SOURCE
-        #include <dlfcn.h>
-        #include <errno.h>
-        #include <stdio.h>
-        #include <string.h>
-        #include <unistd.h>
-        int fsync(int fd) {
-            int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
-            char name[64], path[4096];
-            snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-            ssize_t length = readlink(name, path, sizeof path);
-            if (length < 10 || strncmp(path + length - 10, "/elsewhere", 10)) return real(fd);
-            errno = EINVAL;
-            return -1;
-        }"#;
-    let (_broker, topic) = Topic::embedded(1);
-    topic.send_events(&crowd());
-    let folder = folder();
-    let Some(library) = have(preload(folder.path(), "elsewhere-cannot", SOURCE)) else { return };
-    let (out, elsewhere) = (folder.path().join("run"), folder.path().join("elsewhere"));
-    fs::create_dir(&elsewhere).unwrap();
-    let keys = format!("--keys={}", elsewhere.join("keys").display());
-    // Once more where the file is there.
-    for _ in 0..2 {
-        let mut command = topic.command(&out, &["--until-end", &keys]);
-        command.env("LD_PRELOAD", &library);
-        finish(command, &[]).exits(3).says(&["cannot sync the folder of the key file", "elsewhere"]);
-    }
-    assert!(files_under(&out).iter().all(|path| !path.to_string_lossy().contains("events")), "nothing was read");
-    topic.until_end(&out, &[&keys]).exits(0);
-    verified(&out);
-}

@@ -80,10 +80,6 @@ impl KeyFile {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read"))?;
-        if bytes.is_empty() && read_only.is_none() {
-            // Before the first key, so that a file system that cannot do it is found before any work.
-            sync_name(path).map_err(io("sync the folder of"))?;
-        }
         if read_only.is_some() && serde_json::from_slice::<Line<'_>>(last_line(&bytes)).is_ok() {
             // Nobody adds to it, so a line without its end is one that was written by hand.
             bytes.push(b'\n');
@@ -100,7 +96,7 @@ impl KeyFile {
                 file,
                 len: whole as u64,
                 synced: whole as u64,
-                is_new: false,
+                is_new,
                 is_broken: false,
                 is_alone: alone,
                 read_only,
@@ -143,8 +139,9 @@ impl KeyFile {
     /// any other error every later call fails, because what the disk holds is not known.
     pub fn sync(&mut self) -> Result<(), KeyError> {
         self.refuse_unwritable(NO_NEW_KEY)?;
-        let name = || if self.is_new { sync_name(&self.path) } else { Ok(()) };
-        match self.file.sync_all().and_then(|()| name()) {
+        let folder = self.path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let sync_name = || if self.is_new { File::open(folder)?.sync_all() } else { Ok(()) };
+        match self.file.sync_all().and_then(|()| sync_name()) {
             Ok(()) => {
                 (self.is_new, self.synced) = (false, self.len);
                 Ok(())
@@ -216,12 +213,6 @@ impl KeyFile {
             None => Ok(()),
         }
     }
-}
-
-/// Syncs the folder of a file, so that its name is durable.
-fn sync_name(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 fn lock_alone(path: &Path, file: &File) -> Result<(), KeyError> {
