@@ -335,12 +335,11 @@ impl<'a> Scope<'a> {
     /// turn.
     fn moved(&self, commit: &Commit, now: Ms, before: Vec<MinuteRow>, after: Vec<MinuteRow>) -> Vec<CorrectionRow> {
         let mut minutes = BTreeMap::<(Ms, usize), [Option<MinuteRow>; 2]>::new();
+        let after = after.into_iter().filter(|row| row.airing_at < self.fresh_from).collect();
         for (side, mut rows) in [before, after].into_iter().enumerate() {
             rows.sort_unstable_by_key(|row| (row.minute_at, row.airing_at));
             for same in rows.chunk_by(|a, b| a.minute_at == b.minute_at) {
-                for (turn, row) in
-                    same.iter().enumerate().filter(|(_, row)| row.airing_at < self.fresh_from || side == 0)
-                {
+                for (turn, row) in same.iter().enumerate() {
                     minutes.entry((row.minute_at, turn)).or_default()[side] = Some(row.clone());
                 }
             }

@@ -6,7 +6,7 @@ use super::engine::settle;
 use super::gather::Gather;
 use super::settled::{Settled, settlement};
 use super::sink::{Output, write_file};
-use aggregator::{Due, Rules, Timeline};
+use aggregator::{Due, Frontier, Rules, Timeline};
 use audience::{Details, MinuteRow, Ms, Registry, fingerprint};
 use exporter::{LoggedEvent, Passport, Table, TableRows, minutes_by_date};
 use problem::Problem;
@@ -57,18 +57,7 @@ pub fn settle_due(
     let passport = (settler.passport)(commit.number());
     let tables = [Table::Airings, Table::Minutes, Table::Sessions, Table::Retweets].into();
     let output = Output::new(&commit, &names, &passport, &tables, budget.sink);
-    let feed = |gather: &Gather| -> Result<_, Problem> {
-        let mut timelines = settler.gather(what, &names, gather)?;
-        for (number, timeline) in (0..).zip(&mut timelines) {
-            timeline.begin_at(committer.chain().frontier(&names[number as usize]));
-            if !what.is_end {
-                // An event may have come that makes an airing longer: then it is not over after all.
-                let due = what.due.iter().find(|one| one.broadcast == number);
-                timeline.only_over(due.map_or(Ms::MIN, |one| one.frontier.at));
-            }
-        }
-        Ok(timelines)
-    };
+    let feed = |gather: &Gather| settler.gather(what, &names, gather);
     let gaps = storage::gaps_of(committer.chain().lost());
     let settled = settle(feed, rules, &gaps, budget, || output.sink())?;
     if settled.is_empty() && live.is_empty() {
@@ -96,19 +85,19 @@ pub fn settle_due(
 }
 
 impl Settler<'_> {
-    /// Feeds the unsettled events of what is due. `names` are the broadcasts by number.
+    /// Feeds the unsettled events of what is due, and gives the timelines of what may settle. `names` are the
+    /// broadcasts by number.
     fn gather(&self, what: &Settle, names: &[Arc<str>], gather: &Gather) -> Result<Vec<Timeline>, Problem> {
-        let frontiers = self.committer.chain().frontiers();
+        let ends = what.due.iter().map(|one| (one.broadcast, one.frontier.at));
+        let ends = if what.is_end {
+            (0..).zip(names).map(|(number, _)| (number, Ms::MAX)).collect()
+        } else {
+            ends.collect::<Vec<_>>()
+        };
         // By broadcast: the unsettled events in [from, to] are fed. One at the frontier itself tells why it lies there.
-        let mut due = BTreeMap::new();
-        for (number, id) in (0..).zip(names) {
-            let from = frontiers.get(&**id).copied().unwrap_or(Ms::MIN);
-            if what.is_end {
-                due.insert(number, (from, Ms::MAX));
-            } else if let Some(one) = what.due.iter().find(|one| one.broadcast == number) {
-                due.insert(number, (from, one.frontier.at));
-            }
-        }
+        let from = |number: u32| self.committer.chain().frontier(&names[number as usize]);
+        let due: BTreeMap<u32, (Frontier, Ms)> =
+            ends.into_iter().map(|(number, to)| (number, (from(number), to))).collect();
         let mut feeder = gather.feeder();
         let files: Vec<FileEntry> = self.committer.chain().files_of(Table::Events.name()).cloned().collect();
         for file in &files {
@@ -117,14 +106,21 @@ impl Settler<'_> {
             for batch in table.events(number, |_| 0, fingerprint)? {
                 let (rows, details): (Vec<LoggedEvent>, Details) = batch?;
                 for row in &rows {
-                    let is_due =
-                        due.get(&row.event.broadcast).is_some_and(|(from, to)| (*from..=*to).contains(&row.event.ts()));
-                    if is_due {
+                    let of_it = due.get(&row.event.broadcast);
+                    if of_it.is_some_and(|(from, to)| (from.at..=*to).contains(&row.event.ts())) {
                         feeder.push(&row.event, &details)?;
                     }
                 }
             }
         }
-        feeder.finish()
+        let mut timelines = feeder.finish()?;
+        for (number, timeline) in (0..).zip(&mut timelines) {
+            if let Some((from, to)) = due.get(&number) {
+                timeline.begin_at(*from);
+                // An event may have come that makes an airing longer: then it is not over after all.
+                timeline.only_over(*to);
+            }
+        }
+        Ok(timelines)
     }
 }
