@@ -99,7 +99,6 @@ pub(crate) fn curve_of(dir: &Path, id: &str, settings: &Settings) -> Result<(), 
 
 /// What there is to show: everything, or all of one broadcast with its retweets.
 fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<AiringList, ReadError> {
-    let stored = if stored.is_older() { settled_alone(stored) } else { stored };
     if !stored.keeps(Table::Airings) {
         return Err(Problem::usage(format!(
             "{} keeps no table airings, so there is nothing to show. Replay with airings among --tables.",
@@ -109,12 +108,14 @@ fn load(stored: Stored, only: Option<&str>, settings: &Settings) -> Result<Airin
     }
     let budget = Budget::alone(settings.memory_bytes, settings.lanes, std::env::temp_dir());
     let selection = Selection { broadcast: only, retweets: only.is_some(), ..Selection::default() };
+    if stored.is_older() {
+        say_what_is_not_shown(&stored);
+    }
     AiringList::load(stored, selection, &budget)
 }
 
-/// What has not settled under an earlier version of the contract cannot be computed by the rules that it was to settle
-/// by: it is told instead.
-fn settled_alone(stored: Stored) -> Stored {
+/// What has not settled under an earlier version of the contract is not computed: it is told instead.
+fn say_what_is_not_shown(stored: &Stored) {
     let waiting = stored.ledger().not_yet_settled;
     if waiting > 0 {
         terminal::say(&format!(
@@ -124,7 +125,6 @@ fn settled_alone(stored: Stored) -> Stored {
             text::count(waiting)
         ));
     }
-    stored.without_log()
 }
 
 /// The airing of `id` that began last, of those that began at `at` (a date, or a date and a time) by the clocks of

@@ -107,7 +107,8 @@ fn with_unsettled<'a>(
     rules: &Rules,
     budget: &Budget,
 ) -> Result<(Found<'a>, Tally), ReadError> {
-    if !stored.keeps(Table::Events) {
+    // What has not settled under an earlier version of the contract was to settle by rules that are no more.
+    if !stored.keeps(Table::Events) || stored.is_older() {
         return Ok((found, Tally::default()));
     }
     let frontiers: BTreeMap<u32, Frontier> =

@@ -24,7 +24,6 @@ pub struct Stored {
     chains: Vec<Chain>,
     /// Rows of other broadcasts are passed over.
     only: Option<String>,
-    has_log: bool,
     broadcasts: RefCell<Names>,
     sources: RefCell<Names>,
 }
@@ -116,8 +115,7 @@ impl Stored {
             return Err(no_commit(dir, &store));
         }
         let chains = vec![chain];
-        let has_log = true;
-        Ok(Stored { store, chains, only: None, has_log, broadcasts: RefCell::default(), sources: RefCell::default() })
+        Ok(Stored { store, chains, only: None, broadcasts: RefCell::default(), sources: RefCell::default() })
     }
 
     /// Opens a data directory and does something with it; once more where a run has meanwhile put other files in the
@@ -143,12 +141,6 @@ impl Stored {
     #[must_use]
     pub fn of_broadcast(self, broadcast_id: &str) -> Stored {
         Stored { only: Some(broadcast_id.to_owned()), ..self }
-    }
-
-    /// From here on the log is taken for not kept.
-    #[must_use]
-    pub fn without_log(self) -> Stored {
-        Stored { has_log: false, ..self }
     }
 
     /// Whether it is of an earlier version of the contract.
@@ -298,8 +290,7 @@ impl Stored {
 
     /// Whether the directory keeps a table.
     pub fn keeps(&self, table: Table) -> bool {
-        (self.has_log || table != Table::Events)
-            && self.chains.iter().filter_map(Chain::newest).any(|newest| newest.tables.contains(table.name()))
+        self.chains.iter().filter_map(Chain::newest).any(|newest| newest.tables.contains(table.name()))
     }
 
     /// The number of a broadcast.
