@@ -19,8 +19,6 @@ pub struct FrozenLane {
     pub watermark: Option<Ms>,
     /// Late events not yet told to the owner, by broadcast and minute.
     pub late: Vec<LateMinute>,
-    /// The frontier of each broadcast that has one, ascending by broadcast.
-    pub frontiers: Vec<(u32, Ms)>,
     crowds: Vec<(u32, Arc<Crowd>)>,
 }
 
@@ -81,9 +79,6 @@ impl Lane {
         }
         let mut frozen = FrozenLane { watermark: self.watermark(), ..FrozenLane::default() };
         for (broadcast, place) in (0..).zip(&self.places) {
-            if place.frontier > Ms::MIN {
-                frozen.frontiers.push((broadcast, place.frontier));
-            }
             for (minute_at, late) in place.news.iter().flat_map(|news| &news.late) {
                 frozen.late.push(LateMinute { broadcast, minute_at: *minute_at, late: *late });
             }

@@ -203,9 +203,10 @@ impl Play {
     fn resumed(&self, base: Base, details: &Details, order: u64) -> LiveAlone {
         let mut sorted_log = self.log.clone();
         sorted_log.sort_by_key(|(_, event, ..)| (event.when() ^ order).wrapping_mul(order | 1));
+        let known = base.live.snapshot();
         let lanes = base.lanes.into_iter().map(|frozen| {
             let mut lane = Lane::restore(self.rules, frozen.watermark);
-            frozen.frontiers.iter().for_each(|(broadcast, frontier)| lane.set_frontier(*broadcast, *frontier));
+            known.frontiers.iter().for_each(|one| lane.set_frontier(one.broadcast, one.at));
             frozen.late.iter().for_each(|late| lane.put_late(late));
             if order.is_multiple_of(2) {
                 frozen.crowds().for_each(|crowd| lane.put_crowd(&crowd));
@@ -216,7 +217,7 @@ impl Play {
             left.for_each(|session| lane.put_left(&session));
             lane
         });
-        let live = Live::restore(self.rules, &base.live.snapshot());
+        let live = Live::restore(self.rules, &known);
         let settled = self.settled.iter().filter(|settled| settled.read_to >= base.commit).cloned().collect();
         let mut resume = Resume::new(lanes.collect(), live, base.commit, settled);
         for (lane, event, late_at, commit) in &sorted_log {
