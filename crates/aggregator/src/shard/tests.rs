@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::curve::{What, packed_at};
-use crate::{Gap, Timeline};
+use crate::{Gap, Timeline, audit_airing};
 use audience::{Detail, Details, Event, Kind, MINUTE_MS, Ms, NO_DETAIL};
 
 const T: Ms = 1_459_711_860_000;
@@ -86,6 +86,16 @@ impl Rows for Kept {
 }
 
 impl Kept {
+    /// Holds each airing against its minutes and sessions.
+    fn audit(&self, rules: &Rules) {
+        for row in self.airings.iter().filter_map(|(row, _)| row.as_ref()) {
+            let minutes = self.minutes.iter().filter(|minute| minute.airing_at == row.airing_at);
+            let sessions = self.sessions.iter().filter(|session| session.airing_at == row.airing_at);
+            let (minutes, sessions) = (minutes.cloned().collect::<Vec<_>>(), sessions.copied().collect::<Vec<_>>());
+            audit_airing(row, &minutes, &sessions, rules.return_within).unwrap();
+        }
+    }
+
     /// Reads the curve of the airing at `place` of its broadcast.
     fn read(&mut self, airing: &Airing, part: &Part, place: usize, changes: &mut impl Stretches) {
         let heard = part.completeness.get(place);
@@ -158,6 +168,7 @@ fn stops_and_runs_change_nothing() {
         let mut shard = Shard::new(0, &airings, &rules, &gaps);
         assert!(!shard.go_on(&mut script.clone(), &mut whole, usize::MAX));
         whole.read_all(&airings, shard.take());
+        whole.audit(&rules);
 
         let mut parted = Kept::default();
         let mut sum = Part::new(&airings, &gaps);
