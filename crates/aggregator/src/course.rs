@@ -6,8 +6,8 @@ use crate::Rules;
 use crate::airings::{Airing, Airings, AppliedEnd, Frontier};
 use crate::second_look::SecondLook;
 use crate::signs::Signs;
-use audience::Ms;
 use audience::time::minute_of;
+use audience::{Kind, Ms};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An end that holds the broadcast off air.
@@ -68,16 +68,18 @@ impl<'a> Course<'a> {
         self.extend(signs.last);
         // Off air nobody's heartbeat opens anything.
         if !self.airings.last().is_some_and(|airing| airing.is_off_air) {
-            self.opening.heartbeat = self.opening.heartbeat.min(signs.first_heartbeat);
-            self.opening.leave = self.opening.leave.min(signs.first_leave);
-            self.opening.sure = self.opening.sure.min(signs.first_join);
+            self.opening.heartbeat = self.opening.heartbeat.min(signs.first_of(Kind::Heartbeat));
+            self.opening.leave = self.opening.leave.min(signs.first_of(Kind::Leave));
+            self.opening.sure = self.opening.sure.min(signs.first_of(Kind::Join));
         }
-        self.opening.sure = self.opening.sure.min(signs.first_retweet);
+        self.opening.sure = self.opening.sure.min(signs.first_of(Kind::Retweet));
     }
 
     /// The airing ends where the broadcast has been off air long enough, and its signs go on.
     fn part(&mut self, signs: &Signs) {
-        let Some(off_air) = self.off_air.filter(|off_air| off_air.parts_at <= signs.last.min(signs.first_join)) else {
+        let Some(off_air) =
+            self.off_air.filter(|off_air| off_air.parts_at <= signs.last.min(signs.first_of(Kind::Join)))
+        else {
             return;
         };
         let at = off_air.parts_at;
@@ -90,7 +92,7 @@ impl<'a> Course<'a> {
 
     /// Ends before the first join of these signs.
     fn ends_before(&mut self, signs: &Signs) {
-        for (at, said) in self.ends.range(signs.first..signs.first_join.min(signs.last + 1)) {
+        for (at, said) in self.ends.range(signs.first..signs.first_of(Kind::Join).min(signs.last + 1)) {
             self.end(*at, *said);
         }
     }
@@ -100,7 +102,7 @@ impl<'a> Course<'a> {
         if signs.last_join == Ms::MIN {
             return;
         }
-        for (at, said) in self.ends.range(signs.first_join..=signs.last) {
+        for (at, said) in self.ends.range(signs.first_of(Kind::Join)..=signs.last) {
             if *at < signs.last_join {
                 self.minutes.insert(minute_of(*at));
             }
@@ -126,7 +128,7 @@ impl<'a> Course<'a> {
 
     /// The first join of these signs puts the broadcast on air; where its end has parted an airing, it begins another.
     fn come_back(&mut self, signs: &Signs) {
-        let (at, Some(off_air)) = (signs.first_join, self.off_air) else { return };
+        let (at, Some(off_air)) = (signs.first_of(Kind::Join), self.off_air) else { return };
         if at == Ms::MAX {
             return;
         }

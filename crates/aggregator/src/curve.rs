@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 pub struct Flow {
     /// The zero of the changes' time.
     airing_at: Ms,
-    /// The last change or retweet, changes that were taken off included; `airing_at` where there was none.
-    last_at: Ms,
     /// The last change, those that were taken off included; `airing_at` where there was none.
     changed_at: Ms,
+    /// The last retweet; `airing_at` where there was none.
+    retweeted_at: Ms,
     /// Packed changes at `t − airing_at`, in any order: numbers that sort by time.
     changes: Vec<u64>,
     /// By start of the minute: retweets that count, and the sum of their known followers.
@@ -108,7 +108,7 @@ impl Flow {
     /// The flow of a shard without events. Time is counted from `airing_at`, the same in all shards.
     pub fn new(airing_at: Ms) -> Flow {
         let (changes, retweets, tally) = Default::default();
-        Flow { airing_at, last_at: airing_at, changed_at: airing_at, changes, retweets, tally }
+        Flow { airing_at, changed_at: airing_at, retweeted_at: airing_at, changes, retweets, tally }
     }
 
     /// Takes note of a session that opens; `is_first` where it is its viewer's first of the airing.
@@ -134,14 +134,13 @@ impl Flow {
 
     /// Takes note of a retweet that counts.
     pub(crate) fn retweet(&mut self, at: Ms, followers: Option<i64>) {
-        self.last_at = self.last_at.max(at);
+        self.retweeted_at = self.retweeted_at.max(at);
         let (retweets, sum) = self.retweets.entry(minute_of(at)).or_default();
         *retweets += 1;
         *sum += followers.unwrap_or(0);
     }
 
     fn push(&mut self, at: Ms, what: What, bucket: u16) {
-        self.last_at = self.last_at.max(at);
         self.changed_at = self.changed_at.max(at);
         self.changes.push(packed(at - self.airing_at, what, bucket));
     }
@@ -149,8 +148,8 @@ impl Flow {
     /// Adds another shard's flow of the same airing, of which nothing is left there.
     pub fn merge(&mut self, other: &mut Flow) {
         self.tally += std::mem::take(&mut other.tally);
-        self.last_at = self.last_at.max(other.last_at);
         self.changed_at = self.changed_at.max(other.changed_at);
+        self.retweeted_at = self.retweeted_at.max(other.retweeted_at);
         if self.changes.is_empty() {
             std::mem::swap(&mut self.changes, &mut other.changes);
         } else {
@@ -189,12 +188,12 @@ pub(crate) fn curve(
         return None;
     }
     let at_of = |change: &u64| airing.airing_at + packed_at(*change);
-    let last_end = airing.ends.last().map_or(Ms::MIN, |end| end.at);
-    let last_at = flow.last_at.max(last_end);
+    let audience_end = airing.ends.last().map_or(flow.changed_at, |end| flow.changed_at.max(end.at));
+    let last_at = audience_end.max(flow.retweeted_at);
     let mut row = empty_airing(broadcast, airing, last_at, tally_of(airing, flow));
     let mut rest = changes.next_stretch();
     row.first_joined_at = rest.first().map(at_of);
-    row.airtime_ms = row.first_joined_at.map(|first| flow.changed_at.max(last_end) - first);
+    row.airtime_ms = row.first_joined_at.map(|first| audience_end - first);
 
     let (mut stays, mut stays_here) = (Stays::default(), Stays::default());
     let (mut viewers, mut people) = (0, 0);
@@ -389,19 +388,33 @@ impl OpenMinute {
     /// The minute is over: its row, with zeros for what is counted elsewhere.
     pub(crate) fn close(self) -> MinuteRow {
         let OpenMinute { level, people, joins, leaves, lapses, lapses_backdated, new_viewers, returns } = self;
-        let end = level.minute_at + MINUTE_MS;
-        let row = level.close(end);
-        let people = people.map_or_else(|| row.clone(), |people| people.close(end));
-        let distinct = Some(DistinctMinute {
-            start: people.viewers_start,
-            end: people.viewers_end,
-            max: people.viewers_max,
-            max_at: people.viewers_max_at,
-            min: people.viewers_min,
-            ms: people.viewer_ms,
-            returns,
-        });
-        MinuteRow { joins, leaves, lapses, lapses_backdated, new_viewers, distinct, ..row }
+        let viewers = level.closed();
+        let people = people.map_or(viewers, Level::closed);
+        let (viewers_max, viewers_max_at) = viewers.greatest();
+        let (max, max_at) = people.greatest();
+        let (start, end, min, ms) = (people.start, people.viewers, people.min, people.area);
+        MinuteRow {
+            broadcast: 0,
+            airing_at: 0,
+            minute_at: level.minute_at,
+            joins,
+            leaves,
+            lapses,
+            viewers_start: viewers.start,
+            viewers_end: viewers.viewers,
+            viewers_max,
+            viewers_max_at,
+            viewers_min: viewers.min,
+            viewer_ms: viewers.area,
+            distinct: Some(DistinctMinute { start, end, max, max_at, min, ms, returns }),
+            new_viewers,
+            retweets: 0,
+            retweet_followers: 0,
+            stays: Vec::new(),
+            late: 0,
+            lapses_backdated,
+            complete: true,
+        }
     }
 }
 
@@ -456,31 +469,14 @@ impl Level {
         self.since = until;
     }
 
-    /// The minute is over: a row with levels, and zeros for what is counted elsewhere.
-    pub(crate) fn close(mut self, end: Ms) -> MinuteRow {
-        self.last_until(end);
-        let (viewers_max, viewers_max_at) = self.max.unwrap_or((self.viewers, self.minute_at));
-        MinuteRow {
-            broadcast: 0,
-            airing_at: 0,
-            minute_at: self.minute_at,
-            joins: 0,
-            leaves: 0,
-            lapses: 0,
-            viewers_start: self.start,
-            viewers_end: self.viewers,
-            viewers_max,
-            viewers_max_at,
-            viewers_min: self.min,
-            viewer_ms: self.area,
-            distinct: None,
-            new_viewers: 0,
-            retweets: 0,
-            retweet_followers: 0,
-            stays: Vec::new(),
-            late: 0,
-            lapses_backdated: 0,
-            complete: true,
-        }
+    /// The level as the end of its minute leaves it.
+    fn closed(mut self) -> Level {
+        self.last_until(self.minute_at + MINUTE_MS);
+        self
+    }
+
+    /// The greatest count, and its first ms.
+    fn greatest(&self) -> (i64, Ms) {
+        self.max.unwrap_or((self.viewers, self.minute_at))
     }
 }

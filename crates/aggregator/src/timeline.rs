@@ -44,8 +44,8 @@ impl Timeline {
         self.hear_of(event.kind(), event.ts());
     }
 
-    /// Takes note of an event that is not its own: one at the frontier of what is to be settled, beyond which it tells
-    /// how the broadcast went on.
+    /// The same of an event that is not its own: one at the frontier of what is to be settled tells how the broadcast
+    /// went on there.
     #[inline]
     pub fn hear_of(&mut self, kind: Kind, at: Ms) {
         if kind == Kind::End {

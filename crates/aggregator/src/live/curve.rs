@@ -305,7 +305,7 @@ impl Live {
                 broadcast,
                 first: signs.first,
                 last: signs.last,
-                joins: (signs.first_join < Ms::MAX).then_some((signs.first_join, signs.last_join)),
+                joins: signs.joins(),
             }));
             let ends = stage.unsettled.ends();
             state.unsettled_ends.extend(ends.map(|at| UnsettledEnd { broadcast, at }));
@@ -339,8 +339,7 @@ impl Live {
             stage_of(&mut live.stages, one.broadcast).late.insert(one.minute_at, one.late);
         }
         for one in &state.unsettled {
-            let (first_join, last_join) = one.joins.unwrap_or((Ms::MAX, Ms::MIN));
-            let signs = Signs { first: one.first, last: one.last, first_join, last_join, ..Signs::NONE };
+            let signs = Signs::of(one.first, one.last, one.joins);
             stage_of(&mut live.stages, one.broadcast).unsettled.add(signs);
         }
         for one in &state.unsettled_ends {
